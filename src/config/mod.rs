@@ -1,0 +1,227 @@
+//! What the operator means: every value resolved, every default filled in, every path absolute.
+//!
+//! [`load`] turns a file into a [`Config`] or into all that is wrong with it, each fault with its place.
+//! Nothing here knows processes, sockets or HTTP. Invariants: no field is an `Option` that has a default,
+//! and no value needs checking again by its reader.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::id::{Address, AppName};
+
+/// A whole configuration, ready to act on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The file it came from, absolute.
+    pub path: PathBuf,
+    pub listen: Listen,
+    /// Certificates for the `https` listeners; empty exactly when there are none.
+    pub certificates: Vec<CertificateFiles>,
+    pub admin: Admin,
+    pub metrics: Metrics,
+    pub proxy: Proxy,
+    pub limits: Limits,
+    pub log: Log,
+    pub apps: BTreeMap<AppName, App>,
+}
+
+/// The public addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    pub http: Vec<SocketAddr>,
+    pub https: Vec<SocketAddr>,
+}
+
+/// One certificate chain with its key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Where the supervisor takes orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    pub socket: PathBuf,
+}
+
+/// Where `/metrics`, `/healthz` and `/readyz` answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// `None`: switched off (`listen = "off"`).
+    pub listen: Option<SocketAddr>,
+}
+
+/// The data plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// `None`: as many as the process may use CPUs (affinity and cgroup quota respected).
+    pub threads: Option<NonZeroU32>,
+    /// Whom the proxy runs as when the supervisor is root.
+    pub user: Option<String>,
+    /// How long a retiring proxy may go on with what is in flight.
+    pub drain_timeout: Duration,
+}
+
+/// Bounds on what clients may ask of the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Client connections in all, per proxy.
+    pub connections: u32,
+    /// Bytes of a request's head.
+    pub header_bytes: u32,
+    /// Header fields in a request.
+    pub header_count: u32,
+    /// Bytes of a request's body; `None`: unlimited.
+    pub body_bytes: Option<u64>,
+    pub handshake_timeout: Duration,
+    /// From the first byte of a head to its last.
+    pub header_timeout: Duration,
+    /// Longest silence within a request's body.
+    pub body_idle: Duration,
+    /// Longest life of a connection without an exchange.
+    pub keepalive_idle: Duration,
+    /// Concurrent exchanges on one HTTP/2 connection.
+    pub h2_streams: u32,
+}
+
+/// What portreeve writes about itself and its exchanges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A filter as `tracing_subscriber::EnvFilter` reads it.
+    pub level: String,
+    pub format: LogFormat,
+    pub access: Option<AccessLog>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// One line per exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// `None`: standard output.
+    pub path: Option<PathBuf>,
+    pub format: LogFormat,
+}
+
+/// One configured program, or a set of servers that something else runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    pub name: AppName,
+    /// Host names served, lower case, a leading `*.` standing for one label; empty: any host.
+    pub hosts: Vec<String>,
+    /// Path prefix served, on whole segments; begins with `/`.
+    pub path: String,
+    pub server: Server,
+    pub probe: Probe,
+    pub forwarding: Forwarding,
+}
+
+/// Who answers for an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// Workers that the supervisor starts.
+    Command(Box<Command>),
+    /// Servers that something else runs (`upstream = [...]`); never empty.
+    Fixed(Vec<Address>),
+}
+
+/// How workers of an app are started and stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    pub program: Program,
+    /// Working directory as configured, absolute; symlinks are resolved once per generation.
+    pub directory: PathBuf,
+    /// Added to the inherited environment.
+    pub env: BTreeMap<String, String>,
+    /// Whom the workers run as; `None`: as the supervisor.
+    pub user: Option<String>,
+    /// `None`: one per CPU (affinity and cgroup quota respected).
+    pub workers: Option<NonZeroU32>,
+    /// From the start of a process to its readiness; it fails closed.
+    pub start_timeout: Duration,
+    /// From the end of new claims to the stop signal, at most.
+    pub drain_timeout: Duration,
+    /// From the stop signal to the kill.
+    pub kill_timeout: Duration,
+    pub stop_signal: StopSignal,
+    pub backoff: Backoff,
+}
+
+/// What is executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// A program with its arguments, no shell in between; never empty.
+    Direct(Vec<String>),
+    /// A line for `/bin/sh -c` (`shell = true`).
+    Shell(String),
+}
+
+/// The signal that asks a worker to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopSignal {
+    Term,
+    Int,
+    Quit,
+    Hup,
+    Usr1,
+    Usr2,
+}
+
+/// How long to wait before a crashed worker is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    pub min: Duration,
+    pub max: Duration,
+    /// A worker that lived this long starts the count anew.
+    pub reset: Duration,
+}
+
+/// How readiness is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    pub kind: ProbeKind,
+    pub interval: Duration,
+    pub timeout: Duration,
+    /// Successes in a row that replacing a live worker needs.
+    pub successes: NonZeroU32,
+    /// Failures in a row after which a fixed upstream is out of routing.
+    pub failures: NonZeroU32,
+}
+
+/// What counts as an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// A connection is accepted.
+    Tcp,
+    /// `GET path` answers with a status below 400.
+    Http {
+        path: String,
+        /// The `Host` header sent.
+        host: String,
+    },
+}
+
+/// How exchanges are forwarded to an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarding {
+    /// Exchanges that one worker may have in flight; `None`: unlimited.
+    pub max_inflight: Option<NonZeroU32>,
+    pub hold_requests: u32,
+    pub hold_time: Duration,
+    pub connect_timeout: Duration,
+    /// From the last byte of the request to the head of the response; `None`: unlimited.
+    pub response_timeout: Option<Duration>,
+    /// Idle time of a pooled connection when the worker gives no `Keep-Alive: timeout=`.
+    pub keepalive: Duration,
+    /// A request with an `Idempotency-Key` header may be sent twice whatever its method.
+    pub retry_idempotency_key: bool,
+}

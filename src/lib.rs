@@ -1,0 +1,8 @@
+//! portreeve owns the public port and hands traffic to worker processes which it spawns and supervises.
+//!
+//! The rooms, from the ground up, and which may use which, are described in `ARCHITECTURE.md` and held by `tests/layers.rs`.
+
+pub mod config;
+pub mod id;
+pub mod link;
+pub mod telemetry;

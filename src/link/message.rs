@@ -1,0 +1,85 @@
+//! What the two processes say to each other.
+//!
+//! The first frame to a proxy is [`ToProxy::Manifest`]; its first frame back is [`FromProxy::Ready`], sent when every
+//! descriptor of the manifest has been claimed and the proxy accepts (once it has a first snapshot).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Epoch, Snapshot};
+use crate::id::{AppName, Serial};
+use crate::telemetry::exposition::Family;
+
+/// Supervisor to proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToProxy {
+    /// What was inherited and how to serve it. Comes first, once.
+    Manifest(Manifest),
+    /// Swap this in, then acknowledge its epoch.
+    Publish(Box<Snapshot>),
+    /// Stop accepting, finish what is in flight within the given time, then exit 0.
+    Retire { within: Duration },
+    /// Answer with [`FromProxy::Metrics`].
+    Scrape { ticket: u64 },
+    /// Open log files anew (they were rotated).
+    Reopen,
+}
+
+/// What a proxy inherits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// How many threads serve; each takes every `threads`-th descriptor of an address, or shares the only one.
+    pub threads: u32,
+    /// Listening sockets.
+    pub listeners: Vec<ManifestEntry>,
+    /// Where access lines go: `None`: nowhere; an empty path: standard output.
+    pub access_log: Option<PathBuf>,
+    /// Access lines as JSON, else as text.
+    pub access_json: bool,
+}
+
+/// One inherited listening socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestEntry {
+    /// The descriptor's number in the proxy.
+    pub descriptor: i32,
+    pub address: SocketAddr,
+    pub tls: bool,
+    /// `SO_COOKIE` of the socket: proves that the descriptor is the one that was meant.
+    pub cookie: u64,
+}
+
+/// Proxy to supervisor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromProxy {
+    /// Every descriptor is claimed.
+    Ready,
+    /// The snapshot of this epoch is in force on every thread: its closed endpoints take no new claim (quiesced), and
+    /// what it no longer lists has no idle connection left.
+    Published { epoch: Epoch },
+    /// A snapshot could not be used; the one before stays in force.
+    Rejected { epoch: Epoch, reason: String },
+    /// A closed endpoint has no exchange in flight. Sent once per endpoint, after `Published`.
+    Idle { serial: Serial },
+    /// An endpoint failed an exchange.
+    Fault { app: AppName, serial: Serial, kind: FaultKind },
+    /// All metrics as of now.
+    Metrics { ticket: u64, families: Vec<Family> },
+}
+
+/// How an endpoint failed, as the proxy saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// No connection could be made.
+    Connect,
+    /// The connection ended before the response did.
+    Broken,
+    /// No response in time.
+    Timeout,
+}

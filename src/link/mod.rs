@@ -1,0 +1,12 @@
+//! The door between supervisor and proxy: what is said, and how it is put on a socket.
+//!
+//! The supervisor publishes a whole [`Snapshot`]; the proxy acknowledges its epoch and reports what it sees.
+//! This room does not know who writes and who reads. Invariant: a frame is a length and a JSON text, never
+//! longer than [`codec::MAX_FRAME`]; an unknown field is ignored, so that two versions can talk.
+
+pub mod codec;
+mod message;
+mod snapshot;
+
+pub use message::{FaultKind, FromProxy, Manifest, ManifestEntry, ToProxy};
+pub use snapshot::{App, Certificate, Condition, Endpoint, Epoch, Limits, Snapshot};

@@ -1,0 +1,95 @@
+//! The world as the supervisor wants the proxy to see it, whole, in one value.
+//!
+//! What changes on reload and is read per request lives here and nowhere else.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Address, AppName, Generation, Serial, Slot};
+
+/// Counts snapshots; a later one replaces an earlier one entirely.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+/// Everything a proxy needs to serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub epoch: Epoch,
+    pub apps: Vec<App>,
+    /// The first one answers clients that name no known server.
+    pub certificates: Vec<Certificate>,
+    pub limits: Limits,
+}
+
+/// One app as the proxy sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct App {
+    pub name: AppName,
+    /// As in `config::App::hosts`.
+    pub hosts: Vec<String>,
+    /// As in `config::App::path`.
+    pub path: String,
+    pub condition: Condition,
+    pub endpoints: Vec<Endpoint>,
+    pub max_inflight: Option<NonZeroU32>,
+    pub hold_requests: u32,
+    pub hold_time: Duration,
+    pub connect_timeout: Duration,
+    pub response_timeout: Option<Duration>,
+    pub keepalive: Duration,
+    pub retry_idempotency_key: bool,
+}
+
+/// What to do with a request when no endpoint of its app is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// A worker is expected soon: hold the request.
+    Expected,
+    /// None is to be expected: answer 503 at once.
+    Down,
+}
+
+/// Where one worker is reached.
+///
+/// An endpoint that is listed as closed takes no new claim and is reported as idle once its last exchange has ended;
+/// one that is no longer listed has its idle connections dropped and its tunnels ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub serial: Serial,
+    pub slot: Slot,
+    pub generation: Generation,
+    pub address: Address,
+    /// May it be claimed?
+    pub open: bool,
+}
+
+/// A certificate chain with its key, PEM; `Debug` does not show the key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    pub chain: String,
+    pub key: String,
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate").field("chain", &self.chain.len()).finish_non_exhaustive()
+    }
+}
+
+/// As `config::Limits`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    pub connections: u32,
+    pub header_bytes: u32,
+    pub header_count: u32,
+    pub body_bytes: Option<u64>,
+    pub handshake_timeout: Duration,
+    pub header_timeout: Duration,
+    pub body_idle: Duration,
+    pub keepalive_idle: Duration,
+    pub h2_streams: u32,
+}
