@@ -3,6 +3,7 @@
 //! The rooms, from the ground up, and which may use which, are described in `ARCHITECTURE.md` and held by `tests/layers.rs`.
 
 pub mod config;
+pub mod control;
 pub mod id;
 pub mod link;
 pub mod telemetry;
