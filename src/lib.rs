@@ -4,5 +4,6 @@
 
 pub mod config;
 pub mod id;
+pub mod lifecycle;
 pub mod link;
 pub mod telemetry;
