@@ -5,5 +5,6 @@
 pub mod config;
 pub mod control;
 pub mod id;
+pub mod lifecycle;
 pub mod link;
 pub mod telemetry;
