@@ -231,7 +231,7 @@ impl AppMetrics {
 
     /// A request waits for an endpoint until [`Held::end`]; one that is dropped before has gone.
     pub fn hold(&self) -> Held {
-        Held { raised: self.held.raise(), totals: self.held_total.clone(), end: HoldEnd::Gone }
+        Held { _raised: self.held.raise(), totals: self.held_total.clone(), end: HoldEnd::Gone }
     }
 
     /// A request is sent again.
@@ -302,7 +302,7 @@ impl HoldEnd {
 #[must_use = "a request is held for as long as this value lives"]
 #[derive(Debug)]
 pub struct Held {
-    raised: Raised,
+    _raised: Raised,
     totals: [IntCounter; 4],
     end: HoldEnd,
 }
