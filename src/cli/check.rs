@@ -1,21 +1,20 @@
 //! `portreeve check`: everything that is wrong with a configuration, before anything depends on it.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use super::Code;
 use crate::config;
 
-pub(super) fn check(path: &Path) -> anyhow::Result<Code> {
-    let Some(config) = super::load(path) else { return Ok(Code::Config) };
-    let problems = config::verify(&config);
-    for problem in &problems {
-        eprintln!("{}", problem.render(false));
+pub(super) fn check(path: &Path) -> Code {
+    let Some(loaded) = super::load(path) else { return Code::Config };
+    let problems = config::verify(&loaded);
+    eprint!("{}", problems.render(std::io::stderr().is_terminal()));
+    if problems.has_errors() {
+        return Code::Config;
     }
-    if !problems.is_empty() {
-        return Ok(Code::Config);
-    }
-    println!("{}: valid; {}", config.path.display(), apps(&config));
-    Ok(Code::Done)
+    println!("{}: valid; {}", loaded.config.path.display(), apps(&loaded.config));
+    Code::Done
 }
 
 fn apps(config: &config::Config) -> String {

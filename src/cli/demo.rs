@@ -89,6 +89,6 @@ mod tests {
         let text = configuration(Path::new("/opt/a \"b\"/portreeve"));
         let loaded = config::parse(&text, Path::new("/tmp/demo/portreeve.toml")).unwrap();
         assert_eq!(loaded.config.apps.len(), 1);
-        assert!(loaded.warnings.is_empty());
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     }
 }

@@ -70,10 +70,16 @@ async fn converse(stream: TcpStream, mut end: watch::Receiver<bool>) {
     tokio::pin!(connection);
     tokio::select! {
         result = &mut connection => return drop(result),
-        _ = end.wait_for(|end| *end) => connection.as_mut().graceful_shutdown(),
+        () = ended(&mut end) => connection.as_mut().graceful_shutdown(),
     }
     // Whatever a client does now, the worker is on its way out.
     let _ = connection.await;
+}
+
+/// Waits until the app is asked to end.
+async fn ended(end: &mut watch::Receiver<bool>) {
+    // Without a sender the app has ended already.
+    let _ = end.wait_for(|end| *end).await;
 }
 
 fn answer(request: &Request<Incoming>, end: watch::Receiver<bool>) -> Response<Body> {
@@ -103,7 +109,7 @@ async fn tick(mut sender: Sender<Bytes, Infallible>, mut end: watch::Receiver<bo
     let mut clock = tokio::time::interval(TICK);
     loop {
         tokio::select! {
-            _ = end.wait_for(|end| *end) => return,
+            () = ended(&mut end) => return,
             _ = clock.tick() => {
                 let event = format!("data: {}\n\n", identity());
                 if sender.send_data(event.into()).await.is_err() {

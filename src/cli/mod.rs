@@ -135,7 +135,7 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: Verb) -> Code {
     let result = match verb {
         Verb::Run(source) => run::run(&source.config),
-        Verb::Check(source) => check::check(&source.config),
+        Verb::Check(source) => Ok(check::check(&source.config)),
         Verb::Reload { app, target, json } => reload::reload(&target, app.as_ref(), json),
         Verb::Status { target, json } => status::status(&target, json),
         Verb::Stop { target } => stop::stop(&target),
@@ -167,8 +167,10 @@ impl Target {
         let here = PathBuf::from(DEFAULT_CONFIG);
         let file = self.config.clone().or_else(|| here.exists().then_some(here));
         let socket = match file {
-            Some(file) => config::load(&file).map_err(|errors| anyhow::anyhow!("{}", errors.render(false)))?.config.admin.socket,
-            None => config::default_socket(),
+            Some(file) => {
+                config::load(&file).map_err(|errors| anyhow::anyhow!("{}", errors.render(false)))?.config.admin.socket
+            }
+            None => config::defaults::admin_socket(),
         };
         Ok(Client::new(socket))
     }
@@ -180,18 +182,16 @@ fn block_on<T>(call: impl Future<Output = T>) -> anyhow::Result<T> {
 }
 
 /// Reads a configuration for `run` and `check`; problems are printed and give `None`.
-fn load(path: &std::path::Path) -> Option<config::Config> {
+fn load(path: &std::path::Path) -> Option<config::Loaded> {
     use std::io::IsTerminal;
     let color = std::io::stderr().is_terminal();
     match config::load(path) {
         Ok(loaded) => {
-            for warning in &loaded.warnings {
-                eprintln!("{}", warning.render(color));
-            }
-            Some(loaded.config)
+            eprint!("{}", loaded.warnings.render(color));
+            Some(loaded)
         }
-        Err(errors) => {
-            eprint!("{}", errors.render(color));
+        Err(problems) => {
+            eprint!("{}", problems.render(color));
             None
         }
     }

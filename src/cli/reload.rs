@@ -58,12 +58,9 @@ fn tell(app: &AppReloaded) -> String {
         Outcome::Removed => format!("{name}: no longer configured, being stopped\n"),
         Outcome::Aborted => {
             let reason = app.reason.as_deref().unwrap_or("unknown reason");
-            let mut text = format!("{name}: {generation}failed, the old one serves on: {reason}\n");
-            if !app.lines.is_empty() {
-                text.push_str("  last lines of the worker:\n");
-                app.lines.iter().for_each(|line| text.push_str(&format!("  | {line}\n")));
-            }
-            text
+            let heading = if app.lines.is_empty() { "" } else { "  last lines of the worker:\n" };
+            let lines: String = app.lines.iter().flat_map(|line| ["  | ", line, "\n"]).collect();
+            format!("{name}: {generation}failed, the old one serves on: {reason}\n{heading}{lines}")
         }
     }
 }
@@ -78,7 +75,14 @@ mod tests {
             Outcome::Aborted => (Some("worker web 2.0 exited with exit code 1".to_owned()), vec!["boom".to_owned()]),
             _ => (None, Vec::new()),
         };
-        AppReloaded { app: "web".parse().unwrap(), outcome, generation: Some(Generation(2)), reason, lines, millis: 1234 }
+        AppReloaded {
+            app: "web".parse().unwrap(),
+            outcome,
+            generation: Some(Generation(2)),
+            reason,
+            lines,
+            millis: 1234,
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@ use crate::config::LogFormat;
 use crate::{proxy, supervisor};
 
 pub(super) fn run(path: &Path) -> anyhow::Result<Code> {
-    let Some(config) = super::load(path) else { return Ok(Code::Config) };
+    let Some(loaded) = super::load(path) else { return Ok(Code::Config) };
+    let config = loaded.config;
     super::install_log(&config.log.level, config.log.format == LogFormat::Json)?;
     supervisor::run(config, supervisor::Options::default())?;
     Ok(Code::Done)
@@ -15,6 +16,6 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Code> {
 
 pub(super) fn proxy(log_level: &str, log_json: bool) -> anyhow::Result<Code> {
     super::install_log(log_level, log_json)?;
-    proxy::run(crate::sys::spawn::inherited(proxy::LINK)?)?;
+    proxy::run(crate::sys::socket::adopt(proxy::LINK)?)?;
     Ok(Code::Done)
 }

@@ -1,7 +1,7 @@
 //! `portreeve status`: what runs, as a table or as JSON.
 
 use super::{Code, Target, block_on, table};
-use crate::control::words::{App, Status, Worker};
+use crate::control::words::{App, Listener, Status, Worker};
 
 pub(super) fn status(target: &Target, json: bool) -> anyhow::Result<Code> {
     let client = target.client()?;
@@ -15,32 +15,30 @@ pub(super) fn status(target: &Target, json: bool) -> anyhow::Result<Code> {
 }
 
 fn told(status: &Status) -> String {
-    let mut text = format!("portreeve {}  pid {}  up {}\n", status.version, status.pid, age(status.uptime_seconds));
-    for listener in &status.listeners {
-        let scheme = if listener.tls { "https" } else { "http" };
-        let inherited = if listener.inherited { "  (from the service manager)" } else { "" };
-        text.push_str(&format!("{scheme}://{}{inherited}\n", listener.address));
-    }
-    if let Some(metrics) = status.metrics {
-        text.push_str(&format!("http://{metrics}/metrics\n"));
-    }
-    for proxy in &status.proxies {
-        text.push_str(&format!("proxy {}  {}  pid {}\n", proxy.number, proxy.state, proxy.pid));
-    }
-    text.push('\n');
-    for app in &status.apps {
-        text.push_str(&headline(app));
-    }
-    text.push('\n');
+    let mut lines =
+        vec![format!("portreeve {}  pid {}  up {}", status.version, status.pid, age(status.uptime_seconds))];
+    lines.extend(status.listeners.iter().map(listener));
+    lines.extend(status.metrics.map(|metrics| format!("http://{metrics}/metrics")));
+    let proxies = status.proxies.iter();
+    lines.extend(proxies.map(|proxy| format!("proxy {}  {}  pid {}", proxy.number, proxy.state, proxy.pid)));
+    lines.push(String::new());
+    lines.extend(status.apps.iter().map(headline));
+    lines.push(String::new());
     let rows: Vec<_> = status.apps.iter().flat_map(|app| &app.workers).map(row).collect();
-    text.push_str(&table::render(["WORKER", "STATE", "PID", "UP", "RESTARTS", "MEMORY", "ADDRESS"], &rows));
-    text
+    lines.push(table::render(["WORKER", "STATE", "PID", "UP", "RESTARTS", "MEMORY", "ADDRESS"], &rows));
+    lines.join("\n")
+}
+
+fn listener(listener: &Listener) -> String {
+    let scheme = if listener.tls { "https" } else { "http" };
+    let origin = if listener.inherited { "  (from the service manager)" } else { "" };
+    format!("{scheme}://{}{origin}", listener.address)
 }
 
 fn headline(app: &App) -> String {
     let generation = app.generation.map_or_else(String::new, |generation| format!(", generation {generation}"));
     let failure = app.last_failure.as_ref().map_or_else(String::new, |failure| format!("\n  last failure: {failure}"));
-    format!("{}: {}{generation}{failure}\n", app.name, app.state)
+    format!("{}: {}{generation}{failure}", app.name, app.state)
 }
 
 fn row(worker: &Worker) -> [String; 7] {

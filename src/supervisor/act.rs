@@ -2,7 +2,6 @@
 //!
 //! No policy: each action of `lifecycle` has one arm here, and it does just that.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,9 +22,12 @@ impl Supervisor {
         while let Some((app, event)) = self.machines.queue.pop_front() {
             let Some(Site::Supervised(site)) = self.sites.get_mut(&app) else { continue };
             site.machine.handle(Instant::now(), event, &mut self.machines.todo);
-            site.note_new_generation();
-            let actions = VecDeque::from(self.machines.todo.take());
-            for action in actions {
+            let report = site.machine.report();
+            site.note_new_generation(&report);
+            for (reason, count) in site.new_restarts(&report) {
+                (0..count).for_each(|_| self.outlook.metrics.worker_restarted(&app, reason));
+            }
+            for action in self.machines.todo.take() {
                 self.act(&app, action);
             }
         }
@@ -88,6 +90,7 @@ impl Supervisor {
         site.bury(serial);
         self.proxies.forget(serial);
         self.published.told_idle.remove(&serial);
+        self.published.watch.forget(serial);
         self.machines.queue.push_back((app, lifecycle::Event::Exited { serial, how: exit.to_string() }));
     }
 
@@ -122,8 +125,13 @@ impl Supervisor {
     }
 
     pub(super) fn probed(&mut self, app: AppName, serial: Serial, outcome: Result<(), String>) {
+        if outcome.is_ok() {
+            self.published.watch.prove(serial);
+        }
         match self.sites.get_mut(&app) {
-            Some(Site::Supervised(_)) => self.machines.queue.push_back((app, lifecycle::Event::Probed { serial, outcome })),
+            Some(Site::Supervised(_)) => {
+                self.machines.queue.push_back((app, lifecycle::Event::Probed { serial, outcome }))
+            }
             Some(Site::Fixed(site)) => {
                 self.published.dirty |= site.probed(serial, outcome, Instant::now());
             }
@@ -169,6 +177,7 @@ impl Supervisor {
 
     fn site_stopped(&mut self, app: &AppName) {
         tracing::info!(%app, "app stopped");
+        self.watch_leak(app);
         if !self.is_stopping() && !self.config.apps.contains_key(app) {
             self.sites.remove(app);
             self.published.dirty = true;

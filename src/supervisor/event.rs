@@ -21,17 +21,35 @@ pub(super) enum Event {
     Signal(Signal),
     Call(Call),
     /// A worker's process has ended and its output is read.
-    Exited { app: AppName, serial: Serial, exit: Exit },
+    Exited {
+        app: AppName,
+        serial: Serial,
+        exit: Exit,
+    },
     /// A probe has its answer.
-    Probed { app: AppName, serial: Serial, outcome: Result<(), String> },
+    Probed {
+        app: AppName,
+        serial: Serial,
+        outcome: Result<(), String>,
+    },
     /// A proxy spoke.
-    Said { proxy: u64, message: FromProxy },
+    Said {
+        proxy: u64,
+        message: FromProxy,
+    },
     /// A proxy's process has ended.
-    ProxyExited { proxy: u64, exit: Exit },
+    ProxyExited {
+        proxy: u64,
+        exit: Exit,
+    },
     /// Somebody reads `/metrics`.
-    Scrape { reply: oneshot::Sender<String> },
+    Scrape {
+        reply: oneshot::Sender<String>,
+    },
     /// Somebody reads `/readyz`; the answer is what is not ready.
-    AskReady { reply: oneshot::Sender<Result<(), String>> },
+    AskReady {
+        reply: oneshot::Sender<Result<(), String>>,
+    },
 }
 
 /// What a signal asks for.

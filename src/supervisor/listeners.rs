@@ -102,8 +102,7 @@ fn bind(address: SocketAddr, count: usize) -> Result<Vec<Listening>, Error> {
 /// Picks the inherited sockets meant for an address: those named after its kind (`http`, `https`) when it is the only one of
 /// that kind, else those bound to the very address.
 fn claim(inherited: &mut Vec<Listening>, address: SocketAddr, tls: bool, listen: &Listen) -> Vec<Listening> {
-    let (kind, alone) =
-        if tls { ("https", listen.https.len() == 1) } else { ("http", listen.http.len() == 1) };
+    let (kind, alone) = if tls { ("https", listen.https.len() == 1) } else { ("http", listen.http.len() == 1) };
     let named = |socket: &Listening| alone && socket.name.as_deref() == Some(kind);
     let any_named = inherited.iter().any(named);
     let meant = |socket: &mut Listening| if any_named { named(socket) } else { socket.address == address };

@@ -6,6 +6,7 @@
 
 mod act;
 mod event;
+mod invariants;
 mod listeners;
 mod output;
 mod picture;
@@ -38,6 +39,7 @@ use crate::link::{Certificate, Epoch, FromProxy};
 use crate::sys::notify::Notifier;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use event::{Event, Signal};
+use invariants::Watch;
 use listeners::Listeners;
 use proxies::Proxies;
 use reload::Reloads;
@@ -78,6 +80,7 @@ struct Published {
     awaited: Vec<Awaited>,
     /// Closed endpoints whose machine has been told that they are idle.
     told_idle: HashSet<Serial>,
+    watch: Watch,
 }
 
 /// A machine that waits for the proxies; `epoch` is set once its version has been sent.
@@ -178,6 +181,7 @@ impl Supervisor {
     }
 
     fn publish(&mut self) {
+        self.watch_invariants();
         self.published.dirty = false;
         self.published.epoch = Epoch(self.published.epoch.0 + 1);
         for awaited in &mut self.published.awaited {
@@ -193,7 +197,8 @@ impl Supervisor {
     /// Queues what the proxies have acknowledged since; says whether there was anything.
     fn deliver_acknowledgements(&mut self) -> bool {
         let floor = self.proxies.floor();
-        let reached = |awaited: &mut Awaited| awaited.epoch.is_some_and(|epoch| floor.is_none_or(|floor| epoch <= floor));
+        let reached =
+            |awaited: &mut Awaited| awaited.epoch.is_some_and(|epoch| floor.is_none_or(|floor| epoch <= floor));
         for Awaited { app, version, .. } in self.published.awaited.extract_if(.., reached) {
             self.machines.queue.push_back((app, lifecycle::Event::Published { version }));
         }
@@ -217,8 +222,7 @@ impl Supervisor {
 
     fn wake(&mut self, now: Instant) {
         let due = |site: &&Site| site.deadline().is_some_and(|deadline| deadline <= now);
-        let apps: Vec<_> =
-            self.sites.iter().filter(|(_, site)| due(site)).map(|(name, _)| name.clone()).collect();
+        let apps: Vec<_> = self.sites.iter().filter(|(_, site)| due(site)).map(|(name, _)| name.clone()).collect();
         for app in apps {
             match self.sites.get(&app) {
                 Some(Site::Supervised(_)) => self.machines.queue.push_back((app, lifecycle::Event::Wake)),
@@ -241,7 +245,9 @@ impl Supervisor {
                 tracing::error!(proxy, epoch = epoch.0, %reason, "a proxy cannot use what was published");
             }
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
-            FromProxy::Fault { app, serial, kind } => tracing::debug!(%app, %serial, ?kind, "a worker failed an exchange"),
+            FromProxy::Fault { app, serial, kind } => {
+                tracing::debug!(%app, %serial, ?kind, "a worker failed an exchange")
+            }
             FromProxy::Metrics { ticket, families } => self.scraped(proxy, ticket, families),
         }
     }

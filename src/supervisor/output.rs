@@ -164,7 +164,7 @@ fn printable(line: &[u8]) -> String {
                 text.push(character);
             }
         }
-        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+        text.extend(chunk.invalid().iter().flat_map(|byte| byte.escape_ascii().map(char::from)));
     }
     text
 }

@@ -26,11 +26,15 @@ impl Supervisor {
             uptime_seconds: self.outlook.began.elapsed().as_secs(),
             listeners: self.listeners.iter().flat_map(|(tls, group)| listener(tls, group)).collect(),
             metrics: self.outlook.metrics_address,
-            proxies: self.proxies.iter().map(|(number, proxy)| words::Proxy {
-                number,
-                pid: proxy.process.pid(),
-                state: proxy.state.name().to_owned(),
-            }).collect(),
+            proxies: self
+                .proxies
+                .iter()
+                .map(|(number, proxy)| words::Proxy {
+                    number,
+                    pid: proxy.process.pid(),
+                    state: proxy.state.name().to_owned(),
+                })
+                .collect(),
             apps: self.sites.iter().map(|(name, site)| app(name, site)).collect(),
         }
     }
@@ -41,13 +45,21 @@ impl Supervisor {
         let mut workers = Vec::new();
         for (app, report) in &reports {
             let reports = report.generations.iter().flat_map(|generation| &generation.workers).chain(&report.stranded);
-            workers.extend(reports.map(|report| Worker { app, slot: report.worker.slot, state: report.state.as_str() }));
+            workers.extend(reports.map(|report| Worker {
+                app,
+                slot: report.worker.slot,
+                state: report.state.as_str(),
+            }));
         }
         let mut states: Vec<_> = WorkerState::ALL.iter().map(|state| state.as_str()).collect();
         states.extend([UP, DOWN]);
         for (app, site) in &self.sites {
             if let Site::Fixed(site) = site {
-                let server = |server: &super::site::Server| Worker { app, slot: server.slot, state: condition(server.health.is_open()) };
+                let server = |server: &super::site::Server| Worker {
+                    app,
+                    slot: server.slot,
+                    state: condition(server.health.is_open()),
+                };
                 workers.extend(site.servers.iter().map(server));
             }
         }

@@ -111,7 +111,8 @@ mod tests {
             }
             String::from_utf8_lossy(&head[..length]).into_owned()
         };
-        tokio::join!(ask(&address, &probe(http(), timeout)), server)
+        let probe = probe(http(), timeout);
+        tokio::join!(ask(&address, &probe), server)
     }
 
     #[tokio::test]

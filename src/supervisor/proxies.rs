@@ -18,9 +18,8 @@ use super::listeners::Listeners;
 use super::process::Process;
 use crate::id::Serial;
 use crate::link::{Epoch, FromProxy, Manifest, ManifestEntry, Snapshot, ToProxy, codec};
-use crate::sys::identity::Identity;
-use crate::sys::spawn::{self, Exit, Spawn, Stdio};
 use crate::sys::socket;
+use crate::sys::spawn::{self, Exit, Identity, Spawn, Stdio};
 
 /// Proxies alive at once.
 const MOST: usize = 3;
@@ -101,7 +100,8 @@ impl Proxies {
     pub(super) fn start(&mut self, listeners: &Listeners, snapshot: Snapshot) -> Result<(), String> {
         let number = self.next;
         let (near, far) = socket::pair().map_err(|error| format!("make the link: {error}"))?;
-        let (manifest, sockets) = manifest(&self.recipe, listeners).map_err(|error| format!("copy a listener: {error}"))?;
+        let (manifest, sockets) =
+            manifest(&self.recipe, listeners).map_err(|error| format!("copy a listener: {error}"))?;
         let child = spawn::spawn(program(&self.recipe, far, sockets)).map_err(|error| error.to_string())?;
         let to = self.connect(number, near).map_err(|error| format!("open the link: {error}"))?;
         let events = self.events.clone();

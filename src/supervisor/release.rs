@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use crate::config::{App, Command, Program};
 use crate::id::WorkerId;
-use crate::sys::identity::{self, Identity};
-use crate::sys::spawn;
+use crate::sys::spawn::{self, Identity};
 
 /// The settings of one generation.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ fn look_up(command: &Command, path: &OsStr) -> Result<Resolved, String> {
         Program::Shell(line) => (PathBuf::from("/bin/sh"), ["sh", "-c", line].map(OsString::from).to_vec()),
     };
     let identity = match &command.user {
-        Some(user) => Some(identity::identity(user).map_err(|error| format!("user {user}: {error}"))?),
+        Some(user) => Some(spawn::identity(user).map_err(|error| format!("user {user}: {error}"))?),
         None => None,
     };
     Ok(Resolved { program, args, directory, identity })
@@ -65,7 +64,7 @@ fn find(name: &str, path: &OsStr, directory: &Path) -> Result<PathBuf, String> {
     spawn::find_program(name, path, directory).map_err(|error| format!("program {name}: {error}"))
 }
 
-/// The environment of one worker: ours without what is meant for the supervisor, then the app's, then what places it.
+/// The environment of one worker: what it inherits, then the app's, then what places it.
 pub(super) fn environment(
     inherited: &[(OsString, OsString)],
     command: &Command,
@@ -73,8 +72,7 @@ pub(super) fn environment(
     port: u16,
     identity: Option<&Identity>,
 ) -> Vec<(OsString, OsString)> {
-    let mut env: std::collections::BTreeMap<OsString, OsString> =
-        inherited.iter().filter(|(key, _)| !is_ours(key)).cloned().collect();
+    let mut env: std::collections::BTreeMap<OsString, OsString> = inherited.iter().cloned().collect();
     let mut set = |key: &str, value: OsString| env.insert(key.into(), value);
     if let Some(identity) = identity {
         set("HOME", identity.home.clone().into());
@@ -91,12 +89,6 @@ pub(super) fn environment(
     set("PORTREEVE_SLOT", worker.slot.to_string().into());
     set("NODE_APP_INSTANCE", worker.slot.to_string().into());
     env.into_iter().collect()
-}
-
-/// Variables by which a service manager speaks to its direct child only.
-fn is_ours(key: &OsStr) -> bool {
-    let key = key.to_string_lossy();
-    key == "NOTIFY_SOCKET" || key.starts_with("WATCHDOG_") || key.starts_with("LISTEN_")
 }
 
 #[cfg(test)]
@@ -162,15 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_places_the_worker_and_hides_our_own_manager() {
-        let inherited =
-            ["NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LANG"].map(|key| (key.into(), "inherited".into()));
+    fn the_environment_places_the_worker_over_what_app_and_parent_say() {
+        let inherited = ["LANG", "COLOUR", "HOST"].map(|key| (key.into(), "inherited".into()));
         let app = "web".parse().unwrap();
         let worker = WorkerId { app, generation: Generation(4), slot: Slot(2) };
         let env = environment(&inherited, &command(Path::new("/"), &["true"]), &worker, 8123, None);
         let get = |key: &str| env.iter().find(|(name, _)| name == key).map(|(_, value)| value.to_str().unwrap());
         assert_eq!((get("LANG"), get("COLOUR"), get("PORT")), (Some("inherited"), Some("blue"), Some("8123")));
         assert_eq!((get("PORTREEVE_GENERATION"), get("NODE_APP_INSTANCE")), (Some("4"), Some("2")));
-        assert_eq!((get("NOTIFY_SOCKET"), get("WATCHDOG_USEC"), get("LISTEN_FDS")), (None, None, None));
+        assert_eq!((get("HOST"), get("PORTREEVE_APP")), (Some("127.0.0.1"), Some("web")));
     }
 }

@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::{Notice, Supervisor};
 use super::listeners::Listeners;
 use super::site::Site;
 use super::start::recipe;
+use super::{Notice, Supervisor};
 use crate::certs;
 use crate::config::{self, Config, Server};
 use crate::control::words::{AppReloaded, Outcome, Refusal, RefusalKind, Reloaded};
@@ -58,7 +58,7 @@ impl Supervisor {
             Ok(prepared) => self.begin(prepared, reply),
             Err(refusal) => {
                 tracing::error!("reload refused, everything stays as it was: {}", refusal.error);
-                self.outlook.metrics.reload_refused();
+                self.config.apps.keys().for_each(|app| self.outlook.metrics.reload_failed(app, "refused"));
                 self.outlook.tell(Notice::Ready);
                 if let Some(reply) = reply {
                     let _ = reply.send(Err(refusal));
@@ -100,7 +100,8 @@ impl Supervisor {
     }
 
     fn refuse_what_needs_a_restart(&self, config: &Config) -> Result<(), Refusal> {
-        let refuse = |what: &str| Err(invalid(format!("{what} cannot change while portreeve runs; stop it and start it anew")));
+        let refuse =
+            |what: &str| Err(invalid(format!("{what} cannot change while portreeve runs; stop it and start it anew")));
         if config.admin != self.config.admin {
             return refuse("[admin] socket");
         }
@@ -175,7 +176,9 @@ impl Supervisor {
             }
             _ => Vec::new(),
         };
-        let Some(reload) = self.reloads.open.iter_mut().find(|reload| reload.waiting.contains_key(&ticket)) else { return };
+        let Some(reload) = self.reloads.open.iter_mut().find(|reload| reload.waiting.contains_key(&ticket)) else {
+            return;
+        };
         reload.waiting.remove(&ticket);
         let (outcome, generation, reason) = told(outcome);
         let ended = AppReloaded { generation, reason, lines, ..reload.plain(name, outcome) };
@@ -183,7 +186,11 @@ impl Supervisor {
             None => tracing::info!(app = %name, ?outcome, millis = ended.millis, "reload ended"),
             Some(reason) => tracing::error!(app = %name, ?outcome, %reason, "reload ended"),
         }
-        self.outlook.metrics.reload_ended(name, ended.outcome, reload.began.elapsed());
+        match ended.outcome {
+            Outcome::Live => self.outlook.metrics.reload_live(name, "live", reload.began.elapsed()),
+            Outcome::Superseded => self.outlook.metrics.reload_failed(name, "superseded"),
+            _ => self.outlook.metrics.reload_failed(name, "aborted"),
+        }
         reload.ended.push(ended);
     }
 
@@ -228,8 +235,8 @@ fn told(outcome: lifecycle::Outcome) -> (Outcome, Option<Generation>, Option<Str
 
 fn load(current: &Config) -> Result<Config, Refusal> {
     let loaded = config::load(&current.path).map_err(|errors| invalid(errors.render(false)))?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
+    for warning in loaded.warnings.problems() {
+        tracing::warn!("{}", warning.message);
     }
     Ok(loaded.config)
 }

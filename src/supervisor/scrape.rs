@@ -94,7 +94,9 @@ impl Supervisor {
         if let Some(latest) = self.scrapes.latest.remove(&proxy) {
             exposition::merge(&mut self.scrapes.carried, exposition::counters_only(latest));
         }
-        self.scrapes.open.values_mut().for_each(|scrape| drop(scrape.waiting.remove(&proxy)));
+        for scrape in self.scrapes.open.values_mut() {
+            scrape.waiting.remove(&proxy);
+        }
         self.end_scrapes(Instant::now());
     }
 

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Notice, Supervisor};
 use super::site::Site;
+use super::{Notice, Supervisor};
 use crate::lifecycle;
 
 /// Time beyond its own drain timeout after which a proxy is killed.
@@ -18,7 +18,10 @@ pub(super) enum Phase {
     Running,
     /// The proxies finish what is in flight; when hasty, the workers get no time after that.
     // Retiring => Stopping
-    Retiring { until: Instant, hasty: bool },
+    Retiring {
+        until: Instant,
+        hasty: bool,
+    },
     /// The workers are being stopped, each by its own timeouts.
     // Stopping => Done
     Stopping,

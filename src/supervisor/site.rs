@@ -11,7 +11,7 @@ use super::release::Release;
 use super::workers::{Starter, Worker};
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, GenerationState, Health};
+use crate::lifecycle::{self, GenerationState, Health, Report, Restarts};
 use crate::link;
 
 /// Ended workers whose last lines stay at hand.
@@ -36,6 +36,7 @@ pub(super) struct Supervised {
     /// The settings of the next generation to be declared.
     pub(super) upcoming: Arc<App>,
     tails: VecDeque<(Serial, Tail)>,
+    restarts: Restarts,
 }
 
 /// An app whose servers something else runs.
@@ -111,9 +112,7 @@ impl Site {
     pub(super) fn last_failure(&self) -> Option<String> {
         match self {
             Self::Supervised(site) => site.last_failure(),
-            Self::Fixed(site) => {
-                site.servers.iter().find_map(|server| server.health.last_failure().map(str::to_owned))
-            }
+            Self::Fixed(site) => site.servers.iter().find_map(|server| server.health.last_failure().map(str::to_owned)),
         }
     }
 
@@ -131,6 +130,7 @@ impl Supervised {
             releases: BTreeMap::new(),
             upcoming: app,
             tails: VecDeque::new(),
+            restarts: Restarts::default(),
         }
     }
 
@@ -168,11 +168,18 @@ impl Supervised {
     }
 
     /// A generation that the machine has just declared runs what was upcoming then.
-    pub(super) fn note_new_generation(&mut self) {
-        if let Some(newest) = self.machine.report().generations.last() {
+    pub(super) fn note_new_generation(&mut self, report: &Report) {
+        if let Some(newest) = report.generations.last() {
             let upcoming = &self.upcoming;
             self.releases.entry(newest.number).or_insert_with(|| Release::new(Arc::clone(upcoming)));
         }
+    }
+
+    /// How many workers were started again since this was last asked, by reason.
+    pub(super) fn new_restarts(&mut self, report: &Report) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        let before = std::mem::replace(&mut self.restarts, report.restarts).by_reason();
+        let now = report.restarts.by_reason();
+        now.into_iter().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
     }
 
     /// Starts a worker of a declared generation; gives its pid.

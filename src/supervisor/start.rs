@@ -26,9 +26,9 @@ use crate::control::server::{BindError, Server};
 use crate::control::words::Status;
 use crate::id::Serial;
 use crate::lifecycle::Todo;
-use crate::sys::identity::{self, Identity};
-use crate::sys::notify::Notifier;
+use crate::sys::notify::{self, Notifier};
 use crate::sys::process;
+use crate::sys::spawn::{self, Identity};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 
 /// Whom the proxy runs as when the supervisor is root and `[proxy] user` is not set.
@@ -89,7 +89,9 @@ async fn supervise(config: Config, options: Options) -> Result<(), Error> {
     let mut helpers = vec![abort_on_drop(signals(events.clone())?), abort_on_drop(calls(admin, events.clone()))];
     if let Some((listener, _)) = metrics {
         let served = web::serve(listener, events.clone(), tasks.clone());
-        helpers.push(abort_on_drop(async { drop(served.await) }));
+        helpers.push(abort_on_drop(async {
+            let _ = served.await;
+        }));
     }
     drop(events);
     supervisor.serve(queue).await;
@@ -115,20 +117,23 @@ fn build(
         .map_err(|error: listeners::Error| Error::Listen(error.to_string()))?;
     let json = config.log.format == LogFormat::Json;
     let (sink, writer) = Sink::open(std::io::stdout(), json).map_err(failed("output thread"))?;
-    let environment = std::env::vars_os().collect();
+    let environment = notify::inheritable_environment().collect();
     let mut supervisor = Supervisor {
         certificates,
         listeners,
         sites: std::collections::BTreeMap::new(),
         proxies: Proxies::new(recipe, events.clone(), tasks.clone()),
         starter: Starter { environment, events: events.clone(), sink, tasks: tasks.clone() },
-        machines: Machines { todo: Todo::new(Serial(1), Box::new(fastrand::f64)), queue: std::collections::VecDeque::new() },
+        machines: Machines {
+            todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
+            queue: std::collections::VecDeque::new(),
+        },
         reloads: Reloads::default(),
         scrapes: Scrapes::new(Instant::now()),
         published: Published::default(),
         phase: Phase::Running,
         outlook: Outlook {
-            notifier: Notifier::from_environment(),
+            notifier: Notifier::from_environment().map_err(failed("the service manager's socket"))?,
             metrics: SupervisorMetrics::new(),
             metrics_address,
             began: Instant::now(),
@@ -163,7 +168,7 @@ fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {
         return Ok(None);
     }
     let user = config.proxy.user.as_deref().unwrap_or(NOBODY);
-    identity::identity(user).map(Some).map_err(|source| Error::User { user: user.to_owned(), source })
+    spawn::identity(user).map(Some).map_err(|source| Error::User { user: user.to_owned(), source })
 }
 
 /// Listens for the signals that mean something to us.

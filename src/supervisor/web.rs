@@ -74,7 +74,7 @@ async fn speak(stream: TcpStream, events: Events, permit: OwnedSemaphorePermit) 
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the shape that tower's map_result asks for")]
-fn rescue(result: Result<Answer, BoxError>) -> Result<Answer, Infallible> {
+fn rescue(result: Result<Answer, BoxError>) -> Result<Answer, BoxError> {
     Ok(result.unwrap_or_else(|_| plain(StatusCode::GATEWAY_TIMEOUT, "the supervisor took too long\n")))
 }
 
