@@ -5,4 +5,5 @@
 pub mod config;
 pub mod id;
 pub mod link;
+pub mod sys;
 pub mod telemetry;
