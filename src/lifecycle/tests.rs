@@ -1,8 +1,10 @@
-//! Tests of the machines together: stories told in order, a walk over every reachable state of small apps, and chance.
+//! Tests of the machines: every move of a worker as a table; stories of an app told in order; a walk over every
+//! reachable state of small apps; and chance.
 //!
-//! All of them run against one simulated world, which checks after each step what must hold at any time.
+//! All but the table run against one simulated world, which checks after each step what must hold at any time.
 
 mod chance;
+mod moves;
 mod stories;
 mod walk;
 mod world;

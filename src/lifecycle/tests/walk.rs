@@ -4,7 +4,7 @@
 //! versions from the latest, and names do not count. From each new state two more questions are asked: does a kind
 //! world bring it to rest, and does it stop when it is asked to?
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::plan;
@@ -13,13 +13,13 @@ use crate::lifecycle::generation::{Generation, Stage};
 use crate::lifecycle::place::{Place, Seat};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::worker::Worker;
-use crate::lifecycle::{Backoff, Plan, Version};
+use crate::lifecycle::{Backoff, Outcome, Plan, Version, WorkerState};
 
 /// Deadlines further away than this are all alike: none of the walks waits for one.
 const FAR: u64 = 20;
 
 /// No walk may take more steps than this.
-const BOUND: usize = 2_000_000;
+const BOUND: usize = 20_000_000;
 
 const CALM: Mischief =
     Mischief { reloads: 0, stops: 0, starts: 1, crashes: 0, spawn_failures: 0, dice: 255, late_answers: false };
@@ -45,6 +45,20 @@ struct Found {
     states: usize,
     steps: usize,
     depth: usize,
+    workers: BTreeSet<WorkerState>,
+    outcomes: BTreeSet<&'static str>,
+}
+
+impl Found {
+    fn note(&mut self, world: &World) {
+        let places = world.app.generations.iter().flat_map(|generation| &generation.places);
+        self.workers.extend(places.map(|place| place.report().state));
+        self.outcomes.extend(world.outcomes.iter().map(|(_, outcome)| match outcome {
+            Outcome::Live { .. } => "live",
+            Outcome::Aborted { .. } => "aborted",
+            Outcome::Superseded => "superseded",
+        }));
+    }
 }
 
 #[derive(Default)]
@@ -65,8 +79,10 @@ impl Walk {
                 let mut next = world.clone();
                 next.apply(choice);
                 walk.found.steps += 1;
-                if walk.seen.insert(Key::of(&next, true)) {
-                    walk.must_end_well(&next);
+                let key = Key::of(&next);
+                if walk.seen.insert(key.with(next.mischief)) {
+                    walk.found.note(&next);
+                    walk.must_end_well(&next, key);
                     frontier.push_back((next, depth + 1));
                 }
             }
@@ -76,21 +92,25 @@ impl Walk {
         walk.found
     }
 
-    fn must_end_well(&mut self, world: &World) {
-        self.must_come_to_rest(world.clone());
+    fn must_end_well(&mut self, world: &World, key: Key) {
+        self.must_come_to_rest(world, key);
         let mut stopped = world.clone();
         stopped.apply(Choice::Stop);
-        self.must_come_to_rest(stopped);
+        self.must_come_to_rest(&stopped, Key::of(&stopped));
     }
 
-    fn must_come_to_rest(&mut self, mut world: World) {
+    fn must_come_to_rest(&mut self, world: &World, key: Key) {
+        if !self.restful.insert(key.hash) {
+            return;
+        }
+        let mut world = world.clone();
         for _ in 0..1000 {
-            if !self.restful.insert(Key::of(&world, false)) {
+            let Some(choice) = world.kindest() else {
+                return world.require(world.is_at_rest() && !world.stop_owed, "it rests where it should not");
+            };
+            world.apply(choice);
+            if !self.restful.insert(Key::of(&world).hash) {
                 return;
-            }
-            match world.kindest() {
-                Some(choice) => world.apply(choice),
-                None => return world.require(world.is_at_rest() && !world.stop_owed, "it rests where it should not"),
             }
         }
         world.require(false, "it does not come to rest");
@@ -98,6 +118,7 @@ impl Walk {
 }
 
 /// A world without what does not matter, as one number.
+#[derive(Clone, Copy)]
 struct Key {
     hash: u64,
     now: Instant,
@@ -105,7 +126,7 @@ struct Key {
 }
 
 impl Key {
-    fn of(world: &World, with_mischief: bool) -> u64 {
+    fn of(world: &World) -> Self {
         let mut key = Self { hash: 0, now: world.now, latest: world.version() };
         for generation in &world.app.generations {
             key.generation(generation, world);
@@ -115,19 +136,21 @@ impl Key {
             key.worker(worker, world);
         }
         key.add(u64::from(world.stop_owed));
-        key.version(world.acknowledged());
-        if with_mischief {
-            let left = world.mischief;
-            [left.reloads, left.stops, left.starts, left.crashes, left.spawn_failures]
-                .into_iter()
-                .for_each(|count| key.add(u64::from(count)));
-        }
-        key.hash
+        key.version(world.in_force());
+        key
+    }
+
+    /// What may still happen counts too.
+    fn with(self, left: Mischief) -> u64 {
+        let Self { mut hash, .. } = self;
+        [left.reloads, left.stops, left.starts, left.crashes, left.spawn_failures]
+            .into_iter()
+            .for_each(|count| hash = mix(hash, u64::from(count)));
+        hash
     }
 
     fn add(&mut self, word: u64) {
-        self.hash = (self.hash.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.hash ^= self.hash >> 29;
+        self.hash = mix(self.hash, word);
     }
 
     fn until(&mut self, at: Instant) {
@@ -214,25 +237,63 @@ impl Key {
         self.add(flags.into_iter().fold(0, |word, flag| word << 1 | u64::from(flag)));
         self.add(u64::from(process.streak.min(world.plan.successes)));
         // Only versions that a proxy may still act on matter.
-        self.version(process.listed.max(Version(world.acknowledged().0.saturating_sub(1))));
+        self.version(process.listed.max(Version(world.in_force().0.saturating_sub(1))));
     }
 }
 
-fn walk(name: &str, plan: Plan, mischief: Mischief) {
+fn mix(hash: u64, word: u64) -> u64 {
+    let hash = (hash.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    hash ^ hash >> 29
+}
+
+/// Walks, says how far, and demands that it was no smaller than it used to be.
+fn walk(plan: Plan, mischief: Mischief, at_least: usize) -> Found {
     let begun = Instant::now();
     let found = Walk::over(World::new(plan, mischief));
-    println!("{name}: {found:?} in {:?}", begun.elapsed());
+    println!("{} slots, {mischief:?}: {found:?} in {:?}", plan.workers, begun.elapsed());
+    assert!(found.states >= at_least, "the walk has shrunk to {} states", found.states);
+    found
 }
 
 #[test]
-fn one_slot_and_two_reloads() {
-    walk("1 slot", short(1), Mischief { reloads: 1, crashes: 0, ..CALM });
-    walk("1 slot", short(1), Mischief { reloads: 2, crashes: 0, ..CALM });
-    walk("1 slot", short(1), Mischief { reloads: 2, crashes: 1, ..CALM });
+fn one_slot_replaced_twice_and_stopped_at_any_moment() {
+    let found = walk(short(1), Mischief { reloads: 2, stops: 1, ..CALM }, 15_000);
+    assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "superseded"]));
 }
 
 #[test]
-fn two_slots_and_one_reload() {
-    walk("2 slots", short(2), Mischief { reloads: 1, crashes: 0, ..CALM });
-    walk("2 slots", short(2), Mischief { reloads: 1, crashes: 1, ..CALM });
+fn one_slot_where_everything_goes_wrong() {
+    walk(short(1), Mischief { reloads: 1, crashes: 2, spawn_failures: 1, ..CALM }, 10_000);
+}
+
+#[test]
+fn one_slot_stopped_and_started_again_at_any_moment() {
+    walk(short(1), Mischief { stops: 1, starts: 2, crashes: 1, spawn_failures: 1, ..CALM }, 1_000);
+}
+
+#[test]
+fn two_slots_that_crash_and_fail_to_start() {
+    let plan = Plan { concurrent_starts: 2, ..short(2) };
+    walk(plan, Mischief { crashes: 2, spawn_failures: 1, ..CALM }, 6_000);
+}
+
+#[test]
+fn two_slots_replaced() {
+    let found = walk(short(2), Mischief { reloads: 1, ..CALM }, 9_000);
+    assert_eq!(found.workers, WorkerState::ALL.iter().copied().collect(), "states that the walk has seen");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn one_slot_and_all_of_it_together() {
+    let all = Mischief { reloads: 1, crashes: 1, spawn_failures: 1, stops: 1, starts: 2, ..CALM };
+    walk(short(1), all, 200_000);
+    walk(short(1), Mischief { reloads: 3, crashes: 1, ..CALM }, 300_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_slots_replaced_while_they_crash_and_fail() {
+    walk(short(2), Mischief { reloads: 1, crashes: 1, spawn_failures: 1, ..CALM }, 200_000);
+    walk(Plan { concurrent_starts: 2, ..short(2) }, Mischief { reloads: 1, crashes: 2, ..CALM }, 200_000);
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::id::{Generation, Serial, WorkerId};
+use crate::lifecycle::generation::Generation as Live;
 use crate::lifecycle::state::State;
 use crate::lifecycle::{Action, App, EndpointView, Event, Outcome, Plan, Ticket, Todo, Version};
 
@@ -238,7 +239,7 @@ impl World {
         *self.sets.keys().next_back().expect("the acknowledged set is always there")
     }
 
-    pub(super) fn acknowledged(&self) -> Version {
+    pub(super) fn in_force(&self) -> Version {
         *self.sets.keys().next().expect("the acknowledged set is always there")
     }
 
@@ -246,7 +247,10 @@ impl World {
         match choice {
             Choice::Start => {
                 self.mischief.starts = self.mischief.starts.saturating_sub(1);
-                self.next_number += u64::from(!self.app.is_expected());
+                if !self.app.is_expected() {
+                    self.next_number += 1;
+                    self.stop_owed = false;
+                }
                 Event::Start(self.plan)
             }
             Choice::Reload => self.reload(),
@@ -385,7 +389,7 @@ impl World {
         self.tickets.retain(|open| *open != ticket);
         self.require(self.tickets.len() + 1 == open, "a ticket is finished once");
         if let Outcome::Live { generation } = outcome {
-            let opened = self.opened.get(&generation).is_some_and(|version| *version <= self.acknowledged());
+            let opened = self.opened.get(&generation).is_some_and(|version| *version <= self.in_force());
             self.require(opened, "a reload is called live before the proxies know");
         }
         self.outcomes.push((ticket, outcome));
@@ -415,8 +419,9 @@ impl World {
     fn require_gated(&self, one: EndpointView, serving: usize, set: &[EndpointView]) {
         let first = self.staged.contains(&one.generation) && !self.opened.contains_key(&one.generation);
         let generation = self.app.generations.iter().find(|generation| generation.number == one.generation);
-        let places = generation.map_or(0, |generation| generation.places.len());
-        let (needed, width) = if first && serving > 0 { (self.plan.successes, places) } else { (1, 1) };
+        let full_terms = |generation: &Live| (generation.plan.successes, generation.places.len());
+        let terms = generation.filter(|_| first && serving > 0).map(full_terms);
+        let (needed, width) = terms.unwrap_or((1, 1));
         let process = &self.processes[&one.serial];
         self.require(process.streak >= needed && !process.idle, "I5: a worker opens that has not earned it");
         let open = set.iter().filter(|other| other.open && other.generation == one.generation).count();
@@ -426,7 +431,7 @@ impl World {
     /// No proxy can have it any more: neither the acknowledged set nor one after it has it.
     fn require_unlisted(&self, serial: Serial) {
         let process = &self.processes[&serial];
-        let unlisted = process.listed == Version(0) || process.listed < self.acknowledged();
+        let unlisted = process.listed == Version(0) || process.listed < self.in_force();
         self.require(unlisted, "a signal for a worker that a proxy may still have");
     }
 
@@ -484,7 +489,7 @@ impl World {
     }
 
     fn fail(&self, what: &str) -> ! {
-        panic!("{what}\nafter {:?}\nasking for {:?}\nin {:#?}", self.history, self.actions, self.app);
+        panic!("{what}\nafter {:?}\nasking for {:?}\nin {:?}", self.history, self.actions, self.app);
     }
 }
 
