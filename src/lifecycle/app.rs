@@ -9,8 +9,8 @@
 //!   those of a live generation. While an app has never come up, or has lost all workers, that is the quickest cure.
 //!   The generation it replaces goes on trying until then; if one of its workers serves first, the reload has to meet
 //!   the full terms again.
-//! - A killed process that is still there after 5 s belongs to no generation any more: it blocks neither its slot nor
-//!   `Retired` nor `Stopped`. It stays in the report until it is gone.
+//! - A killed process that is still there after 5 s blocks neither `Retired` nor `Stopped`. Its slot stays its own in
+//!   a live generation, lest stuck processes pile up; it is in the report until it is gone.
 //! - A reload of an app that is not wanted is refused, as aborted.
 
 use std::time::Instant;
@@ -161,9 +161,7 @@ impl App {
     }
 
     fn wake(&mut self, step: &mut Step<'_>) -> bool {
-        for generation in &mut self.generations {
-            self.stranded.extend(generation.wake(step));
-        }
+        self.generations.iter_mut().for_each(|generation| generation.wake(step));
         true
     }
 
@@ -217,6 +215,7 @@ impl App {
         for generation in self.generations.extract_if(.., |generation| generation.is_over()) {
             self.restarts = self.restarts.plus(generation.restarts());
             step.push(Action::Retired { generation: generation.number });
+            self.stranded.extend(generation.into_workers());
         }
         if self.stop_asked && self.generations.is_empty() {
             self.stop_asked = false;

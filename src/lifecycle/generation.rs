@@ -15,7 +15,7 @@
 
 use std::time::Instant;
 
-use super::place::{Due, Place};
+use super::place::Place;
 use super::report::Restarts;
 use super::state::State;
 use super::todo::{Step, after};
@@ -62,7 +62,7 @@ impl Generation {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        !self.is_staging() && !self.is_live() && self.places.iter().all(Place::is_empty)
+        !self.is_staging() && !self.is_live() && self.places.iter().all(Place::is_abandoned)
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -155,18 +155,14 @@ impl Generation {
         }
     }
 
-    /// Acts on what is due; returns the workers that nobody waits for any more.
-    pub(super) fn wake(&mut self, step: &mut Step<'_>) -> Vec<Worker> {
-        let mut stranded = Vec::new();
+    /// Acts on what is due.
+    pub(super) fn wake(&mut self, step: &mut Step<'_>) {
         for index in 0..self.places.len() {
-            match self.places[index].wake(step) {
-                Due::Nothing => {}
-                Due::Late(failure) => self.late(index, failure, step),
-                Due::Stranded(worker) => stranded.push(self.strand(index, *worker, step)),
+            if let Some(failure) = self.places[index].wake(step) {
+                self.late(index, failure, step);
             }
         }
         self.give_up_if_stalled(step);
-        stranded
     }
 
     /// Ends all drains with work in flight.
@@ -187,6 +183,11 @@ impl Generation {
         })
     }
 
+    /// Who is left when it is over.
+    pub(super) fn into_workers(self) -> impl Iterator<Item = Worker> {
+        self.places.into_iter().filter_map(Place::into_worker)
+    }
+
     pub(super) fn restarts(&self) -> Restarts {
         self.places.iter().map(|place| place.restarts).fold(Restarts::default(), Restarts::plus)
     }
@@ -200,13 +201,6 @@ impl Generation {
         if self.is_staging() {
             self.abort(failure, step);
         }
-    }
-
-    fn strand(&mut self, index: usize, worker: Worker, step: &mut Step<'_>) -> Worker {
-        if let Some(failure) = worker.lateness() {
-            self.replace(index, failure, step);
-        }
-        worker
     }
 
     /// The place is empty after a failure: what follows from it?
@@ -241,7 +235,7 @@ impl Generation {
         }
     }
 
-    fn workers(&self) -> impl Iterator<Item = &Worker> {
+    pub(super) fn workers(&self) -> impl Iterator<Item = &Worker> {
         self.places.iter().filter_map(Place::worker)
     }
 

@@ -1,8 +1,8 @@
 //! One slot of one generation: who sits there, how often that went wrong, and when the next one may try.
 //!
 //! Does not decide whether a failure is made good by a restart (the generation does), nor what a state means (the
-//! worker does). Invariant: at most one process sits here; the next one is ordered only when the last is gone or has
-//! been given up as unkillable.
+//! worker does). Invariant: at most one process sits here; the next one is ordered only when the last is gone. So a
+//! process that cannot be killed keeps its place: another one would most likely get stuck beside it.
 //!
 //! ```text
 //!            permit            failure, tried again
@@ -48,15 +48,6 @@ pub(super) enum Seat {
     Empty,
 }
 
-/// What became due.
-pub(super) enum Due {
-    Nothing,
-    /// The worker was not ready in time and is on its way out.
-    Late(Failure),
-    /// The worker cannot be killed; its place is free again.
-    Stranded(Box<Worker>),
-}
-
 impl Place {
     pub(super) fn new(id: WorkerId, now: Instant) -> Self {
         let restarts = Restarts::default();
@@ -85,8 +76,21 @@ impl Place {
         matches!(self.seat, Seat::Waiting)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        matches!(self.seat, Seat::Empty)
+    /// Is there nobody here to wait for? Nobody waits for a process that cannot be killed.
+    pub(super) fn is_abandoned(&self) -> bool {
+        match &self.seat {
+            Seat::Empty => true,
+            Seat::Taken(worker) => worker.state == State::Unkillable,
+            Seat::Waiting | Seat::Backoff { .. } => false,
+        }
+    }
+
+    /// Who is left here.
+    pub(super) fn into_worker(self) -> Option<Worker> {
+        match self.seat {
+            Seat::Taken(worker) => Some(*worker),
+            _ => None,
+        }
     }
 
     /// Seats a new worker, ordering its process.
@@ -137,34 +141,15 @@ impl Place {
         self.last_failure = Some(failure.sentence.clone());
     }
 
-    /// Acts on what is due.
-    pub(super) fn wake(&mut self, step: &mut Step<'_>) -> Due {
+    /// Acts on what is due; a failure is returned when the worker was not ready in time (it is then on its way out).
+    pub(super) fn wake(&mut self, step: &mut Step<'_>) -> Option<Failure> {
         match &mut self.seat {
             // Backoff => Waiting
             Seat::Backoff { until } if step.is_due(*until) => self.sit(Seat::Waiting, step.now),
-            Seat::Taken(worker) => {
-                if let Some(failure) = worker.wake(step) {
-                    return Due::Late(failure);
-                }
-                return self.strand(step.now);
-            }
+            Seat::Taken(worker) => return worker.wake(step),
             _ => {}
         }
-        Due::Nothing
-    }
-
-    fn strand(&mut self, now: Instant) -> Due {
-        // Taken => (Taken | Empty)
-        match std::mem::replace(&mut self.seat, Seat::Empty) {
-            Seat::Taken(worker) if worker.state == State::Unkillable => {
-                self.since = now;
-                Due::Stranded(worker)
-            }
-            seat => {
-                self.seat = seat;
-                Due::Nothing
-            }
-        }
+        None
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
