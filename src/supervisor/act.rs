@@ -35,7 +35,7 @@ impl Supervisor {
 
     fn act(&mut self, app: &AppName, action: Action) {
         match action {
-            Action::Spawn { serial, worker } => self.spawn(app, serial, worker),
+            Action::Spawn { serial, worker } => self.spawn(app, serial, &worker),
             Action::Probe { serial } => self.probe_worker(app, serial),
             Action::Publish { version } => {
                 self.published.dirty = true;
@@ -58,7 +58,7 @@ impl Supervisor {
         }
     }
 
-    fn spawn(&mut self, app: &AppName, serial: Serial, id: WorkerId) {
+    fn spawn(&mut self, app: &AppName, serial: Serial, id: &WorkerId) {
         let Some(Site::Supervised(site)) = self.sites.get_mut(app) else { return };
         let started = site.start(&self.starter, serial, id.clone());
         let event = match started {
@@ -130,7 +130,7 @@ impl Supervisor {
         }
         match self.sites.get_mut(&app) {
             Some(Site::Supervised(_)) => {
-                self.machines.queue.push_back((app, lifecycle::Event::Probed { serial, outcome }))
+                self.machines.queue.push_back((app, lifecycle::Event::Probed { serial, outcome }));
             }
             Some(Site::Fixed(site)) => {
                 self.published.dirty |= site.probed(serial, outcome, Instant::now());
@@ -143,13 +143,13 @@ impl Supervisor {
     pub(super) fn add_site(&mut self, name: AppName, app: Arc<App>) {
         let site = match &app.server {
             config::Server::Command(_) => {
-                let plan = self.plan(&app);
+                let plan = plan(&app);
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan)));
                 Site::Supervised(Box::new(Supervised::new(name.clone(), app)))
             }
             config::Server::Fixed(_) => {
                 let mut site = Fixed { app: Arc::clone(&app), servers: Vec::new() };
-                site.update(Arc::clone(&app), |address, slot| self.fresh_server(&app, address, slot));
+                site.update(&app, |address, slot| self.fresh_server(&app, address, slot));
                 Site::Fixed(site)
             }
         };
@@ -158,9 +158,9 @@ impl Supervisor {
     }
 
     /// Gives a fixed upstream its new settings.
-    pub(super) fn update_fixed(&mut self, name: &AppName, app: Arc<App>) {
+    pub(super) fn update_fixed(&mut self, name: &AppName, app: &Arc<App>) {
         let Some(Site::Fixed(mut site)) = self.sites.remove(name) else { return };
-        site.update(Arc::clone(&app), |address, slot| self.fresh_server(&app, address, slot));
+        site.update(app, |address, slot| self.fresh_server(app, address, slot));
         self.sites.insert(name.clone(), Site::Fixed(site));
         self.published.dirty = true;
     }
@@ -190,29 +190,10 @@ impl Supervisor {
         Server { serial: self.machines.todo.fresh_serial(), slot, address, health, since: now }
     }
 
-    /// How the machine is to run an app with these settings.
-    pub(super) fn plan(&self, app: &App) -> Plan {
-        let cpus = cpus();
-        let config::Server::Command(command) = &app.server else {
-            unreachable!("only apps with a command have a plan");
-        };
-        Plan {
-            workers: command.workers.map_or(cpus, std::num::NonZeroU32::get),
-            start_timeout: command.start_timeout,
-            drain_timeout: command.drain_timeout,
-            kill_timeout: command.kill_timeout,
-            probe_interval: app.probe.interval,
-            successes: app.probe.successes.get(),
-            backoff: Backoff { min: command.backoff.min, max: command.backoff.max, reset: command.backoff.reset },
-            concurrent_starts: cpus,
-            progress_deadline: command.start_timeout + PROGRESS_MARGIN,
-        }
-    }
-
     /// Starts a proxy on the listeners as they are; a failure is tried again after a pause.
     pub(super) fn start_proxy(&mut self) {
         let snapshot = self.snapshot();
-        if let Err(reason) = self.proxies.start(&self.listeners, snapshot) {
+        if let Err(reason) = self.proxies.start(&self.listeners, &snapshot) {
             tracing::error!(%reason, "proxy cannot be started");
             self.proxies.plan_restart(Instant::now() + Duration::from_secs(1));
         }
@@ -237,6 +218,25 @@ impl Supervisor {
 
     pub(super) fn reopen_logs(&mut self) {
         self.proxies.broadcast(&crate::link::ToProxy::Reopen);
+    }
+}
+
+/// How the machine is to run an app with these settings.
+pub(super) fn plan(app: &App) -> Plan {
+    let cpus = cpus();
+    let config::Server::Command(command) = &app.server else {
+        unreachable!("only apps with a command have a plan");
+    };
+    Plan {
+        workers: command.workers.map_or(cpus, std::num::NonZeroU32::get),
+        start_timeout: command.start_timeout,
+        drain_timeout: command.drain_timeout,
+        kill_timeout: command.kill_timeout,
+        probe_interval: app.probe.interval,
+        successes: app.probe.successes.get(),
+        backoff: Backoff { min: command.backoff.min, max: command.backoff.max, reset: command.backoff.reset },
+        concurrent_starts: cpus,
+        progress_deadline: command.start_timeout + PROGRESS_MARGIN,
     }
 }
 

@@ -29,7 +29,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-pub use start::{Error, Options, run};
+pub use start::{Announce, Error, Options, run};
 
 use crate::config::Config;
 use crate::control::Call;
@@ -246,7 +246,7 @@ impl Supervisor {
             }
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
             FromProxy::Fault { app, serial, kind } => {
-                tracing::debug!(%app, %serial, ?kind, "a worker failed an exchange")
+                tracing::debug!(%app, %serial, ?kind, "a worker failed an exchange");
             }
             FromProxy::Metrics { ticket, families } => self.scraped(proxy, ticket, families),
         }

@@ -24,7 +24,7 @@ impl Supervisor {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_seconds: self.outlook.began.elapsed().as_secs(),
-            listeners: self.listeners.iter().flat_map(|(tls, group)| listener(tls, group)).collect(),
+            listeners: self.listeners.iter().filter_map(|(tls, group)| listener(tls, group)).collect(),
             metrics: self.outlook.metrics_address,
             proxies: self
                 .proxies

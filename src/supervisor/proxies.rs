@@ -97,7 +97,7 @@ impl Proxies {
     ///
     /// # Errors
     /// A sentence that names the step that failed; nothing has changed then.
-    pub(super) fn start(&mut self, listeners: &Listeners, snapshot: Snapshot) -> Result<(), String> {
+    pub(super) fn start(&mut self, listeners: &Listeners, snapshot: &Snapshot) -> Result<(), String> {
         let number = self.next;
         let (near, far) = socket::pair().map_err(|error| format!("make the link: {error}"))?;
         let (manifest, sockets) =
@@ -120,7 +120,7 @@ impl Proxies {
             idle: HashSet::new(),
         };
         proxy.send(ToProxy::Manifest(manifest));
-        proxy.publish(&snapshot);
+        proxy.publish(snapshot);
         self.next += 1;
         self.restart_at = None;
         self.alive.insert(number, proxy);
@@ -311,11 +311,12 @@ impl Proxy {
 
 fn manifest(recipe: &Recipe, listeners: &Listeners) -> std::io::Result<(Manifest, Vec<(OwnedFd, i32)>)> {
     let (mut entries, mut sockets) = (Vec::new(), Vec::new());
+    let mut descriptor = FIRST_LISTENER;
     for (tls, group) in listeners.iter() {
         for socket in &group.sockets {
-            let descriptor = FIRST_LISTENER + entries.len() as i32;
             entries.push(ManifestEntry { descriptor, address: socket.address, tls, cookie: socket.cookie });
             sockets.push((socket.socket.as_fd().try_clone_to_owned()?, descriptor));
+            descriptor += 1;
         }
     }
     let manifest = Manifest {

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::act::plan;
 use super::listeners::Listeners;
 use super::site::Site;
 use super::start::recipe;
@@ -155,14 +156,14 @@ impl Supervisor {
                 reload.ended.push(reload.plain(name, Outcome::Applied));
             }
             Some(Site::Fixed(_)) => {
-                self.update_fixed(name, app);
+                self.update_fixed(name, &app);
                 reload.ended.push(reload.plain(name, Outcome::Applied));
             }
             Some(Site::Supervised(site)) => {
                 site.upcoming = Arc::clone(&app);
                 let ticket = self.reloads.fresh_ticket();
                 reload.waiting.insert(ticket, name.clone());
-                let plan = self.plan(&app);
+                let plan = plan(&app);
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Reload { ticket, plan }));
             }
         }

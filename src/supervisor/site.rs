@@ -234,7 +234,7 @@ impl Fixed {
     }
 
     /// Takes on new settings; servers whose address stays keep their health.
-    pub(super) fn update(&mut self, app: Arc<App>, mut fresh: impl FnMut(Address, Slot) -> Server) {
+    pub(super) fn update(&mut self, app: &Arc<App>, mut fresh: impl FnMut(Address, Slot) -> Server) {
         let config::Server::Fixed(addresses) = &app.server else { return };
         let mut before = std::mem::take(&mut self.servers);
         for (address, slot) in addresses.iter().zip((0..).map(Slot)) {
@@ -242,6 +242,6 @@ impl Fixed {
             let server = kept.map(|server| Server { slot, ..server });
             self.servers.push(server.unwrap_or_else(|| fresh(address.clone(), slot)));
         }
-        self.app = app;
+        self.app = Arc::clone(app);
     }
 }

@@ -35,13 +35,13 @@ use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 const NOBODY: &str = "nobody";
 
 /// What is told once, when everything is up.
-pub(super) type Announce = Option<Box<dyn FnOnce(&Status) + Send>>;
+pub type Announce = Option<Box<dyn FnOnce(&Status) + Send>>;
 
 /// What the caller of [`run`] may choose.
 #[derive(Default)]
 pub struct Options {
     /// Called once, when connections are accepted and every app serves or has failed for the first time.
-    pub announce: Option<Box<dyn FnOnce(&Status) + Send>>,
+    pub announce: Announce,
 }
 
 /// Why the supervisor did not come up.
@@ -146,7 +146,7 @@ fn build(
         supervisor.add_site(name, std::sync::Arc::new(app));
     }
     let snapshot = supervisor.snapshot();
-    supervisor.proxies.start(&supervisor.listeners, snapshot).map_err(Error::Proxy)?;
+    supervisor.proxies.start(&supervisor.listeners, &snapshot).map_err(Error::Proxy)?;
     Ok((supervisor, writer))
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Both ends are close-on-exec; an end reaches a child only by being placed there
 //! ([`crate::sys::spawn::Spawn::descriptors`]). What is said over them is not known here.
+#![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::fs::OFlags;
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::pipe::PipeFlags;
 
@@ -14,6 +16,26 @@ use rustix::pipe::PipeFlags;
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     Ok(pair)
+}
+
+/// Claims a socket that the parent placed at a descriptor number of this process.
+///
+/// # Errors
+/// When nothing was placed there, when it is claimed already (it is close-on-exec then), or when it is no socket.
+pub fn adopt(descriptor: RawFd) -> io::Result<OwnedFd> {
+    if descriptor < 0 {
+        return Err(io::Error::from_raw_os_error(nix::libc::EBADF));
+    }
+    // SAFETY: not negative, and used only for calls that report a closed number as EBADF.
+    let number = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    if fcntl_getfd(number)?.contains(FdFlags::CLOEXEC) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the descriptor is owned already"));
+    }
+    rustix::net::sockopt::socket_type(number)?;
+    // SAFETY: it is open, and since it was not close-on-exec nobody in this process has made or claimed it.
+    let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    Ok(socket)
 }
 
 /// Makes a pipe for a worker's output: the read end (first) does not block, the write end does, as programs expect
@@ -29,7 +51,6 @@ mod tests {
     use super::*;
 
     use rustix::fs::fcntl_getfl;
-    use rustix::io::{FdFlags, fcntl_getfd};
 
     #[test]
     fn what_goes_in_at_one_end_of_a_pair_comes_out_at_the_other() {
