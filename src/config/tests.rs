@@ -398,7 +398,11 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
     assert!(said("none.toml").contains("there is no such file") && said("none.toml").contains("portreeve demo"));
     assert!(said("").contains("cannot be read"));
     std::fs::write(directory.path().join("latin1.toml"), b"[app.web]\n# \xe9\n").unwrap();
-    assert!(said("latin1.toml").ends_with("latin1.toml:2:3: error: the file is not UTF-8"), "{}", said("latin1.toml"));
+    assert!(
+        said("latin1.toml").ends_with("latin1.toml:2:3: error: the file is not UTF-8: byte 0xe9"),
+        "{}",
+        said("latin1.toml")
+    );
     std::fs::write(directory.path().join("huge.toml"), vec![b'\n'; (1 << 20) + 1]).unwrap();
     assert!(said("huge.toml").contains("larger than 1 MiB"));
 }

@@ -40,6 +40,10 @@ impl<'a> Value<'a> {
         self.fault(format!("`{}` must be {expected}", self.key)).label(format!("this is {}", self.kind()))
     }
 
+    pub(super) fn str(&self) -> Option<&'a str> {
+        self.node.get_ref().as_str()
+    }
+
     pub(super) fn table(&self) -> Option<&'a DeTable<'a>> {
         self.node.get_ref().as_table()
     }
@@ -54,7 +58,7 @@ impl<'a> Value<'a> {
     pub(super) fn part(&self, part: Range<usize>) -> Range<usize> {
         let span = self.span();
         let written = self.text.get(span.start + 1..span.end.saturating_sub(1));
-        match (written, self.node.get_ref().as_str()) {
+        match (written, self.str()) {
             (Some(written), Some(text)) if written == text => span.start + 1 + part.start..span.start + 1 + part.end,
             _ => span,
         }
@@ -89,7 +93,7 @@ pub(super) fn text(value: Value<'_>) -> Result<&str, Fault> {
 
 /// A text that may be empty.
 pub(super) fn any_text(value: Value<'_>) -> Result<&str, Fault> {
-    let text = value.node.get_ref().as_str().ok_or_else(|| value.mismatch("a text in quotes"))?;
+    let text = value.str().ok_or_else(|| value.mismatch("a text in quotes"))?;
     if text.contains('\0') { Err(value.fault(format!("`{}` contains a NUL byte", value.key))) } else { Ok(text) }
 }
 
@@ -112,7 +116,7 @@ pub(super) fn duration(value: Value, range: &RangeInclusive<Duration>) -> Result
         let fault = value.mismatch("a text with a unit").label("the unit is missing");
         return Err(fault.help(format!("write \"{number}s\" for seconds, \"{number}ms\" for milliseconds")));
     }
-    let text = value.node.get_ref().as_str().ok_or_else(|| value.mismatch(examples))?;
+    let text = value.str().ok_or_else(|| value.mismatch(examples))?;
     let duration = units::parse_duration(text)
         .map_err(|bad| value.mismatch(examples).label(bad.to_string()).help("the units are d, h, m, s and ms"))?;
     if range.contains(&duration) {
@@ -130,7 +134,7 @@ pub(super) fn size(value: Value, range: &RangeInclusive<u64>) -> Result<u64, Fau
         let fault = value.mismatch("a text with a unit").label("the unit is missing");
         return Err(fault.help(format!("write \"{number}B\" for bytes, \"{number}KiB\" for 1024 times as many")));
     }
-    let text = value.node.get_ref().as_str().ok_or_else(|| value.mismatch(examples))?;
+    let text = value.str().ok_or_else(|| value.mismatch(examples))?;
     let bytes = units::parse_size(text).map_err(|bad| value.mismatch(examples).label(bad.to_string()).help(units))?;
     if range.contains(&bytes) {
         return Ok(bytes);
@@ -145,7 +149,7 @@ pub(super) fn unless<'a, T>(
     value: Value<'a>,
     read: impl FnOnce(Value<'a>) -> Result<T, Fault>,
 ) -> Result<Option<T>, Fault> {
-    match value.node.get_ref().as_str() {
+    match value.str() {
         Some(text) if text == word => Ok(None),
         _ => read(value).map(Some).map_err(|fault| match &fault.help {
             None => fault.help(format!("or write \"{word}\"")),
@@ -162,7 +166,7 @@ pub(super) fn word<T: Copy>(value: Value, words: &[(&'static str, T)]) -> Result
     let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
     let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     let expected = format!("one of {}", quoted.join(", "));
-    let text = value.node.get_ref().as_str().ok_or_else(|| value.mismatch(&expected))?;
+    let text = value.str().ok_or_else(|| value.mismatch(&expected))?;
     let found = words.iter().find(|(name, _)| *name == text).map(|(_, meaning)| *meaning);
     found.ok_or_else(|| {
         let label = unknown::nearest(text, &names)
