@@ -51,6 +51,12 @@ impl Fault {
         Self { help: Some(help.into()), ..self }
     }
 
+    /// Another thing that would do.
+    pub(super) fn or_help(self, more: &str) -> Self {
+        let help = self.help.as_ref().map_or_else(|| more.to_owned(), |help| format!("{help}; {more}"));
+        self.help(help)
+    }
+
     pub(super) fn related(self, span: Range<usize>, label: impl Into<String>) -> Self {
         Self { related: Some(Box::new((span, label.into()))), ..self }
     }
