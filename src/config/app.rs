@@ -89,7 +89,7 @@ fn probe(table: &mut Table, hosts: &[String]) -> Probe {
 
 fn tcp_word(value: Value) -> Result<(), Fault> {
     let fault = value.mismatch("\"tcp\" or a table such as { http = \"/health\" }");
-    match value.node.get_ref().as_str() {
+    match value.str() {
         Some("tcp") => Ok(()),
         Some(path) if path.starts_with('/') => Err(fault.label(format!("did you mean {{ http = \"{path}\" }}?"))),
         Some("http") => Err(fault.label("which path is to be asked for?")),

@@ -28,7 +28,7 @@ fn direct(value: Value, words: Vec<&str>) -> Result<Program, Fault> {
 
 /// The text of a command that says something.
 fn line(value: Value<'_>) -> Result<&str, Fault> {
-    if value.node.get_ref().as_str().is_none() {
+    if value.str().is_none() {
         return Err(value.mismatch("a text or a list of texts"));
     }
     let line = value::any_text(value)?;

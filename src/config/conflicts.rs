@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 use super::fault::Fault;
-use super::reader::Places;
+use super::places::Places;
 use super::{App, Config, Server};
 use crate::id::Address;
 

@@ -6,6 +6,9 @@ use std::ops::Range;
 
 use super::problem::Severity;
 
+/// The label of a fault that needs no other.
+pub(super) const HERE: &str = "here";
+
 /// What is wrong, and with which bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -26,7 +29,7 @@ impl Fault {
     /// Something that makes the file unusable.
     pub(super) fn error(span: Range<usize>, message: impl Into<String>) -> Self {
         let message = message.into();
-        let label = "here".to_owned();
+        let label = HERE.to_owned();
         Self { severity: Severity::Error, span: Some(span), message, label, help: None, related: None }
     }
 
@@ -46,6 +49,12 @@ impl Fault {
 
     pub(super) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
+    }
+
+    /// Another thing that would do.
+    pub(super) fn or_help(self, more: &str) -> Self {
+        let help = self.help.as_ref().map_or_else(|| more.to_owned(), |help| format!("{help}; {more}"));
+        self.help(help)
     }
 
     pub(super) fn related(self, span: Range<usize>, label: impl Into<String>) -> Self {

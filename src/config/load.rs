@@ -10,8 +10,9 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::fault::Fault;
+use super::places::Places;
 use super::problem::Source;
-use super::reader::{Findings, Places};
+use super::reader::Findings;
 use super::{Config, Problems, conflicts, sections};
 
 /// No configuration is larger; a larger file is a mistake, and some (`/dev/zero`) have no end.
@@ -99,7 +100,7 @@ fn not_toml(error: &toml::de::Error, text: &str) -> Fault {
     let quotes = "texts stand in quotes, and so do addresses, durations, sizes and paths: \"30s\", \"127.0.0.1:8080\"";
     match expected {
         "literal string" => fault.label("put it in quotes"),
-        "" => fault.label("here"),
+        "" => fault,
         "nothing" => fault.label("not expected here").help(quotes),
         expected => fault.label(format!("expected {expected}")),
     }

@@ -13,11 +13,11 @@ pub mod defaults;
 mod fault;
 mod load;
 mod names;
+mod places;
 mod problem;
 mod reader;
 mod render;
 mod sections;
-mod testing;
 mod units;
 mod unknown;
 mod value;
@@ -142,7 +142,7 @@ pub struct App {
     pub name: AppName,
     /// Host names served, lower case, a leading `*.` standing for one label; empty: any host.
     pub hosts: Vec<String>,
-    /// Path prefix served, on whole segments; begins with `/`.
+    /// Path prefix served, on whole segments; begins with `/` and ends without one, unless that is all.
     pub path: String,
     pub server: Server,
     pub probe: Probe,
@@ -254,5 +254,7 @@ pub struct Forwarding {
 mod property_tests;
 #[cfg(test)]
 mod sample_tests;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -20,14 +20,14 @@ pub(super) fn listen_address(value: Value) -> Result<SocketAddr, Fault> {
     if let Some(port) = value.node.get_ref().as_integer() {
         return Err(value.mismatch(expected).label(format!("did you mean \"{ALL}:{}\"?", port.as_str())));
     }
-    let text = value.node.get_ref().as_str().ok_or_else(|| value.mismatch(expected))?;
+    let text = value.str().ok_or_else(|| value.mismatch(expected))?;
     text.parse().map_err(|_| suggest_address(value.mismatch(expected), text, ALL))
 }
 
 /// A server to forward to: `127.0.0.1:9000` or `unix:/run/app.sock`.
 pub(super) fn server_address(value: Value, base: &Path) -> Result<Address, Fault> {
     let expected = "a server such as \"127.0.0.1:9000\" or \"unix:/run/app.sock\"";
-    let text = value.node.get_ref().as_str().ok_or_else(|| value.mismatch(expected))?;
+    let text = value.str().ok_or_else(|| value.mismatch(expected))?;
     if let Some(path) = text.strip_prefix("unix:") {
         return server_socket(value, path, base);
     }

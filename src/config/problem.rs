@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::fault::Fault;
+use super::fault::{Fault, HERE};
 use super::render;
 
 /// More problems than this help nobody; a file with more of them is not a configuration.
@@ -128,6 +128,9 @@ impl fmt::Display for Problems {
         for (index, problem) in self.list.iter().enumerate() {
             let line_break = if index == 0 { "" } else { "\n" };
             write!(f, "{line_break}{}", render::headline(&self.source, problem))?;
+            if let Some(place) = problem.place.as_ref().filter(|place| place.label != HERE) {
+                write!(f, ": {}", place.label)?;
+            }
             if let Some(help) = &problem.help {
                 write!(f, " ({})", help.lines().map(str::trim).collect::<Vec<_>>().join(" "))?;
             }
@@ -226,12 +229,12 @@ mod tests {
     #[test]
     fn problems_are_in_the_order_of_the_file() {
         let source = Source { name: "x.toml".into(), text: "a\nb\n".into() };
-        let late = Fault::warning(2..3, "late").help("two\n  lines");
+        let late = Fault::warning(2..3, "late").label("this").help("two\n  lines");
         let problems = Problems::new(source.clone(), vec![late, Fault::whole_file("whole")]);
         let problems = problems.and(Problems::new(source, vec![Fault::error(0..1, "early")]));
         assert_eq!(
             problems.to_string(),
-            "x.toml: error: whole\nx.toml:1:1: error: early\nx.toml:2:1: warning: late (two lines)"
+            "x.toml: error: whole\nx.toml:1:1: error: early\nx.toml:2:1: warning: late: this (two lines)"
         );
     }
 

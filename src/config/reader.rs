@@ -6,7 +6,6 @@
 //! [`Places`] entry, whether it was good or not.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use toml::de::DeTable;
 
 use super::defaults::Setting;
 use super::fault::Fault;
+use super::places::Places;
 use super::problem::Severity;
 use super::unknown;
 use super::value::{self, Value};
@@ -27,10 +27,6 @@ pub(super) struct Findings<'a> {
     faults: RefCell<Vec<Fault>>,
     places: RefCell<Places>,
 }
-
-/// Where in the file each key stands, by its dotted name such as `app.web.hosts[0]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Places(BTreeMap<String, Range<usize>>);
 
 /// One table of the file, or of one that could be there.
 pub(super) struct Table<'a> {
@@ -65,26 +61,6 @@ impl<'a> Findings<'a> {
 
     fn errors(&self) -> usize {
         self.faults.borrow().iter().filter(|fault| fault.severity == Severity::Error).count()
-    }
-}
-
-impl Places {
-    /// The place of a key, or else of the table that it would stand in.
-    pub(super) fn find(&self, name: &str) -> Range<usize> {
-        let parent = |name: &str| name.rfind(['.', '[']).map(|end| name[..end].len());
-        let mut name = name;
-        loop {
-            match (self.0.get(name), parent(name)) {
-                (Some(span), _) => return span.clone(),
-                (None, Some(end)) => name = &name[..end],
-                (None, None) => return 0..0,
-            }
-        }
-    }
-
-    /// Does the file say anything under this very name?
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
     }
 }
 
@@ -249,7 +225,7 @@ impl<'a> Table<'a> {
     }
 
     fn note(&self, name: &str, span: Range<usize>) {
-        self.found.places.borrow_mut().0.insert(name.to_owned(), span);
+        self.found.places.borrow_mut().note(name, span);
     }
 
     /// Records every key that nobody asked for.

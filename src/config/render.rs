@@ -10,11 +10,16 @@ use super::problem::{Place, Problem, Severity, Source, visible};
 
 /// Columns after which the drawn form wraps its prose.
 const WIDTH: usize = 100;
+/// Bytes of the longest line that is drawn; a file with a longer one is shown in the plain form, which cuts it.
+const LONGEST: usize = 1000;
 /// Characters of a line that the plain form shows around the place.
 const EXCERPT: usize = 110;
 
-/// Each problem with a drawn excerpt.
+/// Each problem with a drawn excerpt, whose heading counts columns in bytes as miette does.
 pub(super) fn drawn(source: &Source, problems: &[Problem]) -> String {
+    if source.text.lines().any(|line| line.len() > LONGEST) {
+        return plain(source, problems);
+    }
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(WIDTH).with_links(false);
     let file = NamedSource::new(&source.name, visible(&source.text));
     let mut text = String::new();
@@ -57,7 +62,7 @@ fn plain_problem(source: &Source, problem: &Problem) -> String {
         parts.push(excerpt(&source.text, related, ""));
     }
     if let Some(help) = &problem.help {
-        parts.push(format!("  help: {}\n", help.replace('\n', "\n        ")));
+        parts.push(format!("  help: {}\n", help.replace('\n', "\n        ").replace("\n        \n", "\n\n")));
     }
     parts.concat()
 }
@@ -165,6 +170,13 @@ mod tests {
         let lines: Vec<&str> = shown.lines().collect();
         assert!(lines[1].len() < 150, "{}", lines[1]);
         assert_eq!(lines[1].find('X'), lines[2].find('^'));
+    }
+
+    #[test]
+    fn a_file_with_a_very_long_line_is_not_drawn() {
+        let text = format!("a\n# {}\n", "b".repeat(LONGEST));
+        let shown = problems(&text, vec![Fault::error(0..1, "long")]);
+        assert_eq!(shown.render(true), shown.render(false));
     }
 
     #[test]

@@ -168,7 +168,7 @@ fn access(table: &mut Table, format: LogFormat, base: &Path) -> Option<AccessLog
 
 fn access_path(value: Value, base: &Path) -> Result<Access, Fault> {
     let expected = "\"off\", \"stdout\" or a file such as \"log/access.log\"";
-    match value.node.get_ref().as_str() {
+    match value.str() {
         None => Err(value.mismatch(expected)),
         Some("off") => Ok(Access::Off),
         Some("stdout") => Ok(Access::Stdout),

@@ -1,5 +1,4 @@
 //! What the tests of this room share: one text read as a value, one file read as a whole.
-#![cfg(test)]
 
 use std::path::Path;
 

@@ -75,10 +75,10 @@ portreeve.toml:3:9: error: `https` needs a certificate
     |         ^^^^^^^^^^^^^^ no certificate to show here
   help: name one: [tls] cert = "cert.pem", key = "key.pem"; certs/README.md shows how to make one
 
-portreeve.toml:6:18: error: `header_timeout` must be a text with a unit
+portreeve.toml:6:18: error: `header_timeout` must be a duration such as "250ms", "30s", "1m30s" or "2h"
   6 | header_timeout = 10
     |                  ^^ the unit is missing
-  help: write "10s" for seconds, "10ms" for milliseconds
+  help: write "10s" or "10ms", whichever is meant
 
 portreeve.toml:7:14: error: `body_bytes` must be a size such as "512B", "32KiB" or "10MiB"
   7 | body_bytes = "10M"
@@ -273,7 +273,7 @@ fn values_have_kinds_and_ranges() {
     assert_app_fault("ready = { successes = 0 }", 23, &["`successes` must be from 1 to 100"]);
     assert_app_fault("start_timeout = '30h'", 17, &["`start_timeout` must be from 100ms to 1h"]);
     assert_app_fault("start_timeout = '30'", 17, &["the unit is missing after 30"]);
-    assert_app_fault("start_timeout = 30", 17, &["write \"30s\" for seconds"]);
+    assert_app_fault("start_timeout = 30", 17, &["write \"30s\" or \"30ms\""]);
     assert_app_fault("user = ''", 8, &["`user` is empty"]);
     assert_app_fault("directory = \"a\\u0000\"", 13, &["`directory` contains a NUL byte"]);
     assert_app_fault("hosts = []", 9, &["leave it out to serve every host"]);
@@ -398,7 +398,11 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
     assert!(said("none.toml").contains("there is no such file") && said("none.toml").contains("portreeve demo"));
     assert!(said("").contains("cannot be read"));
     std::fs::write(directory.path().join("latin1.toml"), b"[app.web]\n# \xe9\n").unwrap();
-    assert!(said("latin1.toml").ends_with("latin1.toml:2:3: error: the file is not UTF-8"), "{}", said("latin1.toml"));
+    assert!(
+        said("latin1.toml").ends_with("latin1.toml:2:3: error: the file is not UTF-8: byte 0xe9"),
+        "{}",
+        said("latin1.toml")
+    );
     std::fs::write(directory.path().join("huge.toml"), vec![b'\n'; (1 << 20) + 1]).unwrap();
     assert!(said("huge.toml").contains("larger than 1 MiB"));
 }

@@ -81,10 +81,8 @@ pub(super) enum BadUnit {
 
 /// Reads a duration such as `250ms` or `1m30s`: whole numbers with units, the longest unit first.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, BadUnit> {
-    let mut rest = text;
-    let mut total = 0_u64;
-    let mut shortest = u64::MAX;
-    while total == 0 && shortest == u64::MAX || !rest.is_empty() {
+    let (mut rest, mut total, mut shortest) = (text, 0_u64, u64::MAX);
+    loop {
         let (number, unit, after) = part(rest)?;
         let scale = scale(unit, number, &TIME)?;
         if scale >= shortest {
@@ -92,9 +90,11 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, BadUnit> {
         }
         let add = number.checked_mul(scale).ok_or(BadUnit::TooLarge)?;
         total = total.checked_add(add).ok_or(BadUnit::TooLarge)?;
+        if after.is_empty() {
+            return Ok(Duration::from_millis(total));
+        }
         (rest, shortest) = (after, scale);
     }
-    Ok(Duration::from_millis(total))
 }
 
 /// Reads a size in bytes such as `32KiB`; `kB`, `MB` and `GB` are powers of 1000.

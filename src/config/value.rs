@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Fault;
-use super::units;
+use super::units::{self, BadUnit};
 use super::unknown;
 
 /// A value as it stands in the file.
@@ -40,6 +40,10 @@ impl<'a> Value<'a> {
         self.fault(format!("`{}` must be {expected}", self.key)).label(format!("this is {}", self.kind()))
     }
 
+    pub(super) fn str(&self) -> Option<&'a str> {
+        self.node.get_ref().as_str()
+    }
+
     pub(super) fn table(&self) -> Option<&'a DeTable<'a>> {
         self.node.get_ref().as_table()
     }
@@ -54,7 +58,7 @@ impl<'a> Value<'a> {
     pub(super) fn part(&self, part: Range<usize>) -> Range<usize> {
         let span = self.span();
         let written = self.text.get(span.start + 1..span.end.saturating_sub(1));
-        match (written, self.node.get_ref().as_str()) {
+        match (written, self.str()) {
             (Some(written), Some(text)) if written == text => span.start + 1 + part.start..span.start + 1 + part.end,
             _ => span,
         }
@@ -89,7 +93,7 @@ pub(super) fn text(value: Value<'_>) -> Result<&str, Fault> {
 
 /// A text that may be empty.
 pub(super) fn any_text(value: Value<'_>) -> Result<&str, Fault> {
-    let text = value.node.get_ref().as_str().ok_or_else(|| value.mismatch("a text in quotes"))?;
+    let text = value.str().ok_or_else(|| value.mismatch("a text in quotes"))?;
     if text.contains('\0') { Err(value.fault(format!("`{}` contains a NUL byte", value.key))) } else { Ok(text) }
 }
 
@@ -105,38 +109,55 @@ pub(super) fn count<T: Copy + Into<u32> + TryFrom<u32>>(value: Value, range: &Ra
     within.and_then(|number| T::try_from(number).ok()).ok_or_else(|| out_of_range(value, &least, &most))
 }
 
+/// How a number with a unit is read, written, and explained.
+struct Measure<T> {
+    read: fn(&str) -> Result<T, BadUnit>,
+    write: fn(T) -> String,
+    examples: &'static str,
+    units: &'static str,
+    /// The unit that is most likely meant by a bare number, and the next.
+    usual: [&'static str; 2],
+}
+
+const DURATION: Measure<Duration> = Measure {
+    read: units::parse_duration,
+    write: units::format_duration,
+    examples: "a duration such as \"250ms\", \"30s\", \"1m30s\" or \"2h\"",
+    units: "the units are d, h, m, s and ms",
+    usual: ["s", "ms"],
+};
+
+const SIZE: Measure<u64> = Measure {
+    read: units::parse_size,
+    write: units::format_size,
+    examples: "a size such as \"512B\", \"32KiB\" or \"10MiB\"",
+    units: "the units are B, KiB, MiB and GiB (powers of 1024), kB, MB and GB (powers of 1000)",
+    usual: ["B", "KiB"],
+};
+
 /// A duration such as `"30s"` within a range.
 pub(super) fn duration(value: Value, range: &RangeInclusive<Duration>) -> Result<Duration, Fault> {
-    let examples = "a duration such as \"250ms\", \"30s\", \"1m30s\" or \"2h\"";
-    if let Some(number) = value.integer() {
-        let fault = value.mismatch("a text with a unit").label("the unit is missing");
-        return Err(fault.help(format!("write \"{number}s\" for seconds, \"{number}ms\" for milliseconds")));
-    }
-    let text = value.node.get_ref().as_str().ok_or_else(|| value.mismatch(examples))?;
-    let duration = units::parse_duration(text)
-        .map_err(|bad| value.mismatch(examples).label(bad.to_string()).help("the units are d, h, m, s and ms"))?;
-    if range.contains(&duration) {
-        return Ok(duration);
-    }
-    let [least, most] = [range.start(), range.end()].map(|bound| units::format_duration(*bound));
-    Err(out_of_range(value, &least, &most))
+    measured(value, range, &DURATION)
 }
 
 /// A size such as `"32KiB"` within a range, in bytes.
 pub(super) fn size(value: Value, range: &RangeInclusive<u64>) -> Result<u64, Fault> {
-    let examples = "a size such as \"512B\", \"32KiB\" or \"10MiB\"";
-    let units = "the units are B, KiB, MiB and GiB (powers of 1024), kB, MB and GB (powers of 1000)";
-    if let Some(number) = value.integer() {
-        let fault = value.mismatch("a text with a unit").label("the unit is missing");
-        return Err(fault.help(format!("write \"{number}B\" for bytes, \"{number}KiB\" for 1024 times as many")));
+    measured(value, range, &SIZE)
+}
+
+fn measured<T: Copy + PartialOrd>(value: Value, range: &RangeInclusive<T>, of: &Measure<T>) -> Result<T, Fault> {
+    let fault = || value.mismatch(of.examples);
+    if let Some(number @ 0..=1_000_000_000_000) = value.integer() {
+        let [first, second] = of.usual;
+        let help = format!("write \"{number}{first}\" or \"{number}{second}\", whichever is meant");
+        return Err(fault().label("the unit is missing").help(help));
     }
-    let text = value.node.get_ref().as_str().ok_or_else(|| value.mismatch(examples))?;
-    let bytes = units::parse_size(text).map_err(|bad| value.mismatch(examples).label(bad.to_string()).help(units))?;
-    if range.contains(&bytes) {
-        return Ok(bytes);
+    let text = value.str().ok_or_else(fault)?;
+    let number = (of.read)(text).map_err(|bad| fault().label(bad.to_string()).help(of.units))?;
+    if range.contains(&number) {
+        return Ok(number);
     }
-    let [least, most] = [*range.start(), *range.end()].map(units::format_size);
-    Err(out_of_range(value, &least, &most))
+    Err(out_of_range(value, &(of.write)(*range.start()), &(of.write)(*range.end())))
 }
 
 /// `None` for the given word, else what `read` makes of the value.
@@ -145,15 +166,9 @@ pub(super) fn unless<'a, T>(
     value: Value<'a>,
     read: impl FnOnce(Value<'a>) -> Result<T, Fault>,
 ) -> Result<Option<T>, Fault> {
-    match value.node.get_ref().as_str() {
+    match value.str() {
         Some(text) if text == word => Ok(None),
-        _ => read(value).map(Some).map_err(|fault| match &fault.help {
-            None => fault.help(format!("or write \"{word}\"")),
-            Some(help) => {
-                let help = format!("{help}; or write \"{word}\"");
-                fault.help(help)
-            }
-        }),
+        _ => read(value).map(Some).map_err(|fault| fault.or_help(&format!("or write \"{word}\""))),
     }
 }
 
@@ -162,7 +177,7 @@ pub(super) fn word<T: Copy>(value: Value, words: &[(&'static str, T)]) -> Result
     let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
     let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     let expected = format!("one of {}", quoted.join(", "));
-    let text = value.node.get_ref().as_str().ok_or_else(|| value.mismatch(&expected))?;
+    let text = value.str().ok_or_else(|| value.mismatch(&expected))?;
     let found = words.iter().find(|(name, _)| *name == text).map(|(_, meaning)| *meaning);
     found.ok_or_else(|| {
         let label = unknown::nearest(text, &names)

@@ -33,9 +33,9 @@ pub fn verify(loaded: &Loaded) -> Problems {
 
 fn certificates(loaded: &Loaded) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let lists = usize::from(!loaded.places.has("tls.cert"));
+    let in_table_itself = usize::from(loaded.places.has("tls.cert"));
     for (index, files) in loaded.config.certificates.iter().enumerate() {
-        let table = match (index + lists).checked_sub(1) {
+        let table = match index.checked_sub(in_table_itself) {
             None => "tls".to_owned(),
             Some(item) => format!("tls.certificate[{item}]"),
         };

@@ -56,7 +56,7 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
 }
 
 fn workers(value: Value) -> Result<NonZeroU32, Fault> {
-    let fault = |fault: Fault| match value.node.get_ref().as_str() {
+    let fault = |fault: Fault| match value.str() {
         Some("max") => fault.label("did you mean \"auto\"?"),
         _ => fault,
     };
@@ -109,7 +109,7 @@ fn variable(key: Range<usize>, value: Value) -> Result<(String, String), Fault> 
         let fault = Fault::error(key, format!("`{name}` is set by portreeve, for each worker"));
         return Err(fault.label("leave it out").help("a worker listens on HOST:PORT as it is given them"));
     }
-    if value.node.get_ref().as_str().is_none() {
+    if value.str().is_none() {
         return Err(value.mismatch("a text: variables have no other kind").help("put it in quotes"));
     }
     Ok((name.to_owned(), value::any_text(value)?.to_owned()))
