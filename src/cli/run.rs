@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Code;
 use crate::config::LogFormat;
-use crate::{proxy, supervisor};
+use crate::{link, proxy, supervisor};
 
 pub(super) fn run(path: &Path) -> anyhow::Result<Code> {
     let Some(loaded) = super::load(path) else { return Ok(Code::Config) };
@@ -16,6 +16,6 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Code> {
 
 pub(super) fn proxy(log_level: &str, log_json: bool) -> anyhow::Result<Code> {
     super::install_log(log_level, log_json)?;
-    proxy::run(crate::sys::socket::adopt(proxy::LINK)?)?;
+    proxy::run(crate::sys::socket::adopt(link::DESCRIPTOR)?)?;
     Ok(Code::Done)
 }

@@ -17,7 +17,7 @@ use super::event::{Event, Events};
 use super::listeners::Listeners;
 use super::process::Process;
 use crate::id::Serial;
-use crate::link::{Epoch, FromProxy, Manifest, ManifestEntry, Snapshot, ToProxy, codec};
+use crate::link::{self, Epoch, FromProxy, Manifest, ManifestEntry, Snapshot, ToProxy, codec};
 use crate::sys::socket;
 use crate::sys::spawn::{self, Exit, Identity, Spawn, Stdio};
 
@@ -36,9 +36,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Messages that may wait for one proxy.
 const QUEUED_MESSAGES: usize = 256;
-
-/// The first listener's descriptor number in a proxy; the link is one below.
-const FIRST_LISTENER: i32 = 4;
 
 /// How proxies are started.
 #[derive(Clone, Debug)]
@@ -311,7 +308,7 @@ impl Proxy {
 
 fn manifest(recipe: &Recipe, listeners: &Listeners) -> std::io::Result<(Manifest, Vec<(OwnedFd, i32)>)> {
     let (mut entries, mut sockets) = (Vec::new(), Vec::new());
-    let mut descriptor = FIRST_LISTENER;
+    let mut descriptor = link::DESCRIPTOR + 1;
     for (tls, group) in listeners.iter() {
         for socket in &group.sockets {
             entries.push(ManifestEntry { descriptor, address: socket.address, tls, cookie: socket.cookie });
@@ -328,7 +325,7 @@ fn manifest(recipe: &Recipe, listeners: &Listeners) -> std::io::Result<(Manifest
     Ok((manifest, sockets))
 }
 
-fn program(recipe: &Recipe, link: OwnedFd, sockets: Vec<(OwnedFd, i32)>) -> Spawn {
+fn program(recipe: &Recipe, near: OwnedFd, sockets: Vec<(OwnedFd, i32)>) -> Spawn {
     let mut args = vec!["portreeve".into(), "proxy".into(), "--log-level".into(), recipe.log_level.clone().into()];
     if recipe.log_json {
         args.push("--log-json".into());
@@ -343,7 +340,7 @@ fn program(recipe: &Recipe, link: OwnedFd, sockets: Vec<(OwnedFd, i32)>) -> Spaw
         stdin: Stdio::Null,
         stdout: Stdio::Inherit,
         stderr: Stdio::Inherit,
-        descriptors: std::iter::once((link, FIRST_LISTENER - 1)).chain(sockets).collect(),
+        descriptors: std::iter::once((near, link::DESCRIPTOR)).chain(sockets).collect(),
         no_new_privs: true,
     }
 }
