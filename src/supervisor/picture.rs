@@ -74,7 +74,7 @@ impl Supervisor {
         if self.is_stopping() {
             return Err("stopping".to_owned());
         }
-        if !self.proxies.is_serving() {
+        if !self.is_in_force() {
             return Err("no proxy serves yet".to_owned());
         }
         let unready: Vec<_> =
@@ -82,10 +82,15 @@ impl Supervisor {
         if unready.is_empty() { Ok(()) } else { Err(format!("no worker serves: {}", unready.join(", "))) }
     }
 
+    /// Does a proxy serve, and have all proxies what was published last?
+    fn is_in_force(&self) -> bool {
+        self.proxies.is_serving() && self.proxies.floor() >= Some(self.published.epoch)
+    }
+
     /// Tells, once, that connections are accepted and every app serves or has failed for the first time.
     pub(super) fn announce(&mut self) {
         let is_settled = |site: &Site| site.is_open() || site.last_failure().is_some();
-        if self.outlook.announced || !self.proxies.is_serving() || !self.sites.values().all(is_settled) {
+        if self.outlook.announced || !self.is_in_force() || !self.sites.values().all(is_settled) {
             return;
         }
         self.outlook.announced = true;

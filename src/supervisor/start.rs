@@ -145,6 +145,8 @@ fn build(
     for (name, app) in supervisor.config.apps.clone() {
         supervisor.add_site(name, std::sync::Arc::new(app));
     }
+    // Before the first snapshot, so that the first request of all is held for the workers and not refused.
+    supervisor.run_queue();
     let snapshot = supervisor.snapshot();
     supervisor.proxies.start(&supervisor.listeners, &snapshot).map_err(Error::Proxy)?;
     Ok((supervisor, writer))
