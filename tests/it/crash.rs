@@ -13,10 +13,10 @@ fn a_killed_worker_costs_no_get_and_no_order_but_those_it_had_in_hand() {
     for _ in 0..KILLS {
         let pids = running.pids("web", 2);
         process::kill(pids[0]);
-        load.answers(50);
+        load.goes_on(50);
         until(SOON, "another worker takes the place", || (running.pids("web", 2)[0] != pids[0]).then_some(()));
     }
-    load.answers(50);
+    load.goes_on(50);
     let tally = load.finish();
     assert_eq!(tally.failed(false).count(), 0, "every GET was repeated elsewhere: {tally}");
     assert!(tally.failed(true).all(|failure| *failure == Failure::Status(502)), "orders fail cleanly: {tally}");
