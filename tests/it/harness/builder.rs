@@ -167,10 +167,11 @@ impl Portreeve {
     }
 }
 
-/// A command without what a service manager may have given to the tests themselves.
+/// A command without what a service manager or a person may have given to the tests themselves.
 pub(crate) fn isolated(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
-    for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+    let managers = ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"];
+    for name in managers.into_iter().chain(["PORTREEVE_SOCKET"]) {
         command.env_remove(name);
     }
     command

@@ -208,6 +208,14 @@ impl Running {
         said(&mut command)
     }
 
+    /// Runs a verb of the command line that finds this run by its socket alone.
+    #[track_caller]
+    pub(crate) fn cli_by_socket(&self, words: &[&str]) -> Said {
+        let mut command = isolated(binaries::portreeve());
+        command.args(words).arg("--socket").arg(self.parts.folder.path().join("admin.sock"));
+        said(&mut command)
+    }
+
     /// Changes the configuration file: sets `table.key`.
     pub(crate) fn configure(&mut self, name: &str, value: impl Into<Value>) {
         set(&mut self.parts.settings, name, value.into());
