@@ -56,7 +56,7 @@ fn serves_through_every_edit(copy: &Copy, command: &[&str], broken: &str) {
         copy.edit(&format!("VERSION = {}", version - 1), &format!("VERSION = {version}"));
         running.reload_live();
         assert_eq!(version_of(&running), version);
-        load.answers(20);
+        load.goes_on(20);
     }
 
     copy.edit("VERSION = 6", broken);
@@ -65,7 +65,7 @@ fn serves_through_every_edit(copy: &Copy, command: &[&str], broken: &str) {
     assert!(said.text.contains("exit code 1") && said.text.contains("no such thing"), "{}", said.text);
     assert_eq!(version_of(&running), 6);
 
-    load.answers(20);
+    load.goes_on(20);
     let tally = load.finish();
     tally.assert_nothing_failed();
     tally.assert_each_order_once(running.ledger());

@@ -69,28 +69,28 @@ fn sockets_that_were_handed_down_are_found_by_their_names() {
 #[test]
 fn the_service_manager_is_told_of_start_reload_and_end() {
     let mut running = Portreeve::new().managed().app("web", worker()).start();
-    running.manager().hear("READY", "1", SOON);
+    running.notices().hear("READY", "1", SOON);
 
     running.signal(Signal::HUP);
-    let reloading = running.manager().hear("RELOADING", "1", SOON);
+    let reloading = running.notices().hear("RELOADING", "1", SOON);
     let since: u64 = reloading.get("MONOTONIC_USEC").expect("a reload carries its time").parse().unwrap();
     assert!(since > 0);
-    running.manager().hear("READY", "1", SOON);
+    running.notices().hear("READY", "1", SOON);
     assert_eq!(running.get("/whoami").generation(), Some(2), "ready means that the new generation serves");
 
     running.signal(Signal::TERM);
-    running.manager().hear("STOPPING", "1", SOON);
+    running.notices().hear("STOPPING", "1", SOON);
     assert_eq!(running.ended(SOON).code(), Some(0));
 }
 
 #[test]
 fn a_reload_that_is_aborted_ends_for_the_service_manager_too() {
     let mut running = Portreeve::new().managed().app("web", worker()).start();
-    running.manager().hear("READY", "1", SOON);
+    running.notices().hear("READY", "1", SOON);
     running.site("web").rewrite(&["exit=1"]);
     running.signal(Signal::HUP);
-    running.manager().hear("RELOADING", "1", SOON);
-    running.manager().hear("READY", "1", SOON);
+    running.notices().hear("RELOADING", "1", SOON);
+    running.notices().hear("READY", "1", SOON);
     assert_eq!(running.get("/whoami").generation(), Some(1));
 }
 

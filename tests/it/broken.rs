@@ -18,12 +18,12 @@ fn stays_on_the_old_generation(app: App, damage: impl FnOnce(&Running), repair: 
         assert!(said.text.contains(text), "no {text:?} in\n{}", said.text);
     }
     assert_eq!(running.pids("web", 2), pids, "the old workers are untouched");
-    load.answers(20);
+    load.goes_on(20);
     assert_eq!(running.get("/whoami").generation(), Some(1));
 
     repair(&running);
     load.expect_generation(running.reload_live());
-    load.answers(20);
+    load.goes_on(20);
     let tally = load.finish();
     tally.assert_nothing_failed();
     tally.assert_each_order_once(running.ledger());

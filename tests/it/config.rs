@@ -64,7 +64,7 @@ fn a_reload_with_a_wrong_file_changes_nothing() {
     let mut running = Portreeve::new().app("web", worker().workers(2)).start();
     let before = running.pids("web", 2);
     running.write_config("[app.web]\ncommand = \"node server.js\"\nworkres = 2\n");
-    let said = running.cli(&["reload"]);
+    let said = running.cli_by_socket(&["reload"]);
     assert_eq!(said.code, 4, "{}", said.text);
     for text in ["portreeve.toml:3:1", "workers"] {
         assert!(said.text.contains(text), "no {text:?} in\n{}", said.text);

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::harness::{Failure, Load, Portreeve, SOON, process, until, worker};
 
 #[test]
@@ -13,10 +15,10 @@ fn a_killed_worker_costs_no_get_and_no_order_but_those_it_had_in_hand() {
     for _ in 0..KILLS {
         let pids = running.pids("web", 2);
         process::kill(pids[0]);
-        load.answers(50);
+        load.goes_on(50);
         until(SOON, "another worker takes the place", || (running.pids("web", 2)[0] != pids[0]).then_some(()));
     }
-    load.answers(50);
+    load.goes_on(50);
     let tally = load.finish();
     assert_eq!(tally.failed(false).count(), 0, "every GET was repeated elsewhere: {tally}");
     assert!(tally.failed(true).all(|failure| *failure == Failure::Status(502)), "orders fail cleanly: {tally}");
@@ -67,4 +69,28 @@ fn a_worker_that_crashes_on_a_certain_request_is_back_for_the_next() {
     assert_eq!(running.http().post("/echo", "two").status, 502);
     until(SOON, "the worker is back", || (running.pids("web", 1) != first).then_some(()));
     assert_eq!(running.http().post("/echo", "three").text(), "three");
+}
+
+#[test]
+fn reloads_while_workers_of_any_generation_are_killed_fail_no_get_and_repeat_no_order() {
+    let mut running = Portreeve::new().app("web", worker().workers(2)).start();
+    // A worker that is killed while it is being stopped has its connections reset, and that is what this test does.
+    running.excuse("portreeve_upstream_reset_stopping_total");
+    let load = Load::new().clients(12, &running.http()).start();
+    for _ in 0..10 {
+        std::thread::scope(|scope| {
+            let reload = scope.spawn(|| running.reload());
+            let pids: Vec<u32> = running.status().app("web").workers.iter().filter_map(|worker| worker.pid).collect();
+            process::send(pids[fastrand::usize(..pids.len())], Signal::KILL);
+            load.goes_on(30);
+            let reloaded = reload.join().unwrap();
+            assert!(["live", "aborted"].contains(&reloaded.apps[0].outcome.as_str()), "{reloaded:?}");
+        });
+        running.serving("web", 2);
+    }
+    let tally = load.finish();
+    assert_eq!(tally.failed(false).count(), 0, "{tally}");
+    assert!(tally.failed(true).all(|failure| *failure == Failure::Status(502)), "{tally}");
+    assert!(tally.failed(true).count() <= 10 * 6, "{tally}");
+    tally.assert_each_order_once(running.ledger());
 }

@@ -61,7 +61,7 @@ fn the_others_serve_when_one_server_dies_and_it_is_used_again_once_it_is_back() 
     for _ in 0..20 {
         assert_eq!(running.http().post("/echo", "x").status, 200);
     }
-    load.answers(50);
+    load.goes_on(50);
     let tally = load.finish();
     assert_eq!(tally.failed(false).count(), 0, "{tally}");
     answering(&running, &[pair.tcp.pid()]);

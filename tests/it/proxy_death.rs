@@ -19,7 +19,7 @@ fn a_killed_proxy_is_replaced_on_the_same_sockets_and_no_worker_notices() {
         for _ in 0..3 {
             let dead = running.kill_proxy();
             assert_ne!(running.proxy(), dead);
-            load.answers(50);
+            load.goes_on(50);
         }
         stop.store(true, Ordering::SeqCst);
         newcomers.join().unwrap()

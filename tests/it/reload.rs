@@ -17,7 +17,7 @@ fn fifty_reloads_under_thirty_two_clients_lose_no_request_and_repeat_none() {
         let generation = running.reload_live();
         assert!(generation > last, "generation {generation} came after {last}");
         load.expect_generation(generation);
-        load.answers(32);
+        load.goes_on(32);
         last = generation;
     }
     let tally = load.finish();
@@ -143,7 +143,7 @@ fn a_worker_that_closes_its_idle_connections_fails_no_order() {
     let settings = worker().workers(2).says("keep-alive=2").says("close-idle=2s");
     let running = Portreeve::new().app("web", settings).start();
     let load = Load::new().clients(8, &running.http()).think(Duration::from_millis(3500)).orders_only().start();
-    load.answers(24);
+    load.goes_on(24);
     let tally = load.finish();
     tally.assert_nothing_failed();
     tally.assert_each_order_once(running.ledger());

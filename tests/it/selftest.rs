@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use rustix::process::Signal;
 
 use crate::harness::process::{self, Process};
-use crate::harness::{Direct, Exposition, Failure, Ledger, Load, Manager, SOON, Target, request, until, within};
+use crate::harness::{Direct, Exposition, Failure, Ledger, Load, Notices, SOON, Target, request, until, within};
 use crate::pattern::{Checker, Pattern};
 
 fn with_ledger(words: &[&str]) -> (tempfile::TempDir, Ledger, Direct) {
@@ -24,7 +24,7 @@ fn with_ledger(words: &[&str]) -> (tempfile::TempDir, Ledger, Direct) {
 fn load_without_trouble_has_no_failures_and_keeps_its_connections() {
     let (_folder, ledger, direct) = with_ledger(&[]);
     let load = Load::new().clients(6, &direct.http()).start();
-    load.answers(200);
+    load.goes_on(200);
     let tally = load.finish();
     tally.assert_nothing_failed();
     tally.assert_each_order_once(&ledger);
@@ -37,7 +37,7 @@ fn load_without_trouble_has_no_failures_and_keeps_its_connections() {
 fn load_sees_a_worker_that_closes_idle_connections_unannounced() {
     let (_folder, ledger, direct) = with_ledger(&["close-idle=20ms"]);
     let load = Load::new().clients(8, &direct.http()).think(Duration::from_millis(60)).start();
-    load.answers(100);
+    load.goes_on(100);
     let tally = load.finish();
     assert!(tally.failures.iter().any(|one| matches!(one.failure, Failure::Unannounced(_))), "{tally}");
     tally.assert_each_order_once(&ledger);
@@ -55,7 +55,7 @@ fn load_takes_an_announced_close_for_what_it_is() {
 fn load_sees_a_server_that_stops_and_a_server_that_is_gone() {
     let (_folder, ledger, direct) = with_ledger(&[]);
     let load = Load::new().clients(8, &direct.http()).start();
-    load.answers(50);
+    load.goes_on(50);
     direct.signal(Signal::TERM);
     assert!(direct.ended().success());
     until(SOON, "the load fails", || load.has_failed().then_some(()));
@@ -142,14 +142,8 @@ fn the_worker_crashes_on_the_request_that_it_is_told() {
 #[test]
 fn the_worker_finishes_what_is_in_flight_before_it_ends() {
     let (_folder, ledger, direct) = with_ledger(&["stop-delay=100ms"]);
-    let target = direct.http();
-    let slow = std::thread::spawn({
-        let target = target.clone();
-        move || target.try_get("/slow?ms=400")
-    });
-    // Notes its id as soon as its head is there, and so tells that the slow one before it is in flight.
-    let in_flight = within(SOON, || target.try_post("/once?id=mark", "").ok());
-    assert!(in_flight.is_some() && ledger.count("mark") == 1);
+    let slow = direct.http().get_meanwhile("/once?id=slow&ms=400");
+    until(SOON, "the request is in flight", || (ledger.count("slow") == 1).then_some(()));
     direct.signal(Signal::TERM);
     assert!(direct.ended().success());
     assert_eq!(slow.join().unwrap().unwrap().status, 200);
@@ -196,11 +190,11 @@ fn the_worker_serves_on_a_unix_socket_as_well() {
 #[test]
 fn notices_to_a_service_manager_are_heard_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let manager = Manager::bind(folder.path().join("notify.sock"));
+    let notices = Notices::bind(folder.path().join("notify.sock"));
     let sender = UnixDatagram::unbound().unwrap();
-    sender.send_to(b"STATUS=starting", manager.path()).unwrap();
-    sender.send_to(b"RELOADING=1\nMONOTONIC_USEC=17", manager.path()).unwrap();
-    let notice = manager.hear("RELOADING", "1", SOON);
+    sender.send_to(b"STATUS=starting", notices.path()).unwrap();
+    sender.send_to(b"RELOADING=1\nMONOTONIC_USEC=17", notices.path()).unwrap();
+    let notice = notices.hear("RELOADING", "1", SOON);
     assert_eq!(notice.get("MONOTONIC_USEC"), Some("17"));
     assert_eq!(notice.get("READY"), None);
 }

@@ -1,6 +1,6 @@
 //! An orderly end: what is in flight is finished, what runs is stopped, nothing is left behind.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -46,6 +46,13 @@ fn clients_without_a_request_do_not_hold_up_the_end() {
     let mut running = Portreeve::new().app("web", worker()).start();
     let mut idle = TcpStream::connect(running.http().address()).unwrap();
     idle.set_read_timeout(Some(SOON)).unwrap();
+    idle.write_all(b"HEAD /whoami HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        idle.read_exact(&mut byte).unwrap();
+        answer.extend(byte);
+    }
     running.signal(Signal::TERM);
     assert_eq!(running.ended(Duration::from_secs(10)).code(), Some(0));
     assert_eq!(idle.read(&mut [0; 16]).unwrap(), 0, "the connection is closed, not reset");

@@ -5,7 +5,7 @@
 //! | `/health` | as the script says |
 //! | `/whoami` | JSON: app, generation, slot, pid, port, `NODE_APP_INSTANCE` |
 //! | `/headers` | JSON: the request as it arrived |
-//! | `/once?id=X[&then=drop]` | notes X in the ledger as soon as the head is here, then reads the body and answers (or drops) |
+//! | `/once?id=X[&ms=N][&then=drop]` | notes X in the ledger as soon as the head is here, reads the body, waits, and answers (or drops) |
 //! | `/echo` `/sink` `/stream?bytes=N` | the body back · its length and whether it is the pattern · N bytes of the pattern |
 //! | `/slow?ms=N` `/hang` | answers after N ms · never |
 //! | `/events[?count=N][&ms=N]` `/ws` | server-sent events · a WebSocket echo |
@@ -199,6 +199,7 @@ async fn once(request: Request<Incoming>, query: &Query, world: &World) -> Answe
     let id = query.value("id").unwrap_or_default();
     ledger.note(id).expect("the ledger can be written");
     let body = request.into_body().collect().await.map_err(|_| Dropped)?.to_bytes();
+    tokio::time::sleep(query.millis("ms", 0)).await;
     if query.value("then") == Some("drop") {
         return Err(Dropped);
     }

@@ -24,7 +24,8 @@ pub(crate) fn worker() -> App {
 
 /// Some other program with its arguments.
 pub(crate) fn program(words: &[&str]) -> App {
-    App { settings: Table::new(), script: None, workers: 1 }
+    App { settings: Table::new(), script: None, workers: 0 }
+        .workers(1)
         .set("command", words.to_vec())
         .set("start_timeout", "10s")
         .set("drain_timeout", "10s")

@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use super::app::{App, Site};
 use super::binaries;
 use super::ledger::Ledger;
-use super::notify::Manager;
+use super::notify::Notices;
 use super::poll::{SOON, until};
 use super::running::{Parts, Running};
 use super::tls::Certificate;
@@ -29,7 +29,7 @@ pub(crate) struct Portreeve {
     settings: Table,
     apps: Vec<(String, App)>,
     certificate: Option<Certificate>,
-    manager: Option<Manager>,
+    notices: Option<Notices>,
     launcher: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ impl Portreeve {
             settings: Table::new(),
             apps: Vec::new(),
             certificate: None,
-            manager: None,
+            notices: None,
             launcher: Vec::new(),
             folder,
         };
@@ -81,7 +81,7 @@ impl Portreeve {
 
     /// Gives it a service manager to report to.
     pub(crate) fn managed(mut self) -> Self {
-        self.manager = Some(Manager::bind(self.path().join("notify.sock")));
+        self.notices = Some(Notices::bind(self.path().join("notify.sock")));
         self
     }
 
@@ -139,8 +139,8 @@ impl Portreeve {
         command.stdout(File::create(self.path().join("stdout")).expect("a file can be made"));
         command.stderr(File::create(self.path().join("stderr")).expect("a file can be made"));
         let child = command.spawn().expect("the program can be started");
-        let Self { folder, certificate, manager, .. } = self;
-        Running::new(child, Parts { folder, settings, ledger, certificate, manager, mark })
+        let Self { folder, certificate, notices, .. } = self;
+        Running::new(child, Parts { folder, settings, ledger, certificate, notices, mark })
     }
 
     fn install(&self, ledger: &Ledger) -> Table {
@@ -153,7 +153,7 @@ impl Portreeve {
     }
 
     fn command(&self, mark: &str) -> Command {
-        let notify = self.manager.as_ref().map(|manager| format!("NOTIFY_SOCKET={}", manager.path().display()));
+        let notify = self.notices.as_ref().map(|notices| format!("NOTIFY_SOCKET={}", notices.path().display()));
         let variables: Vec<String> = notify.into_iter().chain([mark.to_owned()]).collect();
         let Some((launcher, words)) = self.launcher.split_first() else {
             let mut command = isolated(binaries::portreeve());
@@ -167,10 +167,11 @@ impl Portreeve {
     }
 }
 
-/// A command without what a service manager may have given to the tests themselves.
+/// A command without what a service manager or a person may have given to the tests themselves.
 pub(crate) fn isolated(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
-    for name in ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+    let managers = ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"];
+    for name in managers.into_iter().chain(["PORTREEVE_SOCKET"]) {
         command.env_remove(name);
     }
     command

@@ -274,8 +274,11 @@ async fn connect_tls(
     let name = ServerName::try_from("localhost").expect("localhost is a name");
     let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await.map_err(failed)?;
     let (wanted, agreed) = (config.alpn_protocols.first(), stream.get_ref().1.alpn_protocol());
-    assert_eq!(agreed, wanted.map(Vec::as_slice), "the protocol that was asked for is agreed on");
-    Ok(stream)
+    if agreed == wanted.map(Vec::as_slice) {
+        Ok(stream)
+    } else {
+        Err(Failure::Connect(format!("asked for the protocol {wanted:?}, got {agreed:?}")))
+    }
 }
 
 fn absolute(scheme: &str, host: &str, uri: &Uri) -> Uri {

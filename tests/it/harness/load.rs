@@ -98,7 +98,8 @@ impl Load {
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
-    answered: AtomicU64,
+    /// Requests with an answer or a failure.
+    ended: AtomicU64,
     failed: AtomicBool,
     /// Clients with at least one answer.
     settled: AtomicU64,
@@ -119,11 +120,11 @@ impl Running {
         self.shared.floor.store(generation, Ordering::SeqCst);
     }
 
-    /// Waits until so many more requests have been answered.
+    /// Waits until so many more requests have ended, one way or the other.
     #[track_caller]
-    pub(crate) fn answers(&self, more: u64) {
-        let goal = self.shared.answered.load(Ordering::SeqCst) + more;
-        until(SOON, "the load is answered", || (self.shared.answered.load(Ordering::SeqCst) >= goal).then_some(()));
+    pub(crate) fn goes_on(&self, more: u64) {
+        let goal = self.shared.ended.load(Ordering::SeqCst) + more;
+        until(SOON, "requests come to an end", || (self.shared.ended.load(Ordering::SeqCst) >= goal).then_some(()));
     }
 
     /// Lets every client finish its request, and adds up.
@@ -145,9 +146,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        if let Some(thread) = self.thread.take() {
-            // A test that failed meanwhile has told why already.
-            let _ = thread.join();
+        // Without a call of finish() the test has failed: what the clients saw may tell why.
+        if let Some(Ok(tally)) = self.thread.take().map(JoinHandle::join) {
+            eprintln!("the load until then: {tally}");
         }
     }
 }
@@ -202,9 +203,9 @@ impl Client {
 
     fn note(&mut self, id: String, outcome: Result<u64, Failure>) {
         let is_post = self.method == Method::POST;
+        self.shared.ended.fetch_add(1, Ordering::SeqCst);
         match outcome {
             Ok(generation) => {
-                self.shared.answered.fetch_add(1, Ordering::SeqCst);
                 if self.tally.answered() == 0 {
                     self.shared.settled.fetch_add(1, Ordering::SeqCst);
                 }

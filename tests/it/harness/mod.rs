@@ -28,7 +28,7 @@ pub(crate) use direct::Direct;
 pub(crate) use exposition::Exposition;
 pub(crate) use ledger::Ledger;
 pub(crate) use load::Load;
-pub(crate) use notify::Manager;
+pub(crate) use notify::Notices;
 pub(crate) use poll::{SOON, until, within};
 pub(crate) use running::{Running, Said, said};
 pub(crate) use tls::trusting_client;

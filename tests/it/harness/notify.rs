@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// The socket, bound.
 #[derive(Debug)]
-pub(crate) struct Manager {
+pub(crate) struct Notices {
     socket: UnixDatagram,
     path: PathBuf,
 }
@@ -15,7 +15,7 @@ pub(crate) struct Manager {
 #[derive(Debug)]
 pub(crate) struct Notice(String);
 
-impl Manager {
+impl Notices {
     pub(crate) fn bind(path: PathBuf) -> Self {
         Self { socket: UnixDatagram::bind(&path).expect("a notify socket can be bound"), path }
     }

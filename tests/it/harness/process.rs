@@ -44,8 +44,13 @@ impl Process {
         })
     }
 
+    /// Who it is for as long as it lives; the rest may change.
+    pub(crate) fn key(&self) -> (u32, u64) {
+        (self.pid, self.start)
+    }
+
     pub(crate) fn is_alive(&self) -> bool {
-        Self::find(self.pid).is_some_and(|now| now.start == self.start)
+        Self::find(self.pid).is_some_and(|now| now.key() == self.key())
     }
 
     /// Waits for its end; false when it still lives after `limit`.

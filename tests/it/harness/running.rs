@@ -3,7 +3,7 @@
 //! Dropping it stops it. A test that has not failed by then fails when it does not end in time, when a process of its
 //! family is left, or when one of [`MUST_STAY_ZERO`] has moved.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use super::builder::{isolated, set};
 use super::client::{Failure, Reply, Target, request};
 use super::exposition::Exposition;
 use super::ledger::Ledger;
-use super::notify::Manager;
+use super::notify::Notices;
 use super::output::Output;
 use super::poll::{SOON, until};
 use super::process::{self, Process};
@@ -45,7 +45,7 @@ pub(super) struct Parts {
     pub(super) settings: Table,
     pub(super) ledger: Ledger,
     pub(super) certificate: Option<Certificate>,
-    pub(super) manager: Option<Manager>,
+    pub(super) notices: Option<Notices>,
     /// `NAME=value` in the environment of every process of the run.
     pub(super) mark: String,
 }
@@ -87,9 +87,9 @@ impl Running {
         Output::new(self.parts.folder.path())
     }
 
-    /// The service manager that it reports to.
-    pub(crate) fn manager(&self) -> &Manager {
-        self.parts.manager.as_ref().expect("it was built with managed()")
+    /// What it tells its service manager.
+    pub(crate) fn notices(&self) -> &Notices {
+        self.parts.notices.as_ref().expect("it was built with managed()")
     }
 
     /// The folder of a scripted worker's app.
@@ -208,6 +208,14 @@ impl Running {
         said(&mut command)
     }
 
+    /// Runs a verb of the command line that finds this run by its socket alone.
+    #[track_caller]
+    pub(crate) fn cli_by_socket(&self, words: &[&str]) -> Said {
+        let mut command = isolated(binaries::portreeve());
+        command.args(words).arg("--socket").arg(self.parts.folder.path().join("admin.sock"));
+        said(&mut command)
+    }
+
     /// Changes the configuration file: sets `table.key`.
     pub(crate) fn configure(&mut self, name: &str, value: impl Into<Value>) {
         set(&mut self.parts.settings, name, value.into());
@@ -287,9 +295,13 @@ impl Running {
     }
 
     fn left(&self) -> Vec<Process> {
-        let marked = process::marked(&self.parts.mark);
+        let known: BTreeMap<_, _> = process::marked(&self.parts.mark)
+            .into_iter()
+            .chain(self.family.iter().cloned())
+            .map(|process| (process.key(), process))
+            .collect();
         // The kernel may still be at it, just after a kill.
-        marked.union(&self.family).filter(|process| !process.ends_within(Duration::from_secs(1))).cloned().collect()
+        known.into_values().filter(|process| !process.ends_within(Duration::from_secs(1))).collect()
     }
 
     fn remember(&mut self) {
