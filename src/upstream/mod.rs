@@ -193,3 +193,6 @@ impl<C> World<C> {
         self.endpoints.iter().find(|endpoint| !avoid.contains(&endpoint.serial) && takes(endpoint)).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests;
