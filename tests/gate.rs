@@ -1,7 +1,7 @@
 //! The gate, and the queue in front of it, under every interleaving (loom).
 //!
-//! The files under test are the ones that the proxy runs; only the words that they are built from are loom's. A model is
-//! run once for every order in which its threads can take their steps with at most [`PREEMPTIONS`] forced switches.
+//! The files under test are the ones that the proxy runs; only the words that they are built from are loom's. A model
+//! is run once for every order in which its threads can take their steps with at most [`PREEMPTIONS`] forced switches.
 
 #[expect(dead_code, reason = "the models need less of it than the proxy")]
 #[path = "../src/upstream/gate.rs"]

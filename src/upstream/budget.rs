@@ -1,7 +1,7 @@
 //! How many retries an app may have: a share of its requests, so that retries never multiply an overload.
 //!
-//! The clock is given. It does not know what is retried, nor why. Invariant: the retries of any [`WINDOW`] seconds are at
-//! most a [`SHARE`]th of its requests, but for [`FLOOR`] in each second, which are always granted.
+//! The clock is given. It does not know what is retried, nor why. Invariant: the retries of any [`WINDOW`] seconds are
+//! at most a [`SHARE`]th of its requests, but for [`FLOOR`] in each second, which are always granted.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -69,7 +69,8 @@ impl Budget {
     }
 }
 
-/// The entry of this second, wiped if it was an earlier one's. Threads may be late with their clocks, by less than a turn.
+/// The entry of this second, wiped if it was an earlier one's. Threads may be late with their clocks, by less than a
+/// turn.
 fn current(seconds: &mut [Second; WINDOW], number: u64) -> &mut Second {
     let second = &mut seconds[(number % WINDOW as u64) as usize];
     if second.number < number {

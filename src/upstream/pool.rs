@@ -1,8 +1,8 @@
 //! Idle connections to one endpoint, kept by the thread that uses them.
 //!
-//! It does not know what a connection is, nor whether one still works. Invariants: what a thread put in last it gets back
-//! first, so that few connections stay warm and the others expire; no stack grows beyond [`DEPTH`]; a connection is
-//! never dropped while a stack is locked.
+//! It does not know what a connection is, nor whether one still works. Invariants: what a thread put in last it gets
+//! back first, so that few connections stay warm and the others expire; no stack grows beyond [`DEPTH`]; a connection
+//! is never dropped while a stack is locked.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

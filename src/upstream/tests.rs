@@ -241,6 +241,19 @@ mod holding {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_is_meant_for_one_who_has_been_served_already_is_given_back() {
+        let (upstream, _) = upstream();
+        upstream.set(&[open(1)], WIDE);
+        let waiter = upstream.hold.join(&[], 1).unwrap();
+        for _ in 0..2 {
+            waiter.tell(upstream.world.load().answer(&[]).unwrap());
+        }
+        assert_eq!(upstream.endpoints()[0].in_flight(), 1);
+        drop(waiter);
+        assert_eq!(upstream.endpoints()[0].in_flight(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_who_avoids_an_endpoint_lets_others_have_it() {
         let (upstream, _) = upstream();
         upstream.set(&[open(1)], EXPECTED);
@@ -423,7 +436,8 @@ mod storm {
     /// The most swaps; they end with the clients.
     const SWAPS: u64 = 1_000_000;
 
-    /// Two places at each endpoint. A wake-up that is lost shows as a time-out: the time is more than a whole test takes.
+    /// Two places at each endpoint. A wake-up that is lost shows as a time-out: the time is more than a whole test
+    /// takes.
     const BOUNDS: Bounds = Bounds {
         max_inflight: NonZeroU32::new(2),
         hold_requests: 100,
