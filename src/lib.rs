@@ -2,7 +2,10 @@
 //!
 //! The rooms, from the ground up, and which may use which, are described in `ARCHITECTURE.md` and held by `tests/layers.rs`.
 
+pub mod certs;
 pub mod config;
 pub mod id;
 pub mod link;
+pub mod route;
 pub mod telemetry;
+pub mod upstream;
