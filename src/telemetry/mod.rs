@@ -8,3 +8,6 @@ pub mod exposition;
 mod registration;
 pub mod supervisor_metrics;
 pub mod tracing_setup;
+
+#[cfg(test)]
+mod strict_text;

@@ -54,12 +54,13 @@ pub fn install(level: &str, json: bool) -> Result<(), InstallError> {
 /// When a part is neither a level nor a pair.
 pub fn filter(text: &str) -> Result<EnvFilter, InstallError> {
     let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
-    let is_lone_word = |part: &&str| !part.contains(['=', '[', '{']);
-    let bad = text.split(',').map(str::trim).filter(is_lone_word).find(|word| !is_level(word));
+    let parts: Vec<_> = text.split(',').map(str::trim).collect();
+    let bad = parts.iter().find(|part| !part.contains(['=', '[', '{', '}', ']']) && !is_level(part));
     if let Some(word) = bad {
-        return Err(InstallError::Level { filter: word.to_owned() });
+        return Err(InstallError::Level { filter: (*word).to_owned() });
     }
-    EnvFilter::builder().parse(text).map_err(|source| InstallError::Filter { filter: text.to_owned(), source })
+    let parsed = EnvFilter::builder().parse(parts.join(","));
+    parsed.map_err(|source| InstallError::Filter { filter: text.to_owned(), source })
 }
 
 fn text_subscriber<W>(filter: EnvFilter, colours: bool, writer: W) -> impl Subscriber + Send + Sync
