@@ -41,6 +41,11 @@ impl Tries {
         }
     }
 
+    /// May the next attempt use a connection that has been used before?
+    pub(crate) fn may_reuse(self) -> bool {
+        self.unsent == 0
+    }
+
     /// Attempts that were begun, the first included.
     pub(crate) fn attempts(self) -> u32 {
         1 + u32::from(self.unconnected) + u32::from(self.unsent) + u32::from(self.silent)
