@@ -8,7 +8,7 @@
 /// `load` is `None` for a candidate that must not be picked. Two are drawn and the less loaded wins, which keeps loads
 /// nearly as even as comparing all ("power of two choices") at a cost that does not grow. Of few candidates all are
 /// compared; so they are when both that were drawn are unusable.
-pub(super) fn pick<'a, T>(candidates: &'a [T], dice: (u32, u32), load: impl Fn(&T) -> Option<u32>) -> Option<&'a T> {
+pub(super) fn pick<T>(candidates: &[T], dice: (u32, u32), load: impl Fn(&T) -> Option<u32>) -> Option<&T> {
     let first = scale(dice.0, candidates.len());
     if candidates.len() <= 2 {
         return least_loaded(candidates, first, load);
