@@ -6,6 +6,8 @@ pub mod certs;
 pub mod config;
 pub mod id;
 pub mod link;
+pub mod proxy;
 pub mod route;
+pub mod sys;
 pub mod telemetry;
 pub mod upstream;

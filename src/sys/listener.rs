@@ -1,0 +1,190 @@
+//! Listening TCP sockets: bound here, inherited from a service manager, or handed from supervisor to proxy; and ports
+//! kept for workers that bind them themselves.
+//!
+//! A listener is passed on as *the same open file description*, never bound again: connections that wait in its queue
+//! then outlive whoever stops using it. What is spoken on a listener is not known here. Invariants: every socket
+//! returned is close-on-exec and non-blocking, and each inherited descriptor is owned by at most one value.
+#![allow(unsafe_code)]
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::FdFlags;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+/// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// One listening socket.
+#[derive(Debug)]
+pub struct Listening {
+    pub socket: OwnedFd,
+    /// Where it listens, the port that the kernel chose included.
+    pub address: SocketAddr,
+    /// The kernel's number for the socket (`SO_COOKIE`): equal for two descriptors exactly when they are one socket.
+    pub cookie: u64,
+    /// The name that a service manager gave it (`FileDescriptorName=`).
+    pub name: Option<String>,
+}
+
+/// Listens at an address with `count` sockets, each with its own queue; the kernel deals connections out to them.
+///
+/// Port 0 lets the kernel choose, one port for all. IPv6 sockets take no IPv4. A `SO_REUSEPORT` group may otherwise be
+/// joined silently by a second server of the same user; here the first socket is bound without that option, so that a
+/// port on which anybody else listens is refused, and joins the group that it founds only then.
+///
+/// # Errors
+/// `AddrInUse` when somebody listens there, `InvalidInput` when `count` is 0, and what bind(2) and listen(2) say.
+pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<Listening>> {
+    if count == 0 {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "a listener has at least one socket"));
+    }
+    let first = stream_socket(address)?;
+    first.bind(&address.into())?;
+    first.set_reuse_port(count > 1)?;
+    let chosen = local_address(&SockRef::from(&first))?;
+    let mut sockets = vec![first];
+    for _ in 1..count {
+        let next = stream_socket(chosen)?;
+        next.set_reuse_port(true)?;
+        next.bind(&chosen.into())?;
+        sockets.push(next);
+    }
+    for socket in &sockets {
+        socket.listen(BACKLOG)?;
+    }
+    sockets.into_iter().map(|socket| Listening::describe(socket.into(), None)).collect()
+}
+
+/// Claims the listening sockets that a service manager passed to this process (`sd_listen_fds(3)`).
+///
+/// Empty when `LISTEN_PID` names another process, and from the second call on: a descriptor has one owner.
+///
+/// # Errors
+/// `InvalidData` naming the descriptor when one of them is no listening TCP socket; then all of them are closed.
+pub fn inherited() -> io::Result<Vec<Listening>> {
+    /// The descriptors belong to the process, so whether they were taken is a fact of the process too.
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+
+    if TAKEN.swap(true, Ordering::SeqCst) || sd_notify::listen_fds()?.len() == 0 {
+        return Ok(Vec::new());
+    }
+    // SAFETY: the manager opened these for us alone, `listen_fds` has just found each of them open, and `TAKEN` makes
+    // this the only place that ever owns them.
+    let own = |(number, name)| (unsafe { OwnedFd::from_raw_fd(number) }, number, name);
+    let passed: Vec<(OwnedFd, RawFd, String)> = sd_notify::listen_fds_with_names()?.map(own).collect();
+    passed
+        .into_iter()
+        .map(|(socket, number, name)| {
+            require_listening_tcp(socket.as_fd())
+                .and_then(|()| Listening::describe(socket, meant_name(&name)))
+                .map_err(|error| about_descriptor(number, &name, &error))
+        })
+        .collect()
+}
+
+/// Claims a listening socket that the parent placed at a descriptor number of this process.
+///
+/// A descriptor that survived an exec is not close-on-exec; a claimed one is. So a number can be claimed only once, and
+/// no descriptor that this process opened itself can be claimed at all.
+///
+/// # Errors
+/// `InvalidData` naming the number when nothing was placed there, when it is claimed already, or when it is no
+/// listening TCP socket; in the last case it stays open and unclaimed.
+pub fn adopt(descriptor: RawFd) -> io::Result<Listening> {
+    let refuse = |error: io::Error| about_descriptor(descriptor, "", &error);
+    if descriptor < 0 {
+        return Err(refuse(io::Error::from_raw_os_error(nix::libc::EBADF)));
+    }
+    // SAFETY: not negative, and used only for calls that report a closed number as EBADF.
+    let number = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    if rustix::io::fcntl_getfd(number).map_err(|error| refuse(error.into()))?.contains(FdFlags::CLOEXEC) {
+        return Err(refuse(io::Error::new(ErrorKind::AlreadyExists, "it is owned already")));
+    }
+    require_listening_tcp(number).map_err(refuse)?;
+    // SAFETY: it is open, and since it was not close-on-exec nobody in this process has made or claimed it.
+    let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    Listening::describe(socket, None).map_err(refuse)
+}
+
+impl Listening {
+    fn describe(socket: OwnedFd, name: Option<String>) -> io::Result<Self> {
+        let view = SockRef::from(&socket);
+        view.set_nonblocking(true)?;
+        let address = local_address(&view)?;
+        let cookie = rustix::net::sockopt::socket_cookie(&socket)?;
+        Ok(Self { socket, address, cookie, name })
+    }
+}
+
+/// A loopback port that stays ours while a worker uses it: bound, never listening.
+///
+/// The kernel gives it to nobody who asks for any port, and connects from it nowhere; a server that sets
+/// `SO_REUSEADDR`, as nearly all do, can bind it and listen. A server that does not set it gets `AddrInUse`.
+#[derive(Debug)]
+pub struct Reservation {
+    port: u16,
+    _socket: Socket,
+}
+
+impl Reservation {
+    /// The port, on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// Reserves a free port on 127.0.0.1 until the value is dropped.
+pub fn reserve_port() -> io::Result<Reservation> {
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let socket = stream_socket(any_port)?;
+    socket.bind(&any_port.into())?;
+    let port = local_address(&SockRef::from(&socket))?.port();
+    Ok(Reservation { port, _socket: socket })
+}
+
+fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+fn local_address(socket: &SockRef<'_>) -> io::Result<SocketAddr> {
+    socket.local_addr()?.as_socket().ok_or_else(|| invalid("it has no Internet address"))
+}
+
+fn require_listening_tcp(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    let socket = SockRef::from(&descriptor);
+    let is_tcp = [Domain::IPV4, Domain::IPV6].contains(&socket.domain()?) && socket.r#type()? == Type::STREAM;
+    if !is_tcp {
+        return Err(invalid("it is not a TCP socket"));
+    }
+    if !socket.is_listener()? {
+        return Err(invalid("it is a TCP socket that does not listen"));
+    }
+    Ok(())
+}
+
+/// `unknown` is what `sd_listen_fds_with_names(3)` says where the manager gave no name.
+fn meant_name(name: &str) -> Option<String> {
+    (!name.is_empty() && name != "unknown").then(|| name.to_owned())
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
+fn about_descriptor(number: RawFd, name: &str, error: &io::Error) -> io::Error {
+    let named = if name.is_empty() { String::new() } else { format!(" ({name})") };
+    invalid(&format!("descriptor {number}{named}: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! The child between fork and exec.
+//!
+//! Another thread of the parent may have held any lock when it was forked, the allocator's among them, so nothing here
+//! allocates, locks, panics or drops: only system calls on what [`Image`] prepared (signal-safety(7)). The order matters:
+//! signals come first, rights are given up after the descriptors are in place and before the working directory is
+//! entered, so that a directory which the new user may not enter is an error here and not a surprise later.
+#![allow(unsafe_code)]
+
+use std::convert::Infallible;
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use nix::libc;
+use nix::sys::signal::SigSet;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::Step;
+use super::image::{Ids, Image};
+
+/// Exit code of a child whose report could not be read.
+const NOT_STARTED: i32 = 127;
+
+/// The largest signal number on Linux (`SIGRTMAX`).
+const LAST_SIGNAL: i32 = 64;
+
+/// The step that failed and why, small enough to be written to a pipe in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) step: Step,
+    pub(super) errno: i32,
+}
+
+impl Failure {
+    pub(super) const SIZE: usize = 5;
+
+    fn to_bytes(self) -> [u8; Self::SIZE] {
+        let [a, b, c, d] = self.errno.to_ne_bytes();
+        [self.step as u8, a, b, c, d]
+    }
+
+    pub(super) fn from_bytes([step, a, b, c, d]: [u8; Self::SIZE]) -> Self {
+        use Step::{Close, Directory, Exec, Fork, Gid, Groups, NoNewPrivs, Place, Prepare, Session, Uid};
+        const IN_ORDER: [Step; 11] =
+            [Prepare, Fork, Session, Place, Close, Groups, Gid, Uid, NoNewPrivs, Directory, Exec];
+        let step = IN_ORDER.into_iter().find(|&known| known as u8 == step).unwrap_or(Exec);
+        Self { step, errno: i32::from_ne_bytes([a, b, c, d]) }
+    }
+}
+
+/// Turns the child into the program, or reports why not and ends it.
+pub(super) fn run(image: &Image) -> ! {
+    let failure = match become_program(image) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    let _ = rustix::io::write(&image.report, &failure.to_bytes());
+    // SAFETY: ends this process at once, without running what the parent registered to run at its own exit.
+    unsafe { libc::_exit(NOT_STARTED) }
+}
+
+fn become_program(image: &Image) -> Result<Infallible, Failure> {
+    let at = |step| move |error: Errno| Failure { step, errno: error.raw_os_error() };
+    rustix::process::setsid().map_err(at(Step::Session))?;
+    reset_signals();
+    if image.is_protected_from_oom {
+        give_up_oom_protection();
+    }
+    place_descriptors(image).map_err(at(Step::Place))?;
+    close_the_rest(image).map_err(at(Step::Close))?;
+    if let Some(user) = &image.user {
+        become_user(user)?;
+    }
+    if image.no_new_privs {
+        rustix::thread::set_no_new_privs(true).map_err(at(Step::NoNewPrivs))?;
+    }
+    if let Some(directory) = &image.directory {
+        rustix::process::chdir(directory.as_c_str()).map_err(at(Step::Directory))?;
+    }
+    Err(execute(image)).map_err(at(Step::Exec))
+}
+
+/// Default dispositions for every signal, then an empty mask. Exec would reset handlers, but not what is ignored, and
+/// Rust programs ignore SIGPIPE. By number, as the C library's call refuses the signals that it keeps for itself.
+fn reset_signals() {
+    let default = [0u64; 4];
+    for signal in 1..=LAST_SIGNAL {
+        // SAFETY: an all-zero kernel sigaction (at most 32 bytes, its mask one u64) asks for the default disposition,
+        // which runs no code of ours. SIGKILL and SIGSTOP refuse, as they have no other.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), ptr::null::<u64>(), size_of::<u64>());
+        }
+    }
+    let _ = SigSet::empty().thread_set_mask();
+}
+
+/// Raising one's own score needs no right; where `/proc` cannot be written the protection stays.
+fn give_up_oom_protection() {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    if let Ok(score) = rustix::fs::open(c"/proc/self/oom_score_adj", flags, Mode::empty()) {
+        let _ = rustix::io::write(&score, b"0");
+    }
+}
+
+fn place_descriptors(image: &Image) -> Result<(), Errno> {
+    for (descriptor, number) in &image.placements {
+        // SAFETY: both are numbers; what stands at `number` is the parent's in its own table, not in this copy of it.
+        // The copy made by dup2 is not close-on-exec.
+        if unsafe { libc::dup2(descriptor.as_raw_fd(), *number) } < 0 {
+            return Err(last_error());
+        }
+    }
+    Ok(())
+}
+
+/// Marks instead of closing, so that the report stays open until exec succeeds. By number, as musl has no wrapper.
+fn close_the_rest(image: &Image) -> Result<(), Errno> {
+    for &(first, last) in &image.gaps {
+        // SAFETY: three numbers; only the close-on-exec flags of this process's own descriptor table change.
+        if unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC) } < 0 {
+            return Err(last_error());
+        }
+    }
+    Ok(())
+}
+
+/// Groups before user: without root's rights they could not be changed any more. The calls go to the kernel directly;
+/// the C library's own would try to bring threads along that this copy of the process does not have.
+fn become_user(user: &Ids) -> Result<(), Failure> {
+    let at = |step| move |error: Errno| Failure { step, errno: error.raw_os_error() };
+    // A supervisor that is not root but has capabilities would hand the ambient ones on across exec.
+    let _ = rustix::thread::clear_ambient_capability_set();
+    rustix::thread::set_thread_groups(&user.groups).map_err(at(Step::Groups))?;
+    rustix::thread::set_thread_res_gid(user.gid, user.gid, user.gid).map_err(at(Step::Gid))?;
+    rustix::thread::set_thread_res_uid(user.uid, user.uid, user.uid).map_err(at(Step::Uid))
+}
+
+/// Returns only when it failed.
+fn execute(image: &Image) -> Errno {
+    // SAFETY: C strings and null-ended arrays of them, all owned by `image`, which lives until exec or exit.
+    unsafe { libc::execve(image.program.as_ptr(), image.arguments.as_ptr(), image.environment.as_ptr()) };
+    last_error()
+}
+
+fn last_error() -> Errno {
+    Errno::from_raw_os_error(nix::errno::Errno::last_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_survives_the_pipe() {
+        use Step::{Close, Directory, Exec, Fork, Gid, Groups, NoNewPrivs, Place, Prepare, Session, Uid};
+        for step in [Prepare, Fork, Session, Place, Close, Groups, Gid, Uid, NoNewPrivs, Directory, Exec] {
+            let failure = Failure { step, errno: libc::ENOENT };
+            assert_eq!(Failure::from_bytes(failure.to_bytes()), failure);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Users, as the system's databases know them: from a name or number to all that running as somebody takes.
+//!
+//! Looking up is all that happens here; becoming somebody is a step of a start.
+
+use std::ffi::CString;
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+
+use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
+
+/// Whom a program runs as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub uid: u32,
+    pub gid: u32,
+    /// All groups, `gid` among them.
+    pub groups: Vec<u32>,
+    pub home: PathBuf,
+    pub name: String,
+}
+
+impl Identity {
+    /// Whether an unprivileged process is this user already, and so needs no step to become it.
+    pub(super) fn is_ours_without_privileges(&self) -> bool {
+        let uid = geteuid();
+        !uid.is_root() && uid.as_raw() == self.uid && nix::unistd::getegid().as_raw() == self.gid
+    }
+}
+
+/// Finds a user by name or, when no name fits, by number. Asks the system's databases: may block on a directory service.
+///
+/// A number without an entry stands for itself, with the group of the same number and `/` as its home.
+///
+/// # Errors
+/// `NotFound` when there is no such user; `InvalidInput` for the number that means "nobody in particular" to the kernel.
+pub fn identity(user: &str) -> io::Result<Identity> {
+    if let Some(entry) = User::from_name(user)? {
+        return from_entry(entry);
+    }
+    let number: u32 =
+        user.parse().map_err(|_| io::Error::new(ErrorKind::NotFound, format!("no user named {user:?}")))?;
+    if number == u32::MAX {
+        // setuid(-1) leaves the user as it is and reports success.
+        return Err(io::Error::new(ErrorKind::InvalidInput, format!("{user} is no user's number")));
+    }
+    match User::from_uid(Uid::from_raw(number))? {
+        Some(entry) => from_entry(entry),
+        None => Ok(Identity {
+            uid: number,
+            gid: number,
+            groups: vec![number],
+            home: PathBuf::from("/"),
+            name: number.to_string(),
+        }),
+    }
+}
+
+fn from_entry(entry: User) -> io::Result<Identity> {
+    let name = CString::new(entry.name.as_str())?;
+    let groups = getgrouplist(&name, entry.gid)?.into_iter().map(Gid::as_raw).collect();
+    Ok(Identity { uid: entry.uid.as_raw(), gid: entry.gid.as_raw(), groups, home: entry.dir, name: entry.name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_found_by_name_and_by_number() {
+        let root = identity("root").unwrap();
+        assert_eq!((root.uid, root.gid, root.name.as_str()), (0, 0, "root"));
+        assert!(root.groups.contains(&0));
+        assert_eq!(identity("0").unwrap(), root);
+    }
+
+    #[test]
+    fn an_unknown_name_is_not_found() {
+        let error = identity("no-such-user").unwrap_err();
+        assert_eq!(
+            (error.kind(), error.to_string()),
+            (ErrorKind::NotFound, "no user named \"no-such-user\"".to_owned())
+        );
+        assert_eq!(identity("-1").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(identity("").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_number_that_nobody_has_stands_for_itself() {
+        let number = 3_999_999_999;
+        let stranger = identity("3999999999").unwrap();
+        assert_eq!((stranger.uid, stranger.gid, stranger.groups), (number, number, vec![number]));
+    }
+
+    #[test]
+    fn the_number_that_would_keep_the_supervisors_rights_is_refused() {
+        assert_eq!(identity("4294967295").unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}
