@@ -23,7 +23,7 @@ use crate::upstream::Lease;
 pub(crate) enum Body {
     /// A text of ours, maybe empty. It fits into any buffer, so nothing waits for its end.
     Text(Bytes),
-    Relayed(Relayed),
+    Relayed(Box<Relayed>),
 }
 
 /// A worker's body.
@@ -71,7 +71,7 @@ pub(crate) fn finish_with(response: Response<Incoming>, carriage: Carriage, reco
         if relayed.incoming.is_end_stream() {
             relayed.finish();
         }
-        Body::Relayed(relayed)
+        Body::Relayed(Box::new(relayed))
     })
 }
 

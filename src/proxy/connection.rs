@@ -13,8 +13,8 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
-use hyper::server::conn::{http1, http2};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
@@ -60,8 +60,14 @@ pub(crate) struct Peer {
 
 /// What a connection holds for as long as it lives.
 pub(crate) struct Admission {
-    pub(crate) permit: Permit,
-    pub(crate) counted: Raised,
+    _permit: Permit,
+    _counted: Raised,
+}
+
+impl Admission {
+    pub(crate) fn new(permit: Permit, counted: Raised) -> Self {
+        Self { _permit: permit, _counted: counted }
+    }
 }
 
 /// A connection that has just been accepted.

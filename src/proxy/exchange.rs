@@ -25,6 +25,13 @@ use super::world::App;
 /// Longest body that is kept so that it can be sent again.
 const REPEATABLE_BODY: u64 = 64 * 1024;
 
+/// A request that was let in, and whom it is for.
+struct Admitted {
+    app: Arc<App>,
+    checked: Checked,
+    bounds: upload::Bounds,
+}
+
 /// What a worker has answered, and what is held of it until the last byte.
 struct Answer {
     response: Response<Incoming>,
@@ -49,12 +56,13 @@ pub(crate) async fn handle(peer: &Arc<Peer>, request: Request<Incoming>) -> Resp
 }
 
 async fn attempt(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record) -> Result<Answer, Fault> {
-    let (checked, app, bounds) = admit(peer, &request)?;
+    let admitted = admit(peer, &request)?;
+    let (app, is_websocket) = (Arc::clone(&admitted.app), admitted.checked.is_websocket);
     record.route(&app);
-    let upgrade = checked.is_websocket.then(|| hyper::upgrade::on(&mut request));
-    let outgoing = toward_worker(peer, &app, &checked, bounds, request, record).await?;
+    let upgrade = is_websocket.then(|| hyper::upgrade::on(&mut request));
+    let outgoing = toward_worker(peer, admitted, request, record).await?;
     let (mut response, mut carriage) = forward::forward(peer, &app, outgoing, record).await?;
-    tunnel::check(&response, checked.is_websocket)?;
+    tunnel::check(&response, is_websocket).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
     let is_204 = response.status() == StatusCode::NO_CONTENT;
     if let Some(keep) = headers::toward_client(response.headers_mut(), is_204, record.id()) {
         carriage.keep = keep;
@@ -62,24 +70,23 @@ async fn attempt(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut 
     Ok(Answer { response, carriage, upgrade })
 }
 
-/// The one look at the snapshot: may the request come in, and whom is it for?
-fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>, upload::Bounds), Fault> {
+/// The one look at the snapshot.
+fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<Admitted, Fault> {
     let world = peer.proxy.world.load();
     let checked = policy::check(request, &world.limits)?;
     let app = world.find(checked.host.name(), request.uri().path()).ok_or(Fault::NoRoute)?;
     let bounds = upload::Bounds { bytes: world.limits.body_bytes, idle: world.limits.body_idle };
-    Ok((checked, Arc::clone(app), bounds))
+    Ok(Admitted { app: Arc::clone(app), checked, bounds })
 }
 
 /// The request as the worker is to see it.
 async fn toward_worker(
     peer: &Arc<Peer>,
-    app: &App,
-    checked: &Checked,
-    bounds: upload::Bounds,
+    admitted: Admitted,
     request: Request<Incoming>,
     record: &mut Record,
 ) -> Result<Outgoing, Fault> {
+    let Admitted { app, checked, bounds } = admitted;
     let is_http2 = request.version() == Version::HTTP_2;
     let (mut head, incoming) = request.into_parts();
     let has_key = app.retries_by_key && head.headers.contains_key(headers::IDEMPOTENCY_KEY);

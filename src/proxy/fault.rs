@@ -56,7 +56,8 @@ pub(crate) enum Fault {
 pub(crate) enum Side {
     Client,
     Us,
-    Worker,
+    /// The worker's, of which the supervisor is told in this word.
+    Worker(FaultKind),
 }
 
 /// One row of the table.
@@ -71,8 +72,6 @@ pub(crate) struct Row {
     pub(crate) text: &'static str,
     /// Seconds for `Retry-After`.
     pub(crate) retry_after: Option<&'static str>,
-    /// What the supervisor is told.
-    pub(crate) report: Option<FaultKind>,
 }
 
 impl Fault {
@@ -89,21 +88,17 @@ impl Fault {
             Self::BrokenBody => client(400, "broken-body", "400 Bad Request: the request body broke off\n"),
             Self::ClientGone => client(499, "client-gone", ""),
             Self::NoRoute => us(404, "no-route", "404 Not Found: no app serves this host and path\n", None),
-            Self::HoldFull => us(503, "hold-full", "503 Service Unavailable: too many requests are waiting\n", Some("1")),
+            Self::HoldFull => {
+                us(503, "hold-full", "503 Service Unavailable: too many requests are waiting\n", Some("1"))
+            }
             Self::HoldTimeout => us(503, "hold-timeout", "503 Service Unavailable: the app is busy\n", Some("1")),
             Self::Down => us(503, "down", "503 Service Unavailable: the app is down\n", Some("5")),
-            Self::Connect => {
-                worker(502, Class::Unconnected, "connect", "502 Bad Gateway: the app cannot be reached\n")
-            }
-            Self::Unsent => worker(502, Class::Unsent, "unsent", NO_ANSWER),
-            Self::Silent => worker(502, Class::Silent, "silent", NO_ANSWER),
-            Self::Malformed => {
-                worker(502, Class::Never, "malformed", "502 Bad Gateway: the app's answer cannot be understood\n")
-            }
-            Self::Timeout => {
-                worker(504, Class::Never, "timeout", "504 Gateway Timeout: the app has not answered in time\n")
-            }
-            Self::Cut => worker(502, Class::Never, "cut", ""),
+            Self::Connect => worker(FaultKind::Connect, Class::Unconnected, "connect", UNREACHABLE),
+            Self::Unsent => worker(FaultKind::Broken, Class::Unsent, "unsent", NO_ANSWER),
+            Self::Silent => worker(FaultKind::Broken, Class::Silent, "silent", NO_ANSWER),
+            Self::Malformed => worker(FaultKind::Broken, Class::Never, "malformed", NONSENSE),
+            Self::Timeout => worker(FaultKind::Timeout, Class::Never, "timeout", TOO_LATE),
+            Self::Cut => worker(FaultKind::Broken, Class::Never, "cut", ""),
         }
     }
 
@@ -113,23 +108,22 @@ impl Fault {
     }
 }
 
+const UNREACHABLE: &str = "502 Bad Gateway: the app cannot be reached\n";
+const NONSENSE: &str = "502 Bad Gateway: the app's answer cannot be understood\n";
+const TOO_LATE: &str = "504 Gateway Timeout: the app has not answered in time\n";
 const NO_ANSWER: &str = "502 Bad Gateway: the app closed the connection without an answer\n";
 
 fn client(status: u16, label: &'static str, text: &'static str) -> Row {
-    Row { side: Side::Client, status, class: Class::Never, label, text, retry_after: None, report: None }
+    Row { side: Side::Client, status, class: Class::Never, label, text, retry_after: None }
 }
 
 fn us(status: u16, label: &'static str, text: &'static str, retry_after: Option<&'static str>) -> Row {
-    Row { side: Side::Us, status, class: Class::Never, label, text, retry_after, report: None }
+    Row { side: Side::Us, status, class: Class::Never, label, text, retry_after }
 }
 
-fn worker(status: u16, class: Class, label: &'static str, text: &'static str) -> Row {
-    let report = Some(match (class, status) {
-        (Class::Unconnected, _) => FaultKind::Connect,
-        (_, 504) => FaultKind::Timeout,
-        _ => FaultKind::Broken,
-    });
-    Row { side: Side::Worker, status, class, label, text, retry_after: None, report }
+fn worker(kind: FaultKind, class: Class, label: &'static str, text: &'static str) -> Row {
+    let status = if kind == FaultKind::Timeout { 504 } else { 502 };
+    Row { side: Side::Worker(kind), status, class, label, text, retry_after: None }
 }
 
 impl std::fmt::Display for Fault {
@@ -173,7 +167,7 @@ mod tests {
             let agrees = match row.side {
                 Side::Client => (400..500).contains(&row.status),
                 Side::Us => row.status == 404 || row.status == 503,
-                Side::Worker => row.status == 502 || row.status == 504,
+                Side::Worker(_) => row.status == 502 || row.status == 504,
             };
             assert!(agrees, "{fault:?}");
             assert_eq!(fault.status().as_u16(), row.status);
@@ -195,11 +189,9 @@ mod tests {
     }
 
     #[test]
-    fn only_a_worker_is_reported_and_only_a_worker_is_tried_again() {
-        for fault in ALL {
-            let row = fault.row();
-            assert_eq!(row.report.is_some(), row.side == Side::Worker, "{fault:?}");
-            assert!(row.class == Class::Never || row.side == Side::Worker, "{fault:?}");
+    fn only_what_a_worker_failed_is_tried_again() {
+        for row in ALL.map(Fault::row) {
+            assert!(row.class == Class::Never || matches!(row.side, Side::Worker(_)), "{}", row.label);
         }
     }
 

@@ -159,13 +159,14 @@ pub(crate) fn toward_worker(headers: &mut HeaderMap, survey: Survey, vouched: &V
     headers.insert(REQUEST_ID, vouched.id.clone());
 }
 
-/// Makes the fields of a worker's response fit for a client; returns how long the worker says it keeps an idle connection.
+/// Makes the fields of a worker's response fit for a client; returns for how long its connection may lie idle, if the worker
+/// says how long it keeps one.
 ///
 /// `Content-Length` goes when `Transfer-Encoding` was there too (RFC 9112, section 6.3) and from a 204 (RFC 9110, section
 /// 8.6); one that is repeated has been checked to say the same each time when the head was read.
 pub(crate) fn toward_client(headers: &mut HeaderMap, is_204: bool, id: &HeaderValue) -> Option<Duration> {
     let survey = Survey::of(headers);
-    let kept = if survey.has(KEPT_ALIVE) { headers.get(KEEP_ALIVE).and_then(keep_alive_timeout) } else { None };
+    let kept = if survey.has(KEPT_ALIVE) { headers.get(KEEP_ALIVE).and_then(idle_limit) } else { None };
     strip(headers, survey);
     if survey.lengths > 0 && (survey.has(TRANSFER_ENCODING) || is_204) {
         headers.remove(header::CONTENT_LENGTH);
@@ -233,13 +234,14 @@ fn frame(headers: &mut HeaderMap, survey: Survey, framing: Framing) {
     }
 }
 
-/// The `timeout` parameter, in seconds, of a `Keep-Alive` field.
-fn keep_alive_timeout(value: &HeaderValue) -> Option<Duration> {
+/// For how long a connection may lie idle by the `timeout` of a `Keep-Alive` field: a second less, so that it is never
+/// used at the moment at which the worker closes it.
+fn idle_limit(value: &HeaderValue) -> Option<Duration> {
     let timeout = tokens(value).find_map(|token| {
         let (name, seconds) = token.split_once('=')?;
         is("timeout")(name.trim()).then(|| seconds.trim().trim_matches('"').parse::<u32>().ok())?
     })?;
-    Some(Duration::from_secs(timeout.into()))
+    Some(Duration::from_secs(timeout.saturating_sub(1).into()))
 }
 
 /// The non-empty members of a list (RFC 9110, section 5.6.1); none when it is not text.

@@ -44,9 +44,8 @@ pub(crate) fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Ch
     {
         return Err(Fault::LargeBody);
     }
-    let may_upgrade = *request.method() == Method::GET
-        && request.version() == http::Version::HTTP_11
-        && framing == Framing::Empty;
+    let may_upgrade =
+        *request.method() == Method::GET && request.version() == http::Version::HTTP_11 && framing == Framing::Empty;
     let is_websocket = may_upgrade && survey.wants_websocket(request.headers());
     Ok(Checked { host, survey, framing, is_websocket })
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::body::Body;
 use super::connection::Peer;
-use super::fault::Fault;
+use super::fault::{Fault, Side};
 use super::headers;
 use super::upload::Progress;
 use super::wire::Wire;
@@ -119,7 +119,7 @@ impl Record {
     /// A worker failed it: counts that and tells the supervisor. What the client did wrong is not the worker's fault.
     pub(crate) fn blame(&self, lease: &Lease<Wire>, fault: Fault) {
         let (Some((app, _)), row) = (&self.app, fault.row()) else { return };
-        let Some(kind) = row.report else { return };
+        let Side::Worker(kind) = row.side else { return };
         app.metrics.upstream_fault(row.label);
         if lease.is_closed() && !lease.gone().is_cancelled() && matches!(fault, Fault::Silent | Fault::Cut) {
             self.peer.proxy.metrics.invariants().upstream_reset_stopping.inc();

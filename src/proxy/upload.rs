@@ -122,18 +122,20 @@ impl Streamed {
     /// Waits for the next chunk no longer than the client may be silent.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         loop {
-            let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(cx) else { return self.poll_silence(cx) };
+            let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+                return self.poll_silence(cx);
+            };
             self.waiting = None;
             self.progress.step();
-            match next {
-                None if self.is_http2 && !self.incoming.is_end_stream() => return Poll::Ready(Some(Err(Fault::ClientGone))),
-                None => return Poll::Ready(None),
-                Some(Err(_)) => return Poll::Ready(Some(Err(Fault::BrokenBody))),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(bytes) => return Poll::Ready(Some(self.admit(bytes))),
-                    Err(_trailers) => continue,
-                },
-            }
+            return Poll::Ready(match next {
+                None if self.is_http2 && !self.incoming.is_end_stream() => Some(Err(Fault::ClientGone)),
+                None => None,
+                Some(Err(_)) => Some(Err(Fault::BrokenBody)),
+                Some(Ok(frame)) => {
+                    let Ok(bytes) = frame.into_data() else { continue };
+                    Some(self.admit(bytes))
+                }
+            });
         }
     }
 

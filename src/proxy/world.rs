@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::certs::{self, CertError, Parsed, Store};
 use crate::id::AppName;
-use crate::link::{self, Condition, Epoch, Limits, Snapshot};
+use crate::link::{self, Condition, Limits, Snapshot};
 use crate::route::Table;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
 use crate::upstream::{Bounds, Budget, OnIdle, Spec, Upstream};
@@ -56,12 +56,15 @@ struct Known {
 
 /// A world that has been checked and only needs to be put in force.
 pub(crate) struct Draft {
-    pub(crate) epoch: Epoch,
-    pub(crate) world: World,
+    world: World,
     /// What each app's upstream is to list, in the order of the world's apps.
     listings: Vec<(Vec<Spec>, Bounds)>,
-    certificates: Option<(Vec<link::Certificate>, Vec<Parsed>)>,
+    /// `None`: those in force stay.
+    certificates: Option<Certificates>,
 }
+
+/// Certificates as they came and as they are used.
+type Certificates = (Vec<link::Certificate>, Vec<Parsed>);
 
 /// Why a snapshot cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +123,7 @@ impl Atlas {
         let entries = entries.map(|(said, app)| (&said.hosts[..], said.path.as_str(), Arc::clone(app))).collect();
         let routes = Table::build(entries).map_err(|conflict| Rejected::Routes(told(&conflict)))?;
         let world = World { limits: snapshot.limits, routes, apps };
-        Ok(Draft { epoch: snapshot.epoch, world, listings, certificates })
+        Ok(Draft { world, listings, certificates })
     }
 
     /// Takes a draft over, up to the routes: `publish` is to put the world in force.
@@ -141,10 +144,7 @@ impl Atlas {
     }
 
     /// Parses the certificates unless they are the ones in force.
-    fn parse_new(
-        &self,
-        certificates: Vec<link::Certificate>,
-    ) -> Result<Option<(Vec<link::Certificate>, Vec<Parsed>)>, CertError> {
+    fn parse_new(&self, certificates: Vec<link::Certificate>) -> Result<Option<Certificates>, CertError> {
         if certificates == self.certificates {
             return Ok(None);
         }
