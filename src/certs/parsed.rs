@@ -95,7 +95,7 @@ fn check(chain: Pem<'_>, key: Pem<'_>) -> Result<Parsed, CertError> {
     let signing_key = pem::key(key.text).map_err(|fault| fault.of(key.subject))?;
     let signing_key = any_supported_type(&signing_key).map_err(|_| Fault::UnknownKey.of(key.subject))?;
     if !belongs(&signing_key, &certificates[0]) {
-        return Err(mismatch(&signing_key, &certificates, &decoded[0]).of_both(chain, key));
+        return Err(blame(mismatch(&signing_key, &certificates, &decoded[0]), chain, key));
     }
     let certified = Arc::new(CertifiedKey::new(certificates, signing_key));
     Ok(Parsed { certified, names, not_after })
@@ -122,13 +122,11 @@ fn mismatch(key: &Arc<dyn SigningKey>, all: &[CertificateDer<'static>], first: &
     if first.is_ca() { Fault::OnlyChain { authority: first.subject().to_string() } } else { Fault::Mismatch }
 }
 
-impl Fault {
-    /// Says of which of the two this is the fault, or that it takes both.
-    fn of_both(self, chain: Pem<'_>, key: Pem<'_>) -> CertError {
-        match self {
-            Self::Mismatch => self.of(format!("{} and {}", chain.subject, key.subject)),
-            _ => self.of(chain.subject),
-        }
+/// Says of which of the two this is the fault, or that it takes both.
+fn blame(fault: Fault, chain: Pem<'_>, key: Pem<'_>) -> CertError {
+    match fault {
+        Fault::Mismatch => fault.of(format!("{} and {}", chain.subject, key.subject)),
+        _ => fault.of(chain.subject),
     }
 }
 

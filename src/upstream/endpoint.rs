@@ -125,8 +125,14 @@ impl<C> Endpoint<C> {
         self.gate.load()
     }
 
+    /// Takes a place, which the caller must make a [`Lease`](super::Lease) of, if the endpoint is open and not full.
     pub(super) fn try_enter(&self) -> bool {
         self.gate.try_enter()
+    }
+
+    /// The same for a request on hold: if it is full, the next place that is given up goes to the line.
+    pub(super) fn try_enter_or_want(&self) -> bool {
+        self.gate.try_enter_or_want()
     }
 
     /// Sets how many exchanges it takes at once.

@@ -65,18 +65,24 @@ impl<C> Hold<C> {
         waiting.answer.send(Ok(endpoint)).is_ok()
     }
 
-    /// Asks for an answer to each waiter, oldest first; those who get none wait on.
+    /// Asks for an answer to every waiter, oldest first; those for whom there is none wait on.
     pub(super) fn settle(&self, answer: impl Fn(&[Serial]) -> Option<Answer<C>>) {
         for (ticket, avoid) in self.queue.survey(|waiting| waiting.avoid.clone()) {
-            let Some(answer) = answer(&avoid) else { continue };
-            let untold = match self.queue.remove(ticket) {
-                Some(waiting) => waiting.answer.send(answer).err(),
-                None => Some(answer),
-            };
-            // Served by another, or gone: the place goes to the next one as if it had been used and given up.
-            if let Some(Ok(place)) = untold {
-                drop(Lease::of(place));
+            if let Some(answer) = answer(&avoid) {
+                self.tell(ticket, answer);
             }
+        }
+    }
+
+    /// Answers one waiter.
+    fn tell(&self, ticket: u64, answer: Answer<C>) {
+        let untold = match self.queue.remove(ticket) {
+            Some(waiting) => waiting.answer.send(answer).err(),
+            None => Some(answer),
+        };
+        // Served by another meanwhile, or gone: the place goes to the next one, as if it had been used and given up.
+        if let Some(Ok(place)) = untold {
+            drop(Lease::of(place));
         }
     }
 
@@ -93,9 +99,9 @@ pub(super) struct Waiter<'a, C> {
 }
 
 impl<C> Waiter<'_, C> {
-    /// Is it still in line, so that no answer is under way?
-    pub(super) fn is_waiting(&self) -> bool {
-        self.hold.queue.has(self.ticket)
+    /// Answers itself.
+    pub(super) fn tell(&self, answer: Answer<C>) {
+        self.hold.tell(self.ticket, answer);
     }
 
     /// Waits for an answer, at most for `limit`. Cancellation safe: a lease handed over meanwhile goes to the next waiter.

@@ -28,7 +28,7 @@ pub use hold::Refused;
 pub use lease::Lease;
 
 use crate::id::Serial;
-use hold::{Hold, Waiter};
+use hold::{Answer, Hold, Waiter};
 
 /// The endpoints of one app and the requests held for it. Lives as long as the app is configured; `C` is a connection.
 pub struct Upstream<C> {
@@ -149,14 +149,9 @@ impl<C: Send + 'static> Upstream<C> {
     fn join(&self, avoid: &[Serial]) -> Result<(Waiter<'_, C>, Duration), Refused> {
         let bounds = self.world.load().may_hold(avoid)?;
         let waiter = self.hold.join(avoid, bounds.hold_requests)?;
-        // What was given up or listed before we joined was not offered to us, so look again. A place found now is the
-        // oldest waiter's: dropping the lease hands it over, maybe to us. So at most as many turns as there are waiters.
-        while waiter.is_waiting() {
-            let Some(lease) = self.try_claim(avoid) else { break };
-            drop(lease);
-        }
-        if waiter.is_waiting() {
-            self.world.load().may_hold(avoid)?;
+        // What was given up or listed before we joined was not offered to us.
+        if let Some(answer) = self.world.load().answer(avoid) {
+            waiter.tell(answer);
         }
         Ok((waiter, bounds.hold_time))
     }
@@ -164,31 +159,37 @@ impl<C: Send + 'static> Upstream<C> {
     /// Gives every request on hold what it would get if it came now.
     fn settle(&self) {
         let world = self.world.load();
-        self.hold.settle(|avoid| match world.enter(avoid) {
-            Some(place) => Some(Ok(place)),
-            None => world.may_hold(avoid).err().map(Err),
-        });
+        self.hold.settle(|avoid| world.answer(avoid));
     }
 }
 
 impl<C> World<C> {
-    /// Enters the gate of the endpoint picked. The caller owns the place and makes a [`Lease`] of it.
+    /// Takes a place at the endpoint picked. The caller makes a [`Lease`] of it.
     fn enter(&self, avoid: &[Serial]) -> Option<Arc<Endpoint<C>>> {
-        let may_take = |endpoint: &Arc<Endpoint<C>>| !avoid.contains(&endpoint.serial);
-        // Others may fill or close what was picked before we get in; then pick again, and at last try each in turn.
+        let load = |endpoint: &Arc<Endpoint<C>>| endpoint.load().filter(|_| !avoid.contains(&endpoint.serial));
+        // Others may fill or close what was picked before we get in: pick again then, and at last try each in turn.
         for _ in 0..3 {
-            let dice = (fastrand::u32(..), fastrand::u32(..));
-            let picked = pick::pick(&self.endpoints, dice, |it| if may_take(it) { it.load() } else { None })?;
+            let picked = pick::pick(&self.endpoints, (fastrand::u32(..), fastrand::u32(..)), load)?;
             if picked.try_enter() {
                 return Some(Arc::clone(picked));
             }
         }
-        self.endpoints.iter().find(|endpoint| may_take(endpoint) && endpoint.try_enter()).cloned()
+        self.first_that(avoid, Endpoint::try_enter)
+    }
+
+    /// What to tell a request in line; `None`: to wait.
+    fn answer(&self, avoid: &[Serial]) -> Option<Answer<C>> {
+        let place = self.enter(avoid).or_else(|| self.first_that(avoid, Endpoint::try_enter_or_want));
+        place.map(Ok).or_else(|| self.may_hold(avoid).err().map(Err))
     }
 
     /// The bounds of waiting for an endpoint, if there is one to wait for.
     fn may_hold(&self, avoid: &[Serial]) -> Result<Bounds, Refused> {
-        let is_busy = |endpoint: &Arc<Endpoint<C>>| !endpoint.is_closed() && !avoid.contains(&endpoint.serial);
-        if self.bounds.expected || self.endpoints.iter().any(is_busy) { Ok(self.bounds) } else { Err(Refused::Down) }
+        let is_worth_it = self.bounds.expected || self.first_that(avoid, |endpoint| !endpoint.is_closed()).is_some();
+        if is_worth_it { Ok(self.bounds) } else { Err(Refused::Down) }
+    }
+
+    fn first_that(&self, avoid: &[Serial], takes: impl Fn(&Endpoint<C>) -> bool) -> Option<Arc<Endpoint<C>>> {
+        self.endpoints.iter().find(|endpoint| !avoid.contains(&endpoint.serial) && takes(endpoint)).cloned()
     }
 }
