@@ -18,6 +18,12 @@ pub fn set_name(name: &str) -> io::Result<()> {
     Ok(rustix::thread::set_name(&name)?)
 }
 
+/// Whether this process may become any user, and so start programs as somebody else.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Raises the soft limit of open descriptors to the hard one and returns it (`u64::MAX`: no limit).
 ///
 /// Programs started afterwards inherit it, and one that uses select(2) breaks on descriptors above 1023: call this

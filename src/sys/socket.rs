@@ -16,12 +16,20 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(pair)
 }
 
-/// Makes a pipe for a worker's output: the read end (first) does not block, the write end does, as programs expect
-/// of their standard streams.
-pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    rustix::fs::fcntl_setfl(&reader, OFlags::NONBLOCK)?;
-    Ok((reader, writer))
+/// A pipe for a worker's output.
+#[derive(Debug)]
+pub struct Pipe {
+    /// Does not block.
+    pub read: OwnedFd,
+    /// Blocks, as programs expect of their standard streams.
+    pub write: OwnedFd,
+}
+
+/// Makes a [`Pipe`].
+pub fn pipe() -> io::Result<Pipe> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK)?;
+    Ok(Pipe { read, write })
 }
 
 #[cfg(test)]
@@ -44,18 +52,18 @@ mod tests {
 
     #[test]
     fn only_the_read_end_of_a_pipe_refuses_to_block() {
-        let (reader, writer) = pipe().unwrap();
-        assert!(fcntl_getfl(&reader).unwrap().contains(OFlags::NONBLOCK));
-        assert!(!fcntl_getfl(&writer).unwrap().contains(OFlags::NONBLOCK));
+        let pipe = pipe().unwrap();
+        assert!(fcntl_getfl(&pipe.read).unwrap().contains(OFlags::NONBLOCK));
+        assert!(!fcntl_getfl(&pipe.write).unwrap().contains(OFlags::NONBLOCK));
         let mut buffer = [0; 8];
-        assert_eq!(rustix::io::read(&reader, &mut buffer), Err(rustix::io::Errno::AGAIN));
+        assert_eq!(rustix::io::read(&pipe.read, &mut buffer), Err(rustix::io::Errno::AGAIN));
     }
 
     #[test]
     fn no_end_survives_an_exec_by_accident() {
         let (a, b) = pair().unwrap();
-        let (c, d) = pipe().unwrap();
-        for end in [a, b, c, d] {
+        let Pipe { read, write } = pipe().unwrap();
+        for end in [a, b, read, write] {
             assert!(fcntl_getfd(&end).unwrap().contains(FdFlags::CLOEXEC));
         }
     }

@@ -1,4 +1,6 @@
-//! From a program's name to its file, before the fork, so that a missing one is a plain error.
+//! From a program's name to its file, by the rules of execvp(3).
+//!
+//! Done before the fork, so that a missing program is a plain error; nothing is executed here.
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
