@@ -104,7 +104,8 @@ fn cookie_crumbs_are_joined() {
 
 #[test]
 fn a_body_is_framed_in_one_way() {
-    let cases: [(&[(&str, &str)], Framing, &[&str], &[&str]); 7] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], Framing, &'a [&'a str], &'a [&'a str]);
+    let cases: [Case<'_>; 7] = [
         (&[], Framing::Empty, &[], &[]),
         (&[("content-length", "0")], Framing::Empty, &["0"], &[]),
         (&[("content-length", "12")], Framing::Length(12), &["12"], &[]),

@@ -1,20 +1,21 @@
 //! Listening sockets: claimed from the manifest, dealt out to the threads, accepted on.
 //!
 //! Does not know what a connection is for. Invariants: a socket that is not the one the supervisor meant is refused; a
-//! failed accept never ends the loop; nothing is accepted without a permit.
+//! failed accept never ends the loop; no connection is served without a permit.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
 
 use super::Proxy;
 use super::connection::{self, Accepted, Admission};
 use crate::link::ManifestEntry;
 use crate::sys::listener::adopt;
-use crate::telemetry::exchange_metrics::Gauge;
 
 /// How long to wait when the system has no descriptor or memory for another connection.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -92,47 +93,49 @@ impl Listener {
     /// Makes it known to the runtime of the calling thread.
     pub(crate) fn register(self) -> io::Result<Accepting> {
         let (address, is_tls) = (self.address, self.is_tls);
-        let listener = tokio::net::TcpListener::from_std(TcpListener::from(self.socket))?;
+        let listener = TcpListener::from_std(std::net::TcpListener::from(self.socket))?;
         Ok(Accepting { listener, address, is_tls })
     }
 }
 
 /// A listener that is known to a thread's runtime.
 pub(crate) struct Accepting {
-    listener: tokio::net::TcpListener,
+    listener: TcpListener,
     address: SocketAddr,
     is_tls: bool,
 }
 
 impl Accepting {
-    /// Accepts until it is dropped. What waits in the socket's queue then is for whoever shares the socket.
+    /// Accepts until the proxy retires. What waits in the socket's queue then is for whoever shares the socket.
+    ///
+    /// The permit comes after the connection: a loop that held one while it waited would keep it from the others. So each
+    /// loop may have one connection more than the limit, which waits here and not in the queue.
     pub(crate) async fn run(self, proxy: Arc<Proxy>, thread: usize) {
         let open = proxy.metrics.client_connections(self.address);
-        let mut failures = 0_u64;
-        loop {
-            let accepted = self.accept(&proxy, &open, &mut failures).await;
+        while let Some((socket, address)) = proxy.retiring.run_until_cancelled(self.accept()).await {
+            let admission = Admission::new(proxy.permits.take().await, open.raise());
+            let accepted = Accepted { socket, address, is_tls: self.is_tls, admission };
             proxy.work.spawn(connection::serve(Arc::clone(&proxy), thread, accepted));
         }
     }
 
     /// Accepts one connection. Cancellation safe.
-    async fn accept(&self, proxy: &Proxy, open: &Gauge, failures: &mut u64) -> Accepted {
-        let permit = proxy.permits.take().await;
+    async fn accept(&self) -> (TcpStream, SocketAddr) {
+        let mut failures = 0_u64;
         loop {
             match self.listener.accept().await {
-                Ok((socket, address)) => {
-                    if std::mem::take(failures) > 0 {
-                        tracing::info!(listener = %self.address, "accepting again");
+                Ok(accepted) => {
+                    if failures > 0 {
+                        tracing::info!(listener = %self.address, failures, "accepting again");
                     }
-                    let admission = Admission::new(permit, open.raise());
-                    return Accepted { socket, address, is_tls: self.is_tls, admission };
+                    return accepted;
                 }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
-                    if *failures == 0 {
+                    if failures == 0 {
                         tracing::warn!(listener = %self.address, %error, "cannot accept, trying on");
                     }
-                    *failures += 1;
+                    failures += 1;
                     tokio::time::sleep(PAUSE).await;
                 }
             }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Proxy;
 use super::listener::{Accepting, Listener};
@@ -120,21 +121,20 @@ impl Threads {
 }
 
 impl Station {
-    async fn run(mut self, listeners: Vec<Accepting>) {
+    async fn run(self, listeners: Vec<Accepting>) {
         let stopped = self.stopped.clone();
         stopped.run_until_cancelled(self.serve(listeners)).await;
     }
 
-    async fn serve(&mut self, listeners: Vec<Accepting>) {
+    async fn serve(self, listeners: Vec<Accepting>) {
         let accepting = async {
             self.opened.cancelled().await;
             for listener in listeners {
-                let (proxy, retiring) = (Arc::clone(&self.proxy), self.proxy.retiring.clone());
-                let run = listener.run(proxy, self.index);
-                self.proxy.work.spawn(async move { retiring.run_until_cancelled(run).await });
+                self.proxy.work.spawn(listener.run(Arc::clone(&self.proxy), self.index));
             }
         };
-        tokio::join!(accepting, sweep(&self.proxy, self.index), answer(&mut self.rounds));
+        let _answering = AbortOnDropHandle::new(tokio::spawn(answer(self.rounds)));
+        tokio::join!(accepting, sweep(&self.proxy, self.index));
     }
 }
 
@@ -148,9 +148,9 @@ async fn sweep(proxy: &Proxy, index: usize) {
     }
 }
 
-/// Answers rounds. Tasks that were woken before a round's question are polled before its answer: one yield lets the
-/// runtime go through all of them.
-async fn answer(rounds: &mut mpsc::Receiver<oneshot::Sender<()>>) {
+/// Answers rounds. A task of its own, since tasks are polled in the order in which they were woken: those that were woken
+/// before the question came have had their turn before the answer goes, after one more turn through all of them.
+async fn answer(mut rounds: mpsc::Receiver<oneshot::Sender<()>>) {
     while let Some(done) = rounds.recv().await {
         tokio::task::yield_now().await;
         let _ = done.send(());

@@ -1,16 +1,29 @@
 //! The proxy in one process with its test: real threads, real sockets on loopback, a link whose other end the test holds,
 //! and workers that the test plays itself, byte by byte.
 
-use std::os::fd::IntoRawFd;
+mod client;
+mod rig;
+mod worker;
 
-use socket2::SockRef;
+mod bodies;
+mod ends;
+mod fields;
+mod holding;
+mod keepalive;
+mod limits;
+mod publishing;
+mod retrying;
+mod tunnels;
 
-use crate::link::ManifestEntry;
-use crate::sys::listener::Listening;
+use std::time::Duration;
 
-/// Makes a listening socket look as one that was inherited, and describes it for a manifest.
-pub(super) fn inheritable(listening: Listening, tls: bool) -> ManifestEntry {
-    SockRef::from(&listening.socket).set_cloexec(false).unwrap();
-    let Listening { socket, address, cookie, .. } = listening;
-    ManifestEntry { descriptor: socket.into_raw_fd(), address, tls, cookie }
+pub(super) use rig::inheritable;
+
+/// Longer than anything here takes, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs a test on a thread of its own kind: the proxy's threads are others.
+fn run<F: Future<Output = ()>>(test: F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, test).await.expect("the test is stuck") });
 }
