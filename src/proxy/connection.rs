@@ -121,8 +121,11 @@ async fn serve_http1(peer: Arc<Peer>, io: TokioIo<Io>, limits: &Limits) {
         builder.max_headers(limits.header_count as usize);
     }
     let watch = Watch::new(&peer, watch_limits(limits), false);
-    let connection = builder.serve_connection(io, service(peer)).with_upgrades();
+    let connection = builder.serve_connection(io, service(Arc::clone(&peer))).with_upgrades();
     drive(pin!(connection), watch, http1::UpgradeableConnection::graceful_shutdown).await;
+    if peer.pulse.has_lost() {
+        peer.proxy.metrics.invariants().close_unread.inc();
+    }
 }
 
 /// The tasks that hyper starts for the streams end when the connection does.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -56,7 +57,11 @@ pub(crate) async fn handle(peer: &Arc<Peer>, request: Request<Incoming>) -> Resp
 }
 
 async fn attempt(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record) -> Result<Answer, Fault> {
-    let admitted = admit(peer, &request)?;
+    let admitted = admit(peer, &request).inspect_err(|_| {
+        if !request.body().is_end_stream() {
+            peer.pulse.leave_unread();
+        }
+    })?;
     let (app, is_websocket) = (Arc::clone(&admitted.app), admitted.checked.is_websocket);
     record.route(&app);
     let upgrade = is_websocket.then(|| hyper::upgrade::on(&mut request));

@@ -1,8 +1,7 @@
 //! Sends a request to a worker, and once more where the retry rule allows it.
 //!
 //! Knows claims and connections, not what a request says. Invariants: a request is sent only under a lease; it is sent
-//! again only when [`retry::decide`] and the app's budget both say so; a lease is given up before another one is waited
-//! for.
+//! again only when [`retry::decide`] says so; a lease is given up before another one is waited for.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -189,10 +188,13 @@ fn idle_wire(lease: &Lease<Wire>, thread: usize) -> Option<Wire> {
 }
 
 /// The rule under which there may be another attempt, granted and counted.
+///
+/// Only R3 needs the budget's consent: what no worker has read makes none of them work twice, and so cannot multiply an
+/// overload.
 fn another(app: &App, outgoing: &Outgoing, fault: Fault, tries: Tries) -> Option<RetryRule> {
     let rule = retry::decide(fault.row().class, outgoing.is_repeatable, tries)?;
-    let is_granted = outgoing.is_left() && app.budget.try_retry(std::time::Instant::now());
-    is_granted.then(|| {
+    let is_granted = rule != RetryRule::Repeatable || app.budget.try_retry(std::time::Instant::now());
+    (is_granted && outgoing.is_left()).then(|| {
         app.metrics.retry(rule);
         rule
     })

@@ -1,8 +1,8 @@
 //! A client's socket, with or without TLS, as hyper reads and writes it.
 //!
 //! Tells the connection's pulse of what comes in, and lingers at the end when request bytes may still be under way: closing
-//! on unread bytes would make the kernel send a reset, which can overtake the answer (RFC 9112, section 9.6). Does not know
-//! HTTP. Invariant: it never reads ahead of its reader.
+//! on unread bytes would make the kernel send a reset, which can overtake the answer (RFC 9112, section 9.6), and nobody
+//! would know that a request was lost. Does not know HTTP. Invariant: it never reads ahead of its reader.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -51,7 +51,7 @@ impl Io {
 
     /// Reads and drops what comes until the client is done or the time is up.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, closing: Some(closing), .. } = self else { return Poll::Ready(Ok(())) };
+        let Self { stream, pulse, closing: Some(closing), .. } = self else { return Poll::Ready(Ok(())) };
         let mut scratch = [0; 4096];
         // Gives way after 64 KiB, so that a fast sender does not keep the thread.
         for _ in 0..16 {
@@ -63,6 +63,7 @@ impl Io {
             if buffer.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
+            pulse.heard_late();
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -153,6 +154,6 @@ impl AsyncWrite for Io {
             ready!(this.stream.poll_shutdown(cx))?;
             closing.is_shut = true;
         }
-        if this.pulse.is_unread() { this.poll_linger(cx) } else { Poll::Ready(Ok(())) }
+        if this.pulse.must_linger() { this.poll_linger(cx) } else { Poll::Ready(Ok(())) }
     }
 }

@@ -21,6 +21,10 @@ pub(crate) struct Pulse {
     must_look: AtomicBool,
     /// A request's body was not read to its end.
     is_unread: AtomicBool,
+    /// The connection was closed for being idle.
+    is_dismissed: AtomicBool,
+    /// After that, bytes have come.
+    has_lost: AtomicBool,
 }
 
 /// What a connection is doing, and since when.
@@ -44,6 +48,8 @@ impl Pulse {
             exchanges: AtomicU32::new(0),
             must_look: AtomicBool::new(false),
             is_unread: AtomicBool::new(false),
+            is_dismissed: AtomicBool::new(false),
+            has_lost: AtomicBool::new(false),
         }
     }
 
@@ -92,9 +98,25 @@ impl Pulse {
         self.is_unread.store(true, Relaxed);
     }
 
-    /// Was a request's body given up, so that its bytes may still be coming?
-    pub(crate) fn is_unread(&self) -> bool {
-        self.is_unread.load(Relaxed)
+    /// The connection is closed for being idle.
+    pub(crate) fn dismiss(&self) {
+        self.is_dismissed.store(true, Relaxed);
+    }
+
+    /// May bytes of a request still be coming after our side is closed?
+    pub(crate) fn must_linger(&self) -> bool {
+        self.is_unread.load(Relaxed) || self.is_dismissed.load(Relaxed)
+    }
+
+    /// Bytes have come after our side was closed. Of a body that nobody wanted that was to be expected; after an idle time
+    /// it was a request.
+    pub(crate) fn heard_late(&self) {
+        self.has_lost.store(self.is_dismissed.load(Relaxed) && !self.is_unread.load(Relaxed), Relaxed);
+    }
+
+    /// Did a request come after the connection had been closed for being idle?
+    pub(crate) fn has_lost(&self) -> bool {
+        self.has_lost.load(Relaxed)
     }
 
     fn mark(&self, now: Instant) {
@@ -158,5 +180,20 @@ mod tests {
         pulse.ask_to_look();
         assert!(pulse.take_look());
         assert!(!pulse.take_look());
+    }
+
+    #[test]
+    fn only_what_comes_after_a_dismissal_is_a_lost_request() {
+        let pulse = Pulse::new(Instant::now());
+        assert!(!pulse.must_linger());
+        pulse.leave_unread();
+        assert!(pulse.must_linger());
+        pulse.heard_late();
+        assert!(!pulse.has_lost());
+        let pulse = Pulse::new(Instant::now());
+        pulse.dismiss();
+        assert!(pulse.must_linger() && !pulse.has_lost());
+        pulse.heard_late();
+        assert!(pulse.has_lost());
     }
 }

@@ -98,6 +98,9 @@ impl Watch {
 
     fn close(&mut self) -> Poll<Verdict> {
         self.closing = Some(Instant::now());
+        if !self.is_http2 {
+            self.peer.pulse.dismiss();
+        }
         Poll::Ready(Verdict::Close)
     }
 

@@ -139,3 +139,7 @@ fn put_off(reached: Instant, patience: Duration, progress: Option<&Progress>) ->
     };
     (later > reached).then_some(later)
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

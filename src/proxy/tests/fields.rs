@@ -99,6 +99,24 @@ fn what_is_refused_says_why_and_has_a_name() {
 }
 
 #[test]
+fn a_refusal_reaches_a_client_that_goes_on_writing() {
+    run(async {
+        let mut rig = Rig::start().await;
+        rig.web().hosts = vec!["served".into()];
+        rig.publish().await;
+        let mut client = Client::connect(rig.http).await;
+        client.write("POST / HTTP/1.1\r\nhost: other\r\ncontent-length: 1000000\r\n\r\n").await;
+        let chunk = vec![b'x'; 10_000];
+        for _ in 0..100 {
+            client.try_write(&chunk).await.unwrap();
+        }
+        assert_eq!(client.response().await.status(), 404);
+        assert_eq!(rig.metric("portreeve_close_unread_total", &[]).await, 0);
+        rig.stop().await;
+    });
+}
+
+#[test]
 fn a_workers_answer_is_freed_of_contradictions() {
     run(async {
         let worker = Worker::start(1).await;

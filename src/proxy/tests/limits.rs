@@ -46,6 +46,20 @@ fn a_connection_without_an_exchange_is_given_up_and_one_with_an_exchange_is_not(
 }
 
 #[test]
+fn a_request_that_comes_after_the_connection_was_closed_for_being_idle_is_counted() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let mut rig = limited(&worker, |limits| limits.keepalive_idle = Duration::from_millis(30)).await;
+        let mut client = Client::connect(rig.http).await;
+        assert!(client.try_response().await.is_none());
+        client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        drop(client);
+        rig.metric_becomes("portreeve_close_unread_total", &[], 1).await;
+        rig.stop().await;
+    });
+}
+
+#[test]
 fn a_long_head_is_refused() {
     run(async {
         let worker = Worker::start(1).await;

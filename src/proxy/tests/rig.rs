@@ -207,7 +207,7 @@ fn total(families: &[Family], name: &str, labels: &[(&str, &str)]) -> u64 {
     let is_meant =
         |of: &[(String, String)]| labels.iter().all(|(n, v)| of.iter().any(|(name, value)| name == n && value == v));
     let values = samples.filter(|sample| is_meant(&sample.labels)).map(|sample| match &sample.value {
-        Value::Number(number) => number.abs() as u64,
+        Value::Number(number) => format!("{number:.0}").parse().expect("counts are whole and not negative"),
         Value::Histogram { count, .. } => *count,
     });
     values.sum()
