@@ -8,11 +8,12 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::io::FdFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::spawn;
 
 /// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -78,7 +79,7 @@ pub fn inherited() -> io::Result<Vec<Listening>> {
     passed
         .into_iter()
         .map(|(socket, number, name)| {
-            require_listening_tcp(socket.as_fd())
+            require_listening_tcp(&socket)
                 .and_then(|()| Listening::describe(socket, meant_name(&name)))
                 .map_err(|error| about_descriptor(number, &name, &error))
         })
@@ -87,27 +88,14 @@ pub fn inherited() -> io::Result<Vec<Listening>> {
 
 /// Claims a listening socket that the parent placed at a descriptor number of this process.
 ///
-/// A descriptor that survived an exec is not close-on-exec; a claimed one is. So a number can be claimed only once, and
-/// no descriptor that this process opened itself can be claimed at all.
-///
 /// # Errors
-/// `InvalidData` naming the number when nothing was placed there, when it is claimed already, or when it is no
-/// listening TCP socket; in the last case it stays open and unclaimed.
+/// `InvalidData`, naming the number, when nothing was placed there, when it has an owner already
+/// ([`spawn::inherited`]), or when it is no listening TCP socket; in the last case it is closed.
 pub fn adopt(descriptor: RawFd) -> io::Result<Listening> {
-    let refuse = |error: io::Error| about_descriptor(descriptor, "", &error);
-    if descriptor < 0 {
-        return Err(refuse(io::Error::from_raw_os_error(nix::libc::EBADF)));
-    }
-    // SAFETY: not negative, and used only for calls that report a closed number as EBADF.
-    let number = unsafe { BorrowedFd::borrow_raw(descriptor) };
-    if rustix::io::fcntl_getfd(number).map_err(|error| refuse(error.into()))?.contains(FdFlags::CLOEXEC) {
-        return Err(refuse(io::Error::new(ErrorKind::AlreadyExists, "it is owned already")));
-    }
-    require_listening_tcp(number).map_err(refuse)?;
-    // SAFETY: it is open, and since it was not close-on-exec nobody in this process has made or claimed it.
-    let socket = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
-    Listening::describe(socket, None).map_err(refuse)
+    let socket = spawn::inherited(descriptor)?;
+    require_listening_tcp(&socket)
+        .and_then(|()| Listening::describe(socket, None))
+        .map_err(|error| about_descriptor(descriptor, "", &error))
 }
 
 impl Listening {
@@ -160,8 +148,8 @@ fn local_address(socket: &SockRef<'_>) -> io::Result<SocketAddr> {
     socket.local_addr()?.as_socket().ok_or_else(|| invalid("it has no Internet address"))
 }
 
-fn require_listening_tcp(descriptor: BorrowedFd<'_>) -> io::Result<()> {
-    let socket = SockRef::from(&descriptor);
+fn require_listening_tcp(descriptor: &OwnedFd) -> io::Result<()> {
+    let socket = SockRef::from(descriptor);
     let is_tcp = [Domain::IPV4, Domain::IPV6].contains(&socket.domain()?) && socket.r#type()? == Type::STREAM;
     if !is_tcp {
         return Err(invalid("it is not a TCP socket"));

@@ -18,19 +18,15 @@ const MANAGER_VARIABLES: [&str; 7] =
 /// Tells the service manager how this service is doing.
 #[derive(Debug)]
 pub struct Notifier {
-    manager: Option<SocketAddr>,
+    /// The manager's address as `NOTIFY_SOCKET` has it.
+    manager: Option<OsString>,
 }
 
 impl Notifier {
     /// Finds the manager by `NOTIFY_SOCKET`; without it the notifier is silent.
-    ///
-    /// # Errors
-    /// When the variable holds no address that a Unix socket can have.
-    pub fn from_environment() -> io::Result<Self> {
-        match std::env::var_os("NOTIFY_SOCKET") {
-            Some(name) if !name.is_empty() => Ok(Self { manager: Some(address(&name)?) }),
-            _ => Ok(Self { manager: None }),
-        }
+    #[must_use]
+    pub fn from_environment() -> Self {
+        Self { manager: std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) }
     }
 
     /// All that was asked for at start or reload is done.
@@ -55,10 +51,11 @@ impl Notifier {
 
     fn send(&self, states: &[NotifyState<'_>]) -> io::Result<()> {
         let Some(manager) = &self.manager else { return Ok(()) };
+        let manager = address(manager)?;
         let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
-        socket.send_to_addr(lines.join("\n").as_bytes(), manager)?;
+        socket.send_to_addr(lines.join("\n").as_bytes(), &manager)?;
         Ok(())
     }
 }
@@ -87,10 +84,9 @@ mod tests {
     use super::*;
 
     fn manager_at(name: &OsStr) -> (UnixDatagram, Notifier) {
-        let address = address(name).unwrap();
-        let socket = UnixDatagram::bind_addr(&address).unwrap();
+        let socket = UnixDatagram::bind_addr(&address(name).unwrap()).unwrap();
         socket.set_nonblocking(true).unwrap();
-        (socket, Notifier { manager: Some(address) })
+        (socket, Notifier { manager: Some(name.to_owned()) })
     }
 
     fn next_message(manager: &UnixDatagram) -> String {
@@ -128,6 +124,8 @@ mod tests {
         let (manager, notifier) = manager_at(folder.path().join("notify").as_os_str());
         drop(manager);
         assert_eq!(notifier.ready().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        let nowhere = Notifier { manager: Some("/".repeat(200).into()) };
+        assert_eq!(nowhere.ready().unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

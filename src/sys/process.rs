@@ -11,17 +11,17 @@ use std::{fs, ptr};
 use nix::libc;
 use rustix::process::{Resource, Rlimit};
 
-/// Is this process root, so that it can become others?
-#[must_use]
-pub fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
 /// Names the calling thread, as `ps -L`, `top` and `/proc/PID/comm` show it; called on the main thread it names the
 /// process. The kernel keeps 15 bytes. (What `ps` shows as the command line is the argv given to `spawn`.)
 pub fn set_name(name: &str) -> io::Result<()> {
     let name = CString::new(name)?;
     Ok(rustix::thread::set_name(&name)?)
+}
+
+/// Whether this process may become any user, and so start programs as somebody else.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// Raises the soft limit of open descriptors to the hard one and returns it (`u64::MAX`: no limit).

@@ -16,7 +16,8 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Gid, Uid};
 
 use super::after_fork::Failure;
-use super::{Identity, Spawn, SpawnError, Stdio, Step};
+use super::{Spawn, SpawnError, Stdio, Step};
+use crate::sys::identity::Identity;
 
 /// A program ready to be forked into.
 pub(super) struct Image {

@@ -1,12 +1,12 @@
 //! Users, as the system's databases know them: from a name or number to all that running as somebody takes.
 //!
-//! Looking up is all that happens here; becoming somebody is a step of a start.
+//! Looking up is all that happens here; becoming somebody is a step of a start ([`super::spawn`]).
 
 use std::ffi::CString;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
-use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
+use nix::unistd::{Gid, Uid, User, getegid, geteuid, getgrouplist};
 
 /// Whom a program runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Identity {
     /// Whether an unprivileged process is this user already, and so needs no step to become it.
     pub(super) fn is_ours_without_privileges(&self) -> bool {
         let uid = geteuid();
-        !uid.is_root() && uid.as_raw() == self.uid && nix::unistd::getegid().as_raw() == self.gid
+        !uid.is_root() && uid.as_raw() == self.uid && getegid().as_raw() == self.gid
     }
 }
 

@@ -1,0 +1,114 @@
+//! Exchanges that become tunnels.
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
+
+use super::client::{self, Client};
+use super::rig::Rig;
+use super::run;
+use super::worker::Worker;
+use crate::link::FromProxy;
+
+/// Opens a WebSocket through the proxy; returns both ends.
+async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: S,
+    worker: &Worker,
+) -> (WebSocketStream<S>, WebSocketStream<TcpStream>) {
+    let accept = async { accept_async(worker.accept_tcp().await).await.unwrap() };
+    let (client, worker) = tokio::join!(client_async("ws://localhost/chat", socket), accept);
+    (client.unwrap().0, worker)
+}
+
+/// One message there and one back.
+async fn echo<A, B>(client: &mut WebSocketStream<A>, worker: &mut WebSocketStream<B>, text: &str)
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    client.send(Message::text(text)).await.unwrap();
+    assert_eq!(worker.next().await.unwrap().unwrap(), Message::text(text));
+    worker.send(Message::text(text)).await.unwrap();
+    assert_eq!(client.next().await.unwrap().unwrap(), Message::text(text));
+}
+
+#[test]
+fn a_websocket_goes_through_plain_and_tls() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let mut rig = Rig::serving(&[&worker]).await;
+        let plain = TcpStream::connect(rig.http).await.unwrap();
+        let (mut client, mut far) = open(plain, &worker).await;
+        let secure = client::tls(&rig, b"http/1.1").await;
+        let (mut secure_client, mut secure_far) = open(secure, &worker).await;
+        let long = "x".repeat(1024 * 1024);
+        for text in ["hello", &long, ""] {
+            echo(&mut client, &mut far, text).await;
+            echo(&mut secure_client, &mut secure_far, text).await;
+        }
+        assert_eq!(rig.metric("portreeve_inflight", &[("app", "web")]).await, 2);
+        client.close(None).await.unwrap();
+        assert!(far.next().await.unwrap().unwrap().is_close());
+        drop((client, far));
+        secure_far.close(None).await.unwrap();
+        assert!(secure_client.next().await.unwrap().unwrap().is_close());
+        drop((secure_client, secure_far));
+        rig.metric_becomes("portreeve_inflight", &[], 0).await;
+        rig.metric_becomes("portreeve_requests_total", &[("code_class", "1xx")], 2).await;
+        rig.stop().await;
+    });
+}
+
+#[test]
+fn a_worker_that_refuses_an_upgrade_is_heard() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let rig = Rig::serving(&[&worker]).await;
+        let mut client = Client::connect(rig.http).await;
+        client.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n").await;
+        let ((_served, request), response) = tokio::join!(worker.serve_once("no"), client.response());
+        assert_eq!((request.field("upgrade"), request.field("connection")), (Some("websocket"), Some("upgrade")));
+        assert_eq!(response.body, "no");
+        rig.stop().await;
+    });
+}
+
+#[test]
+fn another_protocol_is_not_asked_of_the_worker() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let rig = Rig::serving(&[&worker]).await;
+        let mut client = Client::connect(rig.http).await;
+        let upgrade = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n\
+            http2-settings: x\r\n\r\n";
+        client.write(upgrade).await;
+        let ((_served, request), response) = tokio::join!(worker.serve_once("plain"), client.response());
+        for name in ["upgrade", "connection", "http2-settings"] {
+            assert_eq!(request.field(name), None);
+        }
+        assert_eq!(response.body, "plain");
+        rig.stop().await;
+    });
+}
+
+#[test]
+fn a_tunnel_keeps_its_endpoint_busy_and_ends_with_it() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let mut rig = Rig::serving(&[&worker]).await;
+        let (mut client, mut far) = open(TcpStream::connect(rig.http).await.unwrap(), &worker).await;
+        rig.web().endpoints[0].open = false;
+        rig.publish().await;
+        echo(&mut client, &mut far, "still here").await;
+        let is_idle = |message: &FromProxy| matches!(message, FromProxy::Idle { .. });
+        assert!(!rig.has_heard(is_idle));
+        rig.web().endpoints.clear();
+        rig.publish().await;
+        assert!(!matches!(client.next().await, Some(Ok(message)) if !message.is_close()));
+        assert!(!matches!(far.next().await, Some(Ok(message)) if !message.is_close()));
+        rig.expect(is_idle).await;
+        rig.stop().await;
+    });
+}
