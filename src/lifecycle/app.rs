@@ -76,12 +76,12 @@ impl App {
             Event::Start(plan) => self.start(plan, step),
             Event::Reload { ticket, plan } => self.reload(ticket, plan, step),
             Event::Stop => self.stop(step),
-            Event::Spawned { serial } => self.tell(serial, |worker| worker.spawned(step)),
+            Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
             Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),
-            Event::Probed { serial, outcome } => self.tell(serial, |worker| worker.probed(outcome.clone(), step)),
+            Event::Probed { serial, outcome } => self.worker(serial).is_some_and(|worker| worker.probed(outcome, step)),
             Event::Exited { serial, how } => self.ended(serial, &End::Exited(how), step),
             Event::Published { version } => self.acknowledged(version, step),
-            Event::Idle { serial } => self.tell(serial, |worker| worker.idle(step)),
+            Event::Idle { serial } => self.worker(serial).is_some_and(|worker| worker.idle(step)),
             Event::Wake => self.wake(step),
         };
         self.ignored += u64::from(!meant);
@@ -140,16 +140,14 @@ impl App {
         true
     }
 
-    fn tell(&mut self, serial: Serial, mut handle: impl FnMut(&mut Worker) -> bool) -> bool {
-        let told = self.generations.iter_mut().find_map(|generation| generation.tell(serial, &mut handle));
-        told.or_else(|| self.stranded.iter_mut().find(|worker| worker.serial == serial).map(handle)).unwrap_or(false)
+    fn worker(&mut self, serial: Serial) -> Option<&mut Worker> {
+        let seated = self.generations.iter_mut().flat_map(Generation::workers_mut);
+        seated.chain(&mut self.stranded).find(|worker| worker.serial == serial)
     }
 
     fn ended(&mut self, serial: Serial, end: &End, step: &mut Step<'_>) -> bool {
-        let before = self.stranded.len();
-        self.stranded.retain(|worker| worker.serial != serial);
-        self.stranded.len() < before
-            || self.generations.iter_mut().any(|generation| generation.ended(serial, end, step))
+        let gone = self.stranded.extract_if(.., |worker| worker.serial == serial).count();
+        gone > 0 || self.generations.iter_mut().any(|generation| generation.ended(serial, end, step))
     }
 
     fn acknowledged(&mut self, version: Version, step: &mut Step<'_>) -> bool {

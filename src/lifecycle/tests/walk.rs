@@ -143,9 +143,9 @@ impl Key {
     /// What may still happen counts too.
     fn with(self, left: Mischief) -> u64 {
         let Self { mut hash, .. } = self;
-        [left.reloads, left.stops, left.starts, left.crashes, left.spawn_failures]
-            .into_iter()
-            .for_each(|count| hash = mix(hash, u64::from(count)));
+        for count in [left.reloads, left.stops, left.starts, left.crashes, left.spawn_failures] {
+            hash = mix(hash, u64::from(count));
+        }
         hash
     }
 

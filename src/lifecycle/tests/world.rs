@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::id::{Generation, Serial, WorkerId};
 use crate::lifecycle::generation::Generation as Live;
+use crate::lifecycle::place::Place;
 use crate::lifecycle::state::State;
 use crate::lifecycle::{Action, App, EndpointView, Event, Outcome, Plan, Ticket, Todo, Version};
 
@@ -446,7 +447,7 @@ impl World {
             let starting = generation.workers().filter(|worker| worker.state.is_starting()).count();
             self.require(starting <= generation.plan.concurrent_starts as usize, "too many starts at once");
             let permits = starting < generation.plan.concurrent_starts as usize;
-            let waiting = generation.places.iter().any(|place| place.is_waiting());
+            let waiting = generation.places.iter().any(Place::is_waiting);
             self.require(!(waiting && permits && generation.is_live()), "nobody waits while there are permits");
         }
         self.require(!self.stop_owed || !generations.is_empty() || self.app.is_expected(), "a stop is not confirmed");
@@ -478,7 +479,7 @@ impl World {
     }
 
     pub(super) fn state(&self, serial: Serial) -> Option<State> {
-        let workers = self.app.generations.iter().flat_map(|generation| generation.workers());
+        let workers = self.app.generations.iter().flat_map(Live::workers);
         workers.chain(&self.app.stranded).find(|worker| worker.serial == serial).map(|worker| worker.state)
     }
 
