@@ -37,8 +37,6 @@ pub struct App {
     pub(super) published: Picture,
     pub(super) version: Version,
     next_number: Number,
-    /// `Stopped` is owed.
-    pub(super) stop_asked: bool,
     /// Of generations that are gone.
     pub(super) restarts: Restarts,
     pub(super) ignored: u64,
@@ -62,7 +60,6 @@ impl App {
             published: Picture::default(),
             version: Version::default(),
             next_number: Number(1),
-            stop_asked: false,
             restarts: Restarts::default(),
             ignored: 0,
         }
@@ -116,7 +113,6 @@ impl App {
         if self.is_expected() {
             return false;
         }
-        self.stop_asked = false;
         self.generate(plan, Stage::Live, step);
         true
     }
@@ -133,7 +129,9 @@ impl App {
     }
 
     fn stop(&mut self, step: &mut Step<'_>) -> bool {
-        self.stop_asked = true;
+        if self.generations.is_empty() {
+            step.push(Action::Stopped);
+        }
         for generation in &mut self.generations {
             generation.dismiss(refusal(generation.number, "the app is stopping"), step);
         }
@@ -210,13 +208,15 @@ impl App {
     }
 
     fn retire(&mut self, step: &mut Step<'_>) {
+        let mut retired = false;
         for generation in self.generations.extract_if(.., |generation| generation.is_over()) {
+            retired = true;
             self.restarts = self.restarts.plus(generation.restarts());
             step.push(Action::Retired { generation: generation.number });
             self.stranded.extend(generation.into_workers());
         }
-        if self.stop_asked && self.generations.is_empty() {
-            self.stop_asked = false;
+        // Nothing but a stop empties an app.
+        if retired && self.generations.is_empty() {
             step.push(Action::Stopped);
         }
     }

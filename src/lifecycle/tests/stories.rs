@@ -9,8 +9,16 @@ use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
 use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
 
-const CALM: Mischief =
-    Mischief { reloads: 9, stops: 9, starts: 9, crashes: 9, spawn_failures: 9, dice: 255, late_answers: true };
+const CALM: Mischief = Mischief {
+    reloads: 9,
+    stops: 9,
+    starts: 9,
+    crashes: 9,
+    spawn_failures: 9,
+    dice: 255,
+    late_answers: true,
+    busy: false,
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

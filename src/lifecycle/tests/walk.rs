@@ -21,8 +21,16 @@ const FAR: u64 = 20;
 /// No walk may take more steps than this.
 const BOUND: usize = 20_000_000;
 
-const CALM: Mischief =
-    Mischief { reloads: 0, stops: 0, starts: 1, crashes: 0, spawn_failures: 0, dice: 255, late_answers: false };
+const CALM: Mischief = Mischief {
+    reloads: 0,
+    stops: 0,
+    starts: 1,
+    crashes: 0,
+    spawn_failures: 0,
+    dice: 255,
+    late_answers: false,
+    busy: false,
+};
 
 /// Whole seconds, as few as possible.
 fn short(workers: u32) -> Plan {

@@ -3,13 +3,13 @@
 //! The world keeps books of its own, from actions and events alone, and judges every action by them. What may happen
 //! next is a list of [`Choice`]s, so that a walk can try all of them and chance can pick one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::id::{Generation, Serial, WorkerId};
-use crate::lifecycle::generation::Generation as Live;
+use crate::lifecycle::generation::{Generation as Live, Stage};
 use crate::lifecycle::place::Place;
 use crate::lifecycle::state::State;
 use crate::lifecycle::{Action, App, EndpointView, Event, Outcome, Plan, Ticket, Todo, Version};
@@ -52,6 +52,8 @@ pub(super) struct Mischief {
     pub(super) dice: u8,
     /// Do answers to probes still come after the worker was asked to stop?
     pub(super) late_answers: bool,
+    /// Does even a kind world never let an exchange end?
+    pub(super) busy: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +70,8 @@ pub(super) struct Process {
     pub(super) idle: bool,
     /// The latest version that lists it.
     pub(super) listed: Version,
+    /// The first version that lists it as closed.
+    closed: Option<Version>,
 }
 
 /// Something that may happen next.
@@ -184,7 +188,9 @@ impl World {
             Process { runs: false, .. } => Some(Choice::Spawned(*serial)),
             process if process.is_told_to_end() => Some(Choice::Exited(*serial)),
             Process { probed: true, .. } => Some(Choice::Passed(*serial)),
-            Process { idle: false, .. } if self.is_closed(*serial) => Some(Choice::Idle(*serial)),
+            Process { idle: false, .. } if !self.mischief.busy && self.is_closed(*serial) => {
+                Some(Choice::Idle(*serial))
+            }
             _ => None,
         };
         self.processes.iter().find_map(of_process).or_else(|| self.app.deadline().map(|_| Choice::Wake(0)))
@@ -238,6 +244,10 @@ impl World {
 
     pub(super) fn version(&self) -> Version {
         *self.sets.keys().next_back().expect("the acknowledged set is always there")
+    }
+
+    fn latest(&self) -> &[EndpointView] {
+        &self.sets[&self.version()]
     }
 
     pub(super) fn in_force(&self) -> Version {
@@ -323,10 +333,7 @@ impl World {
             Action::Publish { version } => self.publish(version),
             Action::Stop { serial } => self.stop(serial),
             Action::Kill { serial } => self.kill(serial),
-            Action::Forced { serial } => {
-                self.require(!self.processes[&serial].forced, "a drain is forced once");
-                self.process(serial).forced = true;
-            }
+            Action::Forced { serial } => self.force(serial),
             Action::Finish { ticket, outcome } => self.finish(ticket, outcome),
             Action::Retired { generation } => {
                 let left = self.awaited().any(|process| process.worker.generation == generation);
@@ -353,6 +360,7 @@ impl World {
             forced: false,
             idle: false,
             listed: Version(0),
+            closed: None,
         };
         let fresh = self.processes.insert(serial, process).is_none();
         self.require(fresh, "a serial is used twice");
@@ -385,6 +393,16 @@ impl World {
         process.killed = process.killed.or(Some(now));
     }
 
+    fn force(&mut self, serial: Serial) {
+        let Process { forced, idle, closed, .. } = self.processes[&serial];
+        self.require(!forced && !idle, "a drain is forced once, and with work in flight");
+        let quiesced = closed.is_some_and(|version| version <= self.in_force());
+        // The published set is the one before this step; with a fourth generation about to drain, three do in it.
+        let draining: BTreeSet<_> = self.latest().iter().filter(|one| !one.open).map(|one| one.generation).collect();
+        self.require(quiesced || draining.len() >= 3, "a drain is forced before it began");
+        self.process(serial).forced = true;
+    }
+
     fn finish(&mut self, ticket: Ticket, outcome: Outcome) {
         let open = self.tickets.len();
         self.tickets.retain(|open| *open != ticket);
@@ -399,7 +417,7 @@ impl World {
     fn publish(&mut self, version: Version) {
         self.require(version == self.version().next(), "versions count one by one");
         let set = self.app.endpoints();
-        let before = &self.sets[&self.version()];
+        let before = self.latest();
         let is_open_in = |set: &[EndpointView], serial| set.iter().any(|one| one.open && one.serial == serial);
         let serving = before.iter().filter(|one| one.open && self.processes.contains_key(&one.serial)).count();
         let open = set.iter().filter(|one| one.open).count();
@@ -407,13 +425,26 @@ impl World {
         for one in set.iter().filter(|one| one.open && !is_open_in(before, one.serial)) {
             self.require_gated(*one, serving, &set);
         }
+        for one in before.iter().filter(|one| set.iter().all(|other| other.serial != one.serial)) {
+            let fair = self.processes.get(&one.serial).is_none_or(|process| process.idle || process.forced);
+            self.require(fair, "an endpoint with work in flight goes unlisted without being forced");
+        }
         for one in &set {
-            self.process(one.serial).listed = version;
-            if one.open {
-                self.opened.entry(one.generation).or_insert(version);
-            }
+            self.list(*one, version);
         }
         self.sets.insert(version, set);
+    }
+
+    fn list(&mut self, one: EndpointView, version: Version) {
+        let process = self.process(one.serial);
+        process.listed = version;
+        if one.open {
+            let reopens = process.closed.is_some();
+            self.require(!reopens, "what was closed opens again");
+            self.opened.entry(one.generation).or_insert(version);
+        } else {
+            process.closed = process.closed.or(Some(version));
+        }
     }
 
     /// I5: who opens has earned it, in this incarnation.
@@ -445,13 +476,15 @@ impl World {
         self.require(generations.iter().filter(|one| one.is_draining()).count() <= 3, "three generations drain");
         for generation in generations {
             let starting = generation.workers().filter(|worker| worker.state.is_starting()).count();
+            let alone = generation.workers().count() <= 1 || !matches!(generation.stage, Stage::Staging { .. });
+            self.require(alone, "a generation that is not verified costs more than one process");
             self.require(starting <= generation.plan.concurrent_starts as usize, "too many starts at once");
             let permits = starting < generation.plan.concurrent_starts as usize;
             let waiting = generation.places.iter().any(Place::is_waiting);
             self.require(!(waiting && permits && generation.is_live()), "nobody waits while there are permits");
         }
         self.require(!self.stop_owed || !generations.is_empty() || self.app.is_expected(), "a stop is not confirmed");
-        self.require(self.app.endpoints() == self.sets[&self.version()], "the published set is the present one");
+        self.require(self.app.endpoints() == self.latest(), "the published set is the present one");
         self.require(self.is_at_rest() || self.is_going_on(), "it is stuck");
     }
 
@@ -471,7 +504,7 @@ impl World {
     }
 
     fn is_closed(&self, serial: Serial) -> bool {
-        self.sets[&self.version()].iter().any(|one| one.serial == serial && !one.open)
+        self.latest().iter().any(|one| one.serial == serial && !one.open)
     }
 
     fn process(&mut self, serial: Serial) -> &mut Process {
