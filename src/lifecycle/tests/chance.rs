@@ -18,9 +18,8 @@ const WILD: Mischief = Mischief {
     starts: 4,
     crashes: 60,
     spawn_failures: 20,
-    dice: 0,
     late_answers: true,
-    busy: false,
+    ..Mischief::NONE
 };
 
 /// One turn of fate: what kind of thing, which of them, and how the dice fall.
@@ -53,17 +52,20 @@ prop_compose! {
     }
 }
 
-fn turn(world: &mut World, (kind, which, dice): Turn) {
+/// One thing happens; the kinder the world, the more often it is the kindest.
+fn turn(world: &mut World, kindness: u8, (kind, which, dice): Turn) {
     world.mischief.dice = dice;
+    if kind < kindness {
+        world.kindest().into_iter().for_each(|choice| world.apply(choice));
+        return;
+    }
     let choices = world.choices();
     let any = choices.get(usize::from(which) % choices.len().max(1)).copied();
-    match kind {
-        // Mostly things go well, or nothing would ever come to serve.
-        0..=139 => world.kindest().into_iter().for_each(|choice| world.apply(choice)),
-        140..=159 if world.mischief.reloads > 0 => world.apply(Choice::Reload),
-        140..=219 => any.into_iter().for_each(|choice| world.apply(choice)),
-        220..=239 if world.app.deadline().is_some() => world.apply(Choice::Wake(u64::from(which))),
-        _ => noise(world, which),
+    match kind % 8 {
+        0 | 1 if world.mischief.reloads > 0 => world.apply(Choice::Reload),
+        2 if world.app.deadline().is_some() => world.apply(Choice::Wake(u64::from(which % 64))),
+        3 => noise(world, which),
+        _ => any.into_iter().for_each(|choice| world.apply(choice)),
     }
 }
 
@@ -94,15 +96,16 @@ proptest! {
         first in plans(),
         second in plans(),
         script in vec(any::<Turn>(), 0..400),
-        busy in any::<bool>(),
+        kindness in 120..=250_u8,
+        (busy, slow) in any::<(bool, bool)>(),
     ) {
-        let mut world = World::new(first, Mischief { busy, ..WILD });
+        let mut world = World::new(first, Mischief { busy, slow, ..WILD });
         world.apply(Choice::Start);
         for (index, one) in script.iter().enumerate() {
             world.plan = if index % 2 == 0 { first } else { second };
-            turn(&mut world, *one);
+            turn(&mut world, kindness, *one);
         }
-        world.mischief.busy = false;
+        world.mischief = Mischief { busy: false, slow: false, ..world.mischief };
         if !world.app.is_expected() {
             world.apply(Choice::Start);
         }

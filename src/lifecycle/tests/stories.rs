@@ -9,16 +9,9 @@ use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
 use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
 
-const CALM: Mischief = Mischief {
-    reloads: 9,
-    stops: 9,
-    starts: 9,
-    crashes: 9,
-    spawn_failures: 9,
-    dice: 255,
-    late_answers: true,
-    busy: false,
-};
+/// Anything may happen, as the story wants it.
+const ANYTHING: Mischief =
+    Mischief { reloads: 9, stops: 9, starts: 9, crashes: 9, spawn_failures: 9, late_answers: true, ..Mischief::NONE };
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -31,7 +24,7 @@ fn hasty(workers: u32) -> Plan {
 
 /// An app with nothing started.
 fn fresh(plan: Plan) -> World {
-    World::new(plan, CALM)
+    World::new(plan, ANYTHING)
 }
 
 /// An app all of whose workers serve.

@@ -21,17 +21,6 @@ const FAR: u64 = 20;
 /// No walk may take more steps than this.
 const BOUND: usize = 20_000_000;
 
-const CALM: Mischief = Mischief {
-    reloads: 0,
-    stops: 0,
-    starts: 1,
-    crashes: 0,
-    spawn_failures: 0,
-    dice: 255,
-    late_answers: false,
-    busy: false,
-};
-
 /// Whole seconds, as few as possible.
 fn short(workers: u32) -> Plan {
     let second = Duration::from_secs(5);
@@ -265,43 +254,43 @@ fn walk(plan: Plan, mischief: Mischief, at_least: usize) -> Found {
 
 #[test]
 fn one_slot_replaced_twice_and_stopped_at_any_moment() {
-    let found = walk(short(1), Mischief { reloads: 2, stops: 1, ..CALM }, 15_000);
+    let found = walk(short(1), Mischief { reloads: 2, stops: 1, ..Mischief::NONE }, 15_000);
     assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "superseded"]));
 }
 
 #[test]
 fn one_slot_where_everything_goes_wrong() {
-    walk(short(1), Mischief { reloads: 1, crashes: 2, spawn_failures: 1, ..CALM }, 10_000);
+    walk(short(1), Mischief { reloads: 1, crashes: 2, spawn_failures: 1, ..Mischief::NONE }, 10_000);
 }
 
 #[test]
 fn one_slot_stopped_and_started_again_at_any_moment() {
-    walk(short(1), Mischief { stops: 1, starts: 2, crashes: 1, spawn_failures: 1, ..CALM }, 1_000);
+    walk(short(1), Mischief { stops: 1, starts: 2, crashes: 1, spawn_failures: 1, ..Mischief::NONE }, 1_000);
 }
 
 #[test]
 fn two_slots_that_crash_and_fail_to_start() {
     let plan = Plan { concurrent_starts: 2, ..short(2) };
-    walk(plan, Mischief { crashes: 2, spawn_failures: 1, ..CALM }, 6_000);
+    walk(plan, Mischief { crashes: 2, spawn_failures: 1, ..Mischief::NONE }, 6_000);
 }
 
 #[test]
 fn two_slots_replaced() {
-    let found = walk(short(2), Mischief { reloads: 1, ..CALM }, 9_000);
+    let found = walk(short(2), Mischief { reloads: 1, ..Mischief::NONE }, 9_000);
     assert_eq!(found.workers, WorkerState::ALL.iter().copied().collect(), "states that the walk has seen");
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn one_slot_and_all_of_it_together() {
-    let all = Mischief { reloads: 1, crashes: 1, spawn_failures: 1, stops: 1, starts: 2, ..CALM };
+    let all = Mischief { reloads: 1, crashes: 1, spawn_failures: 1, stops: 1, starts: 2, ..Mischief::NONE };
     walk(short(1), all, 200_000);
-    walk(short(1), Mischief { reloads: 3, crashes: 1, ..CALM }, 300_000);
+    walk(short(1), Mischief { reloads: 3, crashes: 1, ..Mischief::NONE }, 300_000);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn two_slots_replaced_while_they_crash_and_fail() {
-    walk(short(2), Mischief { reloads: 1, crashes: 1, spawn_failures: 1, ..CALM }, 200_000);
-    walk(Plan { concurrent_starts: 2, ..short(2) }, Mischief { reloads: 1, crashes: 2, ..CALM }, 200_000);
+    walk(short(2), Mischief { reloads: 1, crashes: 1, spawn_failures: 1, ..Mischief::NONE }, 200_000);
+    walk(Plan { concurrent_starts: 2, ..short(2) }, Mischief { reloads: 1, crashes: 2, ..Mischief::NONE }, 200_000);
 }

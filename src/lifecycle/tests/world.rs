@@ -54,6 +54,23 @@ pub(super) struct Mischief {
     pub(super) late_answers: bool,
     /// Does even a kind world never let an exchange end?
     pub(super) busy: bool,
+    /// Do even kind proxies acknowledge only when nothing else is left to happen?
+    pub(super) slow: bool,
+}
+
+impl Mischief {
+    /// One start, and all goes well.
+    pub(super) const NONE: Self = Self {
+        reloads: 0,
+        stops: 0,
+        starts: 1,
+        crashes: 0,
+        spawn_failures: 0,
+        dice: 255,
+        late_answers: false,
+        busy: false,
+        slow: false,
+    };
 }
 
 #[derive(Clone, Debug)]
@@ -181,19 +198,21 @@ impl World {
 
     /// The kindest thing that may happen now; `None` when all is well and nothing is waited for.
     pub(super) fn kindest(&self) -> Option<Choice> {
-        if self.sets.len() > 1 {
-            return Some(Choice::Acknowledged(self.version()));
-        }
-        let of_process = |(serial, process): (&Serial, &Process)| match process {
-            Process { runs: false, .. } => Some(Choice::Spawned(*serial)),
-            process if process.is_told_to_end() => Some(Choice::Exited(*serial)),
-            Process { probed: true, .. } => Some(Choice::Passed(*serial)),
-            Process { idle: false, .. } if !self.mischief.busy && self.is_closed(*serial) => {
-                Some(Choice::Idle(*serial))
-            }
+        let acknowledgement = (self.sets.len() > 1).then(|| Choice::Acknowledged(self.version()));
+        let processes = || self.processes.iter().find_map(|(serial, process)| self.kindest_of(*serial, process));
+        let next =
+            if self.mischief.slow { processes().or(acknowledgement) } else { acknowledgement.or_else(processes) };
+        next.or_else(|| self.app.deadline().map(|_| Choice::Wake(0)))
+    }
+
+    fn kindest_of(&self, serial: Serial, process: &Process) -> Option<Choice> {
+        match process {
+            Process { runs: false, .. } => Some(Choice::Spawned(serial)),
+            process if process.is_told_to_end() => Some(Choice::Exited(serial)),
+            Process { probed: true, .. } => Some(Choice::Passed(serial)),
+            Process { idle: false, .. } if !self.mischief.busy && self.is_closed(serial) => Some(Choice::Idle(serial)),
             _ => None,
-        };
-        self.processes.iter().find_map(of_process).or_else(|| self.app.deadline().map(|_| Choice::Wake(0)))
+        }
     }
 
     /// Lets something happen, does what the app then asks for, and judges it.
