@@ -285,12 +285,13 @@ fn two_slots_replaced() {
 fn one_slot_and_all_of_it_together() {
     let all = Mischief { reloads: 1, crashes: 1, spawn_failures: 1, stops: 1, starts: 2, ..Mischief::NONE };
     walk(short(1), all, 200_000);
-    walk(short(1), Mischief { reloads: 3, crashes: 1, ..Mischief::NONE }, 300_000);
+    walk(short(1), Mischief { reloads: 3, crashes: 1, ..Mischief::NONE }, 200_000);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn two_slots_replaced_while_they_crash_and_fail() {
-    walk(short(2), Mischief { reloads: 1, crashes: 1, spawn_failures: 1, ..Mischief::NONE }, 200_000);
-    walk(Plan { concurrent_starts: 2, ..short(2) }, Mischief { reloads: 1, crashes: 2, ..Mischief::NONE }, 200_000);
+    walk(short(2), Mischief { reloads: 1, crashes: 1, spawn_failures: 1, ..Mischief::NONE }, 150_000);
+    walk(Plan { concurrent_starts: 2, ..short(2) }, Mischief { reloads: 1, crashes: 1, ..Mischief::NONE }, 80_000);
+    walk(short(2), Mischief { reloads: 2, ..Mischief::NONE }, 150_000);
 }
