@@ -9,7 +9,7 @@ use crate::lifecycle::Version;
 
 /// Something that may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::lifecycle::tests) enum Choice {
+pub(crate) enum Choice {
     Start,
     Reload,
     Stop,
@@ -45,26 +45,26 @@ impl fmt::Debug for Past {
 
 /// How much of what may go wrong, or be asked, still will.
 #[derive(Clone, Copy, Debug, Hash)]
-pub(in crate::lifecycle::tests) struct Mischief {
-    pub(in crate::lifecycle::tests) reloads: u32,
-    pub(in crate::lifecycle::tests) stops: u32,
-    pub(in crate::lifecycle::tests) starts: u32,
+pub(crate) struct Mischief {
+    pub(crate) reloads: u32,
+    pub(crate) stops: u32,
+    pub(crate) starts: u32,
     /// Exits that nobody asked for.
-    pub(in crate::lifecycle::tests) crashes: u32,
-    pub(in crate::lifecycle::tests) spawn_failures: u32,
+    pub(crate) crashes: u32,
+    pub(crate) spawn_failures: u32,
     /// Dice for the jitter.
-    pub(in crate::lifecycle::tests) dice: u8,
+    pub(crate) dice: u8,
     /// Do answers to probes still come after the worker was asked to stop?
-    pub(in crate::lifecycle::tests) late_answers: bool,
+    pub(crate) late_answers: bool,
     /// Does even a kind world never let an exchange end?
-    pub(in crate::lifecycle::tests) busy: bool,
+    pub(crate) busy: bool,
     /// Do even kind proxies acknowledge only when nothing else is left to happen?
-    pub(in crate::lifecycle::tests) slow: bool,
+    pub(crate) slow: bool,
 }
 
 impl Mischief {
     /// One start, and all goes well.
-    pub(in crate::lifecycle::tests) const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         reloads: 0,
         stops: 0,
         starts: 1,
@@ -79,7 +79,7 @@ impl Mischief {
 
 impl World {
     /// Everything that may happen now.
-    pub(in crate::lifecycle::tests) fn choices(&self) -> Vec<Choice> {
+    pub(crate) fn choices(&self) -> Vec<Choice> {
         let mut choices = self.orders();
         for (serial, process) in &self.processes {
             self.choices_of(*serial, process, &mut choices);
@@ -125,7 +125,7 @@ impl World {
     }
 
     /// The kindest thing that may happen now; `None` when all is well and nothing is waited for.
-    pub(in crate::lifecycle::tests) fn kindest(&self) -> Option<Choice> {
+    pub(crate) fn kindest(&self) -> Option<Choice> {
         let acknowledgement = (self.sets.len() > 1).then(|| Choice::Acknowledged(self.version()));
         let processes = || self.processes.iter().find_map(|(serial, process)| self.kindest_of(*serial, process));
         let next =
