@@ -3,15 +3,6 @@
 //! Composes generations and publishes what comes of it; how a generation or a worker behaves is theirs to know.
 //! Invariants: at most one generation is staging and it is the newest; at most one is live, and none exactly when the
 //! app is not wanted; each version is published once, after the step that made it; at most three generations drain.
-//!
-//! What is not obvious:
-//! - With nobody serving, a new generation takes over with its first ready worker; its other slots go on starting as
-//!   those of a live generation. While an app has never come up, or has lost all workers, that is the quickest cure.
-//!   The generation it replaces goes on trying until then; if one of its workers serves first, the reload has to meet
-//!   the full terms again.
-//! - A killed process that is still there after 5 s blocks neither `Retired` nor `Stopped`. Its slot stays its own in
-//!   a live generation, lest stuck processes pile up; it is in the report until it is gone.
-//! - A reload of an app that is not wanted is refused, as aborted.
 
 use std::time::Instant;
 
@@ -26,6 +17,15 @@ use crate::id::{AppName, Generation as Number, Serial};
 const MAX_DRAINING: usize = 3;
 
 /// The machine of one app.
+///
+/// What is not obvious:
+/// - With nobody serving, a new generation takes over with its first ready worker; its other slots go on starting as
+///   those of a live generation. While an app has never come up, or has lost all workers, that is the quickest cure.
+///   The generation it replaces goes on trying until then; if one of its workers serves first, the reload has to meet
+///   the full terms again.
+/// - A killed process that is still there after 5 s blocks neither `Retired` nor `Stopped`. Its slot stays its own in
+///   a live generation, lest stuck processes pile up; it is in the report until it is gone.
+/// - A reload of an app that is not wanted is refused, as aborted.
 #[derive(Clone, Debug)]
 pub struct App {
     pub(super) name: AppName,
