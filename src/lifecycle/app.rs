@@ -34,8 +34,8 @@ pub struct App {
     /// Killed and still there.
     pub(super) stranded: Vec<Worker>,
     /// What the proxies were given last, and its version.
-    pub(super) published: Picture,
-    pub(super) version: Version,
+    published: Picture,
+    version: Version,
     next_number: Number,
     /// Of generations that are gone.
     pub(super) restarts: Restarts,
@@ -44,7 +44,7 @@ pub struct App {
 
 /// What the proxies know of an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Picture {
+struct Picture {
     endpoints: Vec<EndpointView>,
     expected: bool,
 }

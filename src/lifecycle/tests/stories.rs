@@ -93,7 +93,7 @@ impl World {
         generations.map(|generation| (generation.state, workers(generation.workers).collect())).collect()
     }
 
-    /// Brings a worker from its order to readiness with one success, acknowledging what is published.
+    /// Brings a worker from its order to its first success.
     fn bring_up(&mut self, serial: u64) {
         self.spawned(serial);
         self.passed(serial);
