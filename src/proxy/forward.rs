@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::{HeaderValue, Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -33,11 +34,22 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// `has_key`: its sender has said that it may be handled twice.
-    pub(crate) fn new(request: Request<Upload>, has_key: bool) -> Self {
-        let is_whole = matches!(request.body(), Upload::Whole(_));
-        let is_safe = retry::is_safe(request.method()) && http_body::Body::is_end_stream(request.body());
-        Self { is_repeatable: is_whole && (has_key || is_safe), request: Some(request) }
+    /// A request that may be sent again if it is safe by its method and has no body.
+    pub(crate) fn new(request: Request<Upload>) -> Self {
+        let is_repeatable = retry::is_safe(request.method()) && request.body().is_end_stream();
+        Self { request: Some(request), is_repeatable }
+    }
+
+    /// The same request, whose sender has said that it may be handled twice: a short body is read now and kept.
+    ///
+    /// # Errors
+    /// When the body does not come.
+    pub(crate) async fn kept(self) -> Result<Self, Fault> {
+        let Some(request) = self.request else { return Ok(self) };
+        let (head, body) = request.into_parts();
+        let body = body.kept().await?;
+        let is_repeatable = matches!(body, Upload::Whole(_));
+        Ok(Self { request: Some(Request::from_parts(head, body)), is_repeatable })
     }
 
     /// The request to send: a copy if it may be sent twice, else itself.
