@@ -33,8 +33,8 @@ fn read_head(worker: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-fn post(body: &'static [u8]) -> Request<Upload> {
-    Request::post("/").header("host", "a").body(Upload::Whole(Bytes::from_static(body))).unwrap()
+fn post(body: &'static [u8]) -> Box<Request<Upload>> {
+    Box::new(Request::post("/").header("host", "a").body(Upload::Whole(Bytes::from_static(body))).unwrap())
 }
 
 /// The failure of an exchange that is begun right after the worker has closed, before the runtime can know.

@@ -12,7 +12,7 @@ use super::run;
 use super::worker::Worker;
 use crate::id::Serial;
 use crate::link::{Certificate, Epoch, FromProxy, ToProxy};
-use crate::proxy::socket::Arrived;
+use crate::sys::arrived::Arrived;
 
 fn is_idle(serial: u64) -> impl Fn(&FromProxy) -> bool {
     move |message| *message == FromProxy::Idle { serial: Serial(serial) }
