@@ -1,7 +1,7 @@
 //! The gate, and the queue in front of it, under every interleaving (loom).
 //!
-//! The files under test are the ones that the proxy runs; only the words that they are built from are loom's. A model is
-//! run once for every order in which its threads can take their steps with at most [`PREEMPTIONS`] forced switches.
+//! The files under test are the ones that the proxy runs; only the words that they are built from are loom's. A model
+//! is run once for every order in which its threads can take their steps with at most [`PREEMPTIONS`] forced switches.
 
 #[expect(dead_code, reason = "the models need less of it than the proxy")]
 #[path = "../src/upstream/gate.rs"]
@@ -194,20 +194,31 @@ impl Scene {
 
 #[test]
 fn no_wake_up_is_lost_between_a_release_and_an_arrival() {
+    model(|| arrive_at_a_release(&Scene::full()));
+}
+
+#[test]
+fn nor_is_it_when_the_word_of_one_who_went_away_is_taken_back() {
     model(|| {
-        let scene = Scene::full();
-        let waiter = Waiter::new();
-        let claiming = {
-            let (scene, waiter) = (Arc::clone(&scene), waiter.clone());
-            thread::spawn(move || scene.claim(&waiter).is_some())
-        };
-        let _ = scene.release();
-        let queued = claiming.join().unwrap();
-        assert!(waiter.is_served(), "waits beside a free place");
-        // Who waited is still inside; who went in at once has left.
-        assert_eq!(scene.gate.in_flight(), u32::from(queued));
-        assert_eq!(scene.queue.len(), 0);
+        let (scene, gone) = (Scene::full(), Waiter::new());
+        let ticket = scene.claim(&gone).unwrap();
+        scene.go_away(&gone, ticket);
+        arrive_at_a_release(&scene);
     });
+}
+
+fn arrive_at_a_release(scene: &Arc<Scene>) {
+    let waiter = Waiter::new();
+    let claiming = {
+        let (scene, waiter) = (Arc::clone(scene), waiter.clone());
+        thread::spawn(move || scene.claim(&waiter).is_some())
+    };
+    let _ = scene.release();
+    let queued = claiming.join().expect("a claim does not panic");
+    assert!(waiter.is_served(), "waits beside a free place");
+    // Who waited is still inside; who went in at once has left.
+    assert_eq!(scene.gate.in_flight(), u32::from(queued));
+    assert_eq!(scene.queue.len(), 0);
 }
 
 #[test]
@@ -252,23 +263,27 @@ fn a_lease_for_one_who_goes_away_reaches_the_next() {
 }
 
 #[test]
-fn the_place_of_a_closed_gate_is_not_passed_on_once_it_was_seen_empty() {
+fn a_place_given_up_after_the_closing_is_handed_to_nobody() {
     model(|| {
-        let scene = Scene::full();
-        let waiter = Waiter::new();
+        let (scene, waiter) = (Scene::full(), Waiter::new());
         let ticket = scene.claim(&waiter).unwrap();
         let said = Arc::new(AtomicU32::new(0));
+        let is_closed = Arc::new(AtomicBool::new(false));
         let releasing = {
-            let (scene, said) = (Arc::clone(&scene), Arc::clone(&said));
-            thread::spawn(move || count(&said, scene.release()))
+            let (scene, said, is_closed) = (Arc::clone(&scene), Arc::clone(&said), Arc::clone(&is_closed));
+            thread::spawn(move || {
+                let was_closed = is_closed.load(SeqCst);
+                count(&said, scene.release());
+                was_closed
+            })
         };
         count(&said, scene.gate.close());
-        let drained = scene.gate.is_drained();
-        releasing.join().unwrap();
-        if drained {
-            assert!(!waiter.is_served(), "handed a place in a gate that was reported idle");
-        }
+        let was_drained = scene.gate.is_drained();
+        is_closed.store(true, SeqCst);
+        let was_closed = releasing.join().unwrap();
         if waiter.is_served() {
+            assert!(!was_closed, "claimed after the closing");
+            assert!(!was_drained, "inside a gate that was reported idle");
             count(&said, scene.release());
         } else {
             assert!(scene.queue.remove(ticket).is_some());

@@ -1,4 +1,7 @@
-//! A certificate made on the spot, for development and tests. No client trusts it by itself.
+//! A certificate made on the spot, for development and tests.
+//!
+//! It does not know where it is kept or used. Invariant: it passes [`parse`](super::parse) for the names given; no
+//! client trusts it by itself.
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 

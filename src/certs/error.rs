@@ -10,7 +10,6 @@ use std::io;
 pub struct CertError {
     /// The file or files at fault; where texts were given, what they were given as.
     pub subject: String,
-    #[source]
     pub fault: Fault,
 }
 
@@ -48,7 +47,7 @@ pub enum Fault {
     #[error("the key belongs to certificate {number}; the server's own certificate must come first, then its chain")]
     WrongOrder { number: usize },
     #[error(
-        "begins with an authority's certificate ({authority}); give the server's own with its chain, often fullchain.pem"
+        "begins with an authority's certificate ({authority}); give the server's own and its chain, often fullchain.pem"
     )]
     OnlyChain { authority: String },
     #[error("the key does not belong to the certificate; give both from the same issue")]

@@ -1,7 +1,7 @@
 //! How the TLS listeners shake hands.
 //!
-//! It does not know sockets or HTTP, only that some protocols are offered. Invariant: what lets a client resume, the keys
-//! of its tickets, outlives every swap of certificates.
+//! It does not know sockets or HTTP, only that some protocols are offered. Invariant: what lets a client resume, the
+//! keys of its tickets, outlives every swap of certificates.
 
 use std::sync::Arc;
 

@@ -119,7 +119,11 @@ fn mismatch(key: &Arc<dyn SigningKey>, all: &[CertificateDer<'static>], first: &
     if let Some(place) = all.iter().position(|certificate| belongs(key, certificate)) {
         return Fault::WrongOrder { number: place + 1 };
     }
-    if first.is_ca() { Fault::OnlyChain { authority: first.subject().to_string() } } else { Fault::Mismatch }
+    // An authority's certificate names no server; that of one who signed itself may call itself an authority.
+    if first.is_ca() && names(first).is_empty() {
+        return Fault::OnlyChain { authority: first.subject().to_string() };
+    }
+    Fault::Mismatch
 }
 
 /// Says of which of the two this is the fault, or that it takes both.

@@ -1,7 +1,7 @@
 //! The certificates in force, found by the server name that a client asks for (SNI, RFC 6066 section 3).
 //!
-//! It does not know what is inside a certificate. Invariant: one handshake sees one set of certificates, before or after
-//! a swap, never a mixture.
+//! It does not know what is inside a certificate. Invariant: one handshake sees one set of certificates, before or
+//! after a swap, never a mixture.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Which app a request is for: host and path, looked up in a table that is built once.
 //!
-//! Pure. It does not know what it finds, nor where host and path come from: the host must be given in lower case without
-//! port and trailing dot, the path without query. Invariants: looking up allocates nothing and its cost does not grow with
-//! the number of hosts; no two entries serve the same place.
+//! Pure. It does not know what it finds, nor where host and path come from: the host must be given in lower case
+//! without port and trailing dot, the path without query. Invariants: looking up allocates nothing and its cost does
+//! not grow with the number of hosts; no two entries serve the same place.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,8 +31,8 @@ pub struct Conflict<T> {
 impl<T> Table<T> {
     /// Builds the table of `(hosts, path prefix, value)`.
     ///
-    /// A host is a name, or `*.` and a name for that name with one more label in front; no hosts: any host. A path prefix
-    /// covers whole segments: `/api` and `/api/` both cover `/api` and `/api/x`, but not `/apix`.
+    /// A host is a name, or `*.` and a name for that name with one more label in front; no hosts: any host. A path
+    /// prefix covers whole segments: `/api` and `/api/` both cover `/api` and `/api/x`, but not `/apix`.
     ///
     /// # Errors
     /// When two entries have a host and the path in common.
@@ -59,8 +59,8 @@ impl<T> Table<T> {
 
     /// The value for a host and a path.
     ///
-    /// An exact host goes before a wildcard, and that before any host; within a host the longest prefix wins. Where a host
-    /// has no prefix of the path, the next kind of host is asked.
+    /// An exact host goes before a wildcard, and that before any host; within a host the longest prefix wins. Where a
+    /// host has no prefix of the path, the next kind of host is asked.
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<&T> {
         let exact = || self.exact.get(host)?.find(path);

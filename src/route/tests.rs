@@ -140,7 +140,8 @@ proptest! {
         asked in proptest::collection::vec((host(), path()), 1..20),
     ) {
         let written = entries.iter().enumerate();
-        let built = Table::build(written.map(|(place, (hosts, path))| (hosts.as_slice(), path.as_str(), place)).collect());
+        let written = written.map(|(place, (hosts, path))| (hosts.as_slice(), path.as_str(), place));
+        let built = Table::build(written.collect());
         let clashes = |a: usize, b: usize| clash(&entries[a], &entries[b]);
         match built {
             Err(conflict) => prop_assert!(conflict.first < conflict.second && clashes(conflict.first, conflict.second)),
@@ -148,7 +149,8 @@ proptest! {
                 let is_clean = (0..entries.len()).all(|b| (0..b).all(|a| !clashes(a, b)));
                 prop_assert!(is_clean, "a conflict was overlooked");
                 for (host, path) in asked {
-                    prop_assert_eq!(table.find(&host, &path).copied(), reference(&entries, &host, &path), "{} {}", host, path);
+                    let found = table.find(&host, &path).copied();
+                    prop_assert_eq!(found, reference(&entries, &host, &path), "{} {}", host, path);
                 }
             }
         }

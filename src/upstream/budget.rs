@@ -1,7 +1,7 @@
 //! How many retries an app may have: a share of its requests, so that retries never multiply an overload.
 //!
-//! The clock is given. It does not know what is retried, nor why. Invariant: the retries of any [`WINDOW`] seconds are at
-//! most a [`SHARE`]th of its requests, but for [`FLOOR`] in each second, which are always granted.
+//! The clock is given. It does not know what is retried, nor why. Invariant: the retries of any [`WINDOW`] seconds are
+//! at most a [`SHARE`]th of its requests, but for [`FLOOR`] in each second, which are always granted.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -50,7 +50,7 @@ impl Budget {
         let number = self.number(now);
         let mut seconds = self.lock();
         let in_this_second = current(&mut seconds, number).retries;
-        let recent = || seconds.iter().filter(|second| number - second.number < WINDOW as u64);
+        let recent = || seconds.iter().filter(|second| number.saturating_sub(second.number) < WINDOW as u64);
         let requests: u32 = recent().map(|second| second.requests).fold(0, u32::saturating_add);
         let retries: u32 = recent().map(|second| second.retries).fold(0, u32::saturating_add);
         let granted = in_this_second < FLOOR || retries < requests / SHARE;
@@ -69,11 +69,69 @@ impl Budget {
     }
 }
 
-/// The entry of this second, wiped if it was an earlier one's.
+/// The entry of this second, wiped if it was an earlier one's. Threads may be late with their clocks, by less than a
+/// turn.
 fn current(seconds: &mut [Second; WINDOW], number: u64) -> &mut Second {
     let second = &mut seconds[(number % WINDOW as u64) as usize];
     if second.number < number {
         *second = Second { number, requests: 0, retries: 0 };
     }
     second
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A budget and its clock, set to so many milliseconds after its beginning.
+    fn budget() -> (Budget, impl Fn(u64) -> Instant) {
+        let began = Instant::now();
+        (Budget::new(began), move |millis| began + Duration::from_millis(millis))
+    }
+
+    fn granted(budget: &Budget, now: Instant) -> usize {
+        (0..1000).take_while(|_| budget.try_retry(now)).count()
+    }
+
+    #[test]
+    fn three_a_second_are_always_granted() {
+        let (budget, at) = budget();
+        for second in 0..25 {
+            assert_eq!(granted(&budget, at(1000 * second)), 3, "second {second}");
+            assert_eq!(granted(&budget, at(1000 * second + 999)), 0, "second {second}");
+        }
+    }
+
+    #[test]
+    fn one_to_five_requests_is_granted() {
+        let (budget, at) = budget();
+        (0..200).for_each(|_| budget.count(at(0)));
+        assert_eq!(granted(&budget, at(500)), 40);
+        (0..50).for_each(|_| budget.count(at(500)));
+        assert_eq!(granted(&budget, at(900)), 10);
+    }
+
+    #[test]
+    fn requests_and_retries_count_for_ten_seconds() {
+        let (budget, at) = budget();
+        (0..200).for_each(|_| budget.count(at(0)));
+        assert_eq!(granted(&budget, at(9_999)), 40, "still within the window");
+        assert_eq!(granted(&budget, at(10_000)), 3, "the requests are too old, the floor holds");
+        (0..300).for_each(|_| budget.count(at(12_000)));
+        assert_eq!(granted(&budget, at(12_000)), 60 - 43, "retries since the window's beginning count");
+        assert_eq!(granted(&budget, at(20_000)), 60 - 17, "the retries are too old, the requests are not");
+        assert_eq!(granted(&budget, at(1_000_000)), 3, "a long silence leaves nothing behind");
+    }
+
+    #[test]
+    fn a_clock_that_is_a_little_late_is_borne_with() {
+        let (budget, at) = budget();
+        (0..100).for_each(|_| budget.count(at(10_000)));
+        assert_eq!(granted(&budget, at(9_990)), 20);
+        assert_eq!(granted(&budget, at(0)), 3, "the floor of that second");
+        (0..100).for_each(|_| budget.count(at(10_000)));
+        assert_eq!(granted(&budget, at(10_000)), 40 - 23, "second 0 has not wiped what second 10 counted");
+    }
 }

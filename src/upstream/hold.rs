@@ -104,7 +104,8 @@ impl<C> Waiter<'_, C> {
         self.hold.tell(self.ticket, answer);
     }
 
-    /// Waits for an answer, at most for `limit`. Cancellation safe: a lease handed over meanwhile goes to the next waiter.
+    /// Waits for an answer, at most for `limit`. Cancellation safe: a lease handed over meanwhile goes to the next
+    /// waiter.
     pub(super) async fn wait(mut self, limit: Duration) -> Result<Lease<C>, Refused> {
         match timeout(limit, &mut self.answer).await {
             Ok(answer) => answer.unwrap_or(Err(Refused::Down)).map(Lease::of),

@@ -1,9 +1,9 @@
 //! An app as the proxy sees it: its endpoints, who is on them, and who waits for one.
 //!
-//! It does not know processes, configuration or HTTP: who lists the endpoints and what a connection is, is given.
-//! The way of a claim: [`pick`] names an endpoint, its [`gate`] lets the exchange in, the [`Lease`] stands for the place
-//! until the last byte; when nothing can be claimed the request is put on [`hold`], and a place that is given up goes to
-//! the oldest in that line. Invariant: after [`Upstream::set`] has returned, nobody claims an endpoint that it listed as
+//! It does not know processes, configuration or HTTP: who lists the endpoints and what a connection is, is given. The
+//! way of a claim: `pick` names an endpoint, its `gate` lets the exchange in, the [`Lease`] stands for the place until
+//! the last byte; when nothing can be claimed the request is put on `hold`, and a place that is given up goes to the
+//! oldest in that line. Invariant: after [`Upstream::set`] has returned, nobody claims an endpoint that it listed as
 //! closed or did not list.
 
 mod atomic;
@@ -106,8 +106,8 @@ impl<C: Send + 'static> Upstream<C> {
 
     /// Claims an endpoint as [`try_claim`](Self::try_claim) does, and waits in line for one if need be.
     ///
-    /// `avoid` is strict: an endpoint in it is not claimed even when it is the only one. Cancellation safe: a request that
-    /// goes away leaves the line, and what it was just handed goes to the next one.
+    /// `avoid` is strict: an endpoint in it is not claimed even when it is the only one. Cancellation safe: a request
+    /// that goes away leaves the line, and what it was just handed goes to the next one.
     ///
     /// # Errors
     /// [`Refused::Down`] at once when no endpoint but those avoided is open and none is expected, or as soon as that is
@@ -193,3 +193,6 @@ impl<C> World<C> {
         self.endpoints.iter().find(|endpoint| !avoid.contains(&endpoint.serial) && takes(endpoint)).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! Idle connections to one endpoint, kept by the thread that uses them.
 //!
-//! It does not know what a connection is, nor whether one still works. Invariants: what a thread put in last it gets back
-//! first, so that few connections stay warm and the others expire; no stack grows beyond [`DEPTH`]; a connection is
-//! never dropped while a stack is locked.
+//! It does not know what a connection is, nor whether one still works. Invariants: what a thread put in last it gets
+//! back first, so that few connections stay warm and the others expire; no stack grows beyond [`DEPTH`]; a connection
+//! is never dropped while a stack is locked.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -74,5 +74,101 @@ impl<C> Pool<C> {
 
     fn lock(&self, thread: usize) -> MutexGuard<'_, Vec<Idle<C>>> {
         self.stacks[thread].0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn pool(threads: usize) -> (Pool<u32>, impl Fn(u64) -> Instant) {
+        let began = Instant::now();
+        (Pool::new(threads), move |seconds| began + Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn what_was_put_in_last_comes_out_first() {
+        let (pool, at) = pool(1);
+        (1..=3).for_each(|connection| pool.put(0, connection, at(9), || true));
+        assert_eq!([(); 4].map(|()| pool.take(0, at(0))), [Some(3), Some(2), Some(1), None]);
+    }
+
+    #[test]
+    fn expired_ones_are_passed_over_and_dropped() {
+        let (pool, at) = pool(1);
+        pool.put(0, 1, at(9), || true);
+        pool.put(0, 2, at(4), || true);
+        pool.put(0, 3, at(5), || true);
+        assert_eq!(pool.take(0, at(5)), Some(1));
+        assert_eq!(pool.len(), 0);
+    }
+
+    #[test]
+    fn sweeping_drops_the_expired_ones_wherever_they_lie() {
+        let (pool, at) = pool(2);
+        for (connection, until) in [(1, 4), (2, 9), (3, 5), (4, 6)] {
+            pool.put(0, connection, at(until), || true);
+            pool.put(1, connection, at(until), || true);
+        }
+        pool.sweep(0, at(5));
+        assert_eq!((pool.take(0, at(0)), pool.take(0, at(0)), pool.take(0, at(0))), (Some(4), Some(2), None));
+        assert_eq!(pool.len(), 4, "the other thread's are left alone");
+    }
+
+    #[test]
+    fn threads_do_not_see_each_others() {
+        let (pool, at) = pool(2);
+        pool.put(0, 1, at(9), || true);
+        assert_eq!(pool.take(1, at(0)), None);
+        assert_eq!(pool.take(0, at(0)), Some(1));
+    }
+
+    #[test]
+    fn no_more_are_kept_than_the_depth() {
+        let (pool, at) = pool(1);
+        (0..u32::MAX).take(DEPTH + 1).for_each(|connection| pool.put(0, connection, at(9), || true));
+        assert_eq!(pool.len(), DEPTH);
+    }
+
+    #[test]
+    fn nothing_is_kept_when_it_may_not_be() {
+        let (pool, at) = pool(1);
+        pool.put(0, 1, at(9), || false);
+        assert_eq!(pool.len(), 0);
+    }
+
+    #[test]
+    fn clearing_leaves_nothing_on_any_thread() {
+        let (pool, at) = pool(3);
+        (0..3).for_each(|thread| pool.put(thread, 1, at(9), || true));
+        pool.clear();
+        assert_eq!(pool.len(), 0);
+    }
+
+    /// Looks into the pool that it is from when it is dropped, as a connection may that is closed.
+    struct Nosy(Arc<Pool<Nosy>>);
+
+    impl Drop for Nosy {
+        fn drop(&mut self) {
+            assert!(self.0.stacks[0].0.try_lock().is_ok(), "dropped while the stack is locked");
+        }
+    }
+
+    #[test]
+    fn connections_are_dropped_while_nothing_is_locked() {
+        let pool = Arc::new(Pool::new(1));
+        let now = Instant::now();
+        let put = |may_keep| pool.put(0, Nosy(Arc::clone(&pool)), now, || may_keep);
+        put(false);
+        put(true);
+        assert!(pool.take(0, now).is_none());
+        put(true);
+        pool.sweep(0, now);
+        put(true);
+        pool.clear();
+        assert_eq!(pool.len(), 0);
     }
 }

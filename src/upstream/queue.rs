@@ -79,9 +79,9 @@ impl<W> Queue<W> {
 
 /// Gives up one place inside `gate`: to the oldest waiter that `accepts` it, else to nobody.
 ///
-/// `give` hands the place to a waiter and says whether that one took it; if it has gone away, the next is asked. A place
-/// stays inside while it changes hands, so no newcomer slips in before a waiter. It counts as claimed when the gate was
-/// last seen open; the place of a closed gate is handed to nobody.
+/// `give` hands the place to a waiter and says whether that one took it; if it has gone away, the next is asked. A
+/// place stays inside while it changes hands, so no newcomer slips in before a waiter. It counts as claimed when the
+/// gate was last seen open; the place of a closed gate is handed to nobody.
 pub(super) fn release<W>(
     gate: &Gate,
     queue: &Queue<W>,

@@ -2,6 +2,7 @@
 import os
 import sys
 import time
+from dataclasses import dataclass
 
 from . import machine, report
 
@@ -37,16 +38,17 @@ class Comparison:
             print(f"{contender.name} has died and is started again", file=sys.stderr)
             if not contender.start():
                 return None
-        measure = lambda: case.measure(self.bench, contender)
-        return measure() if case.once else self._undisturbed(measure)
+        if case.once:
+            return case.measure(self.bench, contender)
+        return self._undisturbed(case, contender)
 
-    def _undisturbed(self, measure):
+    def _undisturbed(self, case, contender):
         """Measures again while other processes take too much of the machine; the least disturbed result counts."""
         best = None
         for _ in range(1 + self.quiet.retries):
             self._wait_for_quiet()
             others = Others()
-            result = measure()
+            result = case.measure(self.bench, contender)
             if result is None:
                 continue
             result["others"] = others.cpus()
@@ -65,11 +67,12 @@ class Comparison:
                 return
 
 
+@dataclass(frozen=True)
 class Quiet:
     """When the machine counts as quiet, and what is done about it when it is not."""
-
-    def __init__(self, cpus=0.25, wait=2.0, retries=1):
-        self.cpus, self.wait, self.retries = cpus, wait, retries
+    cpus: float = 0.25  # that other programs may use
+    wait: float = 2.0   # seconds, at most, before a measurement
+    retries: int = 1
 
 
 class Others:

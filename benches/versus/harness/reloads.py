@@ -24,6 +24,7 @@ def run(bench, reloads):
     body = []
     for contender in bench.contenders:
         if "reload" not in contender.spec:
+            print(f"Note: {contender.name} is left out: its file names no reload")
             continue
         for tls in (False, True):
             for how in ("keep", "close"):

@@ -24,10 +24,12 @@ def case_table(case, rows, references):
             cells = [_cell(seen, column) for column in columns]
             compared = ["1" if other == name else shown(ratios(case, results, rows[other])) for other in references]
             body.append([name, cells[0], *compared, *cells[1:]])
-    others = median(result.get("others") for results in rows.values() for result in results if result)
     better = "more" if case.more_is_better else "less"
-    return "\n".join([f"### {case.name}: {case.title}", "", *table(head, body), "",
-                      f"Compared: {head[1]}, {better} is better. Other processes used {number(others)} CPUs meanwhile (median)."])
+    footer = f"Compared: {head[1]}, {better} is better."
+    others = median(result.get("others") for results in rows.values() for result in results if result)
+    if others is not None:
+        footer += f" Other programs used {number(others)} CPUs meanwhile (median)."
+    return "\n".join([f"### {case.name}: {case.title}", "", *table(head, body), "", footer])
 
 
 def summary(cases, results, subject, references):
@@ -41,7 +43,16 @@ def summary(cases, results, subject, references):
             label = COLUMNS[case.key].format(unit=case.unit) + ("" if case.more_is_better else " (less is better)")
             body.append([case.name, label, _cell(seen, case.key)]
                         + [shown(ratios(case, rows[subject], rows[name])) for name in references])
-    return "\n".join([f"## Summary: {subject}", "", *table(head, body)])
+    return "\n".join([f"## Summary: {subject}", "", *table(head, body), "", busy_warning(results)]).rstrip()
+
+
+def busy_warning(results, limit=0.25):
+    """What to make of the figures when the machine was not ours; else nothing."""
+    others = median(result.get("others") for rows in results.values() for seen in rows.values() for result in seen if result)
+    if others is None or others <= limit:
+        return ""
+    return (f"Other programs used {number(others)} CPUs meanwhile (median): differences below 20 % say nothing here, and rates per\n"
+            "second and latencies say more about those programs than about the contenders.")
 
 
 def ratios(case, results, others):

@@ -95,6 +95,15 @@ fn a_chain_without_the_servers_own_certificate_is_told() {
 }
 
 #[test]
+fn one_who_signed_itself_as_an_authority_is_not_taken_for_a_chain() {
+    let mut parameters = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let own = parameters.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+    let told = fault(&own, &issue(&["a.test"]).key);
+    assert!(told.contains("the key does not belong to the certificate"), "{told}");
+}
+
+#[test]
 fn a_certificate_that_is_none_is_told_with_its_number() {
     let issued = issue(&["a.test"]);
     let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
