@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::event::Event;
 use super::site::{Fixed, Server, Site, Supervised};
+use super::start::prepare_access_log;
 use super::{Awaited, Supervisor, probe};
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
@@ -221,6 +222,9 @@ impl Supervisor {
     }
 
     pub(super) fn reopen_logs(&mut self) {
+        if let Err(reason) = prepare_access_log(&self.proxies.recipe) {
+            tracing::error!(%reason, "cannot reopen");
+        }
         self.proxies.broadcast(&crate::link::ToProxy::Reopen);
     }
 }
