@@ -23,9 +23,6 @@ use super::tunnel;
 use super::upload::{self, Streamed, Upload};
 use super::world::App;
 
-/// Longest body that is kept so that it can be sent again.
-const REPEATABLE_BODY: u64 = 64 * 1024;
-
 /// A request that was let in, and whom it is for.
 struct Admitted {
     app: Arc<App>,
@@ -57,15 +54,15 @@ pub(crate) async fn handle(peer: &Arc<Peer>, request: Request<Incoming>) -> Resp
 }
 
 async fn attempt(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record) -> Result<Answer, Fault> {
-    let admitted = admit(peer, &request).inspect_err(|_| {
-        if !request.body().is_end_stream() {
-            peer.pulse.leave_unread();
-        }
-    })?;
-    let (app, is_websocket) = (Arc::clone(&admitted.app), admitted.checked.is_websocket);
+    let Admitted { app, checked, bounds } = admit(peer, &request)?;
     record.route(&app);
+    let is_websocket = checked.is_websocket;
     let upgrade = is_websocket.then(|| hyper::upgrade::on(&mut request));
-    let outgoing = toward_worker(peer, admitted, request, record).await?;
+    let has_key = app.retries_by_key && request.headers().contains_key(headers::IDEMPOTENCY_KEY);
+    let mut outgoing = Outgoing::new(toward_worker(peer, &checked, bounds, request, record));
+    if has_key {
+        outgoing = Box::pin(outgoing.kept()).await?;
+    }
     let (mut response, mut carriage) = forward::forward(peer, &app, outgoing, record).await?;
     tunnel::check(&response, is_websocket).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
     let is_204 = response.status() == StatusCode::NO_CONTENT;
@@ -78,23 +75,30 @@ async fn attempt(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut 
 /// The one look at the snapshot.
 fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<Admitted, Fault> {
     let world = peer.proxy.world.load();
-    let checked = policy::check(request, &world.limits)?;
-    let app = world.find(checked.host.name(), request.uri().path()).ok_or(Fault::NoRoute)?;
+    let checked = policy::check(request, &world.limits).inspect_err(|_| leave_body(peer, request))?;
+    let app = world.find(checked.host.name(), request.uri().path()).ok_or(Fault::NoRoute);
+    let app = app.inspect_err(|_| leave_body(peer, request))?;
     let bounds = upload::Bounds { bytes: world.limits.body_bytes, idle: world.limits.body_idle };
     Ok(Admitted { app: Arc::clone(app), checked, bounds })
 }
 
+/// A body that nobody will read may still be on its way.
+fn leave_body(peer: &Peer, request: &Request<Incoming>) {
+    if !request.body().is_end_stream() {
+        peer.pulse.leave_unread();
+    }
+}
+
 /// The request as the worker is to see it.
-async fn toward_worker(
+fn toward_worker(
     peer: &Arc<Peer>,
-    admitted: Admitted,
+    checked: &Checked,
+    bounds: upload::Bounds,
     request: Request<Incoming>,
     record: &mut Record,
-) -> Result<Outgoing, Fault> {
-    let Admitted { app, checked, bounds } = admitted;
+) -> Request<Upload> {
     let is_http2 = request.version() == Version::HTTP_2;
     let (mut head, incoming) = request.into_parts();
-    let has_key = app.retries_by_key && head.headers.contains_key(headers::IDEMPOTENCY_KEY);
     let vouched = Vouched {
         host: &checked.host,
         client: &peer.forwarded_for,
@@ -109,18 +113,14 @@ async fn toward_worker(
         Framing::Length(_) | Framing::Chunked => {
             let streamed = Streamed::new(incoming, is_http2, bounds, peer);
             record.upload(streamed.progress());
-            if has_key && matches!(checked.framing, Framing::Length(1..=REPEATABLE_BODY)) {
-                streamed.collect().await?
-            } else {
-                Upload::Streamed(Box::new(streamed))
-            }
+            Upload::Streamed(Box::new(streamed))
         }
     };
     let mut outgoing = Request::new(body);
     *outgoing.method_mut() = head.method;
     *outgoing.uri_mut() = policy::origin_form(head.uri);
     *outgoing.headers_mut() = head.headers;
-    Ok(Outgoing::new(outgoing, has_key))
+    outgoing
 }
 
 impl Answer {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::{HeaderValue, Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -28,25 +29,36 @@ use crate::upstream::{Lease, Refused};
 /// A request on its way, with what is needed to send it again.
 pub(crate) struct Outgoing {
     /// `None` once it has been sent for good.
-    request: Option<Request<Upload>>,
+    request: Option<Box<Request<Upload>>>,
     is_repeatable: bool,
 }
 
 impl Outgoing {
-    /// `has_key`: its sender has said that it may be handled twice.
-    pub(crate) fn new(request: Request<Upload>, has_key: bool) -> Self {
-        let is_whole = matches!(request.body(), Upload::Whole(_));
-        let is_safe = retry::is_safe(request.method()) && http_body::Body::is_end_stream(request.body());
-        Self { is_repeatable: is_whole && (has_key || is_safe), request: Some(request) }
+    /// A request that may be sent again if it is safe by its method and has no body.
+    pub(crate) fn new(request: Request<Upload>) -> Self {
+        let is_repeatable = retry::is_safe(request.method()) && request.body().is_end_stream();
+        Self { request: Some(Box::new(request)), is_repeatable }
+    }
+
+    /// The same request, whose sender has said that it may be handled twice: a short body is read now and kept.
+    ///
+    /// # Errors
+    /// When the body does not come.
+    pub(crate) async fn kept(self) -> Result<Self, Fault> {
+        let Some(request) = self.request else { return Ok(self) };
+        let (head, body) = request.into_parts();
+        let body = body.kept().await?;
+        let is_repeatable = matches!(body, Upload::Whole(_));
+        Ok(Self { request: Some(Box::new(Request::from_parts(head, body))), is_repeatable })
     }
 
     /// The request to send: a copy if it may be sent twice, else itself.
-    fn next(&mut self) -> Option<Request<Upload>> {
+    fn next(&mut self) -> Option<Box<Request<Upload>>> {
         if self.is_repeatable { copy(self.request.as_ref()?) } else { self.request.take() }
     }
 
     /// Gives back a request that was not sent after all.
-    fn put_back(&mut self, request: Request<Upload>) {
+    fn put_back(&mut self, request: Box<Request<Upload>>) {
         self.request.get_or_insert(request);
     }
 
@@ -62,8 +74,8 @@ impl Outgoing {
     }
 }
 
-fn copy(request: &Request<Upload>) -> Option<Request<Upload>> {
-    let mut copy = Request::new(request.body().copy()?);
+fn copy(request: &Request<Upload>) -> Option<Box<Request<Upload>>> {
+    let mut copy = Box::new(Request::new(request.body().copy()?));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
@@ -168,7 +180,7 @@ async fn attempt(
         Ok(response) => Ok((response, wire)),
         Err(failure) => {
             if let Some(request) = failure.unsent {
-                outgoing.put_back(*request);
+                outgoing.put_back(request);
             }
             Err(failure.fault)
         }

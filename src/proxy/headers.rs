@@ -102,6 +102,11 @@ impl Survey {
         self.has(EXPECT)
     }
 
+    /// Is there a `Transfer-Encoding`?
+    pub(crate) fn has_coding(self) -> bool {
+        self.has(TRANSFER_ENCODING)
+    }
+
     /// Does the message ask to switch to a WebSocket, in both fields that this takes (RFC 6455, section 4.1)?
     pub(crate) fn wants_websocket(self, headers: &HeaderMap) -> bool {
         self.has(CONNECTION)

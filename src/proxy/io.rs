@@ -17,7 +17,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::alarm::Alarm;
 use super::pulse::Pulse;
-use super::socket::{self, Arrived};
+use crate::sys::arrived::{Arrived, arrived};
 
 /// How long a closing connection goes on reading what its client still sends.
 const LINGER: Duration = Duration::from_secs(2);
@@ -104,7 +104,7 @@ impl Stream {
 impl AsyncRead for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.pulse.take_look() && socket::arrived(this.stream.tcp()) != Arrived::Nothing {
+        if this.pulse.take_look() && arrived(this.stream.tcp()) != Arrived::Nothing {
             this.pulse.heard();
         }
         let before = buffer.filled().len();

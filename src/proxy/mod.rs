@@ -25,7 +25,6 @@ mod pulse;
 mod record;
 mod retry;
 mod run;
-mod socket;
 mod thread;
 mod tunnel;
 mod upload;

@@ -75,6 +75,19 @@ fn only_the_one_expectation_is_met() {
 }
 
 #[test]
+fn the_one_coding_is_chunked_and_named_once() {
+    let coded = |values: &[&str]| {
+        let fields: Vec<_> =
+            [("host", "a")].into_iter().chain(values.iter().map(|v| ("transfer-encoding", *v))).collect();
+        outcome("POST", "/", &fields)
+    };
+    assert_eq!(coded(&["Chunked"]), Ok("a".into()));
+    for bad in [&["gzip, chunked"] as &[_], &["chunked, chunked"], &["chunked", "chunked"], &["xchunked"], &["gzip"]] {
+        assert_eq!(coded(bad), Err(Fault::Coding), "{bad:?}");
+    }
+}
+
+#[test]
 fn limits_are_kept() {
     let fields: Vec<_> = std::iter::once(("host", "a")).chain((0..5).map(|_| ("x", "y"))).collect();
     assert_eq!(outcome("GET", "/", &fields[..5]), Ok("a".into()));

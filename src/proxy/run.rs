@@ -24,7 +24,7 @@ use super::world::{Atlas, World};
 use crate::certs::{self, CertError, Store};
 use crate::link::{FromProxy, Manifest, ToProxy, codec};
 use crate::sys::{lockdown, process};
-use crate::telemetry::access::{AccessLog, Format, OpenError, Target};
+use crate::telemetry::access::{AccessLog, Format, Target};
 use crate::telemetry::exchange_metrics::ExchangeMetrics;
 
 /// Reports of faults that may wait to be passed on.
@@ -48,8 +48,6 @@ pub enum Error {
     Unclaimed(#[from] Unclaimed),
     #[error("TLS: {0}")]
     Tls(#[from] CertError),
-    #[error("{0}")]
-    AccessLog(#[from] OpenError),
     #[error("the threads cannot be started: {0}")]
     Start(io::Error),
     #[error("a serving thread has ended by itself")]
@@ -118,15 +116,19 @@ fn open_link(link: OwnedFd) -> io::Result<UnixStream> {
     UnixStream::from_std(link)
 }
 
+/// Opens the access log, if there is to be one. Without it we serve all the same: to serve is worth more than to log it.
+fn access_log(manifest: &Manifest, metrics: &ExchangeMetrics) -> Option<AccessLog> {
+    let path = manifest.access_log.as_ref()?;
+    let target = if path.as_os_str().is_empty() { Target::Stdout } else { Target::File(path.clone()) };
+    let format = if manifest.access_json { Format::Json } else { Format::Text };
+    let opened = AccessLog::start(target, format, metrics.access_log_dropped());
+    opened.inspect_err(|error| tracing::error!(%error, "serving without an access log")).ok()
+}
+
 /// What the threads are to share, without a world as yet.
 fn proxy(manifest: &Manifest, store: &Arc<Store>, reports: mpsc::Sender<FromProxy>) -> Result<Proxy, Error> {
     let metrics = ExchangeMetrics::new();
-    let format = if manifest.access_json { Format::Json } else { Format::Text };
-    let open = |path: &PathBuf| {
-        let target = if path.as_os_str().is_empty() { Target::Stdout } else { Target::File(path.clone()) };
-        AccessLog::start(target, format, metrics.access_log_dropped())
-    };
-    let access = manifest.access_log.as_ref().map(open).transpose()?;
+    let access = access_log(manifest, &metrics);
     let tls = certs::server_config(Arc::clone(store), &[b"h2", b"http/1.1"])?;
     Ok(Proxy {
         world: ArcSwap::from_pointee(World::empty()),

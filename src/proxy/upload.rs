@@ -20,6 +20,9 @@ use super::alarm::Alarm;
 use super::connection::Peer;
 use super::fault::Fault;
 
+/// Longest body, in bytes, that is kept so that it can be sent again.
+const KEPT: u64 = 64 * 1024;
+
 /// A request's body.
 pub(crate) enum Upload {
     /// All of it is here, maybe nothing: it can be sent again.
@@ -75,6 +78,19 @@ impl Upload {
         }
     }
 
+    /// The same body, all of it here if it says to be short enough to be kept.
+    ///
+    /// # Errors
+    /// As polling it.
+    pub(crate) async fn kept(self) -> Result<Self, Fault> {
+        match self {
+            Self::Streamed(streamed) if streamed.size_hint().exact().is_some_and(|length| length <= KEPT) => {
+                Ok(Self::Whole(streamed.collect().await?.to_bytes()))
+            }
+            other => Ok(other),
+        }
+    }
+
     /// How far it has come; `None` when there is nothing to come.
     pub(crate) fn progress(&self) -> Option<Arc<Progress>> {
         match self {
@@ -109,14 +125,6 @@ impl Streamed {
     /// How far it has come.
     pub(crate) fn progress(&self) -> &Arc<Progress> {
         &self.progress
-    }
-
-    /// Reads all of it. Only for bodies that say to be short.
-    ///
-    /// # Errors
-    /// As polling it.
-    pub(crate) async fn collect(self) -> Result<Upload, Fault> {
-        Ok(Upload::Whole(BodyExt::collect(self).await?.to_bytes()))
     }
 
     /// Waits for the next chunk no longer than the client may be silent.

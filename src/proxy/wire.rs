@@ -84,13 +84,13 @@ impl Wire {
     /// the request. Not cancellation safe: a wire that has been given up in here must be dropped.
     pub(crate) async fn send(
         &mut self,
-        request: Request<Upload>,
+        request: Box<Request<Upload>>,
         patience: Option<Duration>,
         now: Instant,
     ) -> Result<Response<Incoming>, Failure> {
         let progress = request.body().progress();
         self.meter.begin(self.rested.is_some_and(|rested| now.saturating_duration_since(rested) >= PAUSE));
-        let mut sent = pin!(self.sender.try_send_request(request));
+        let mut sent = pin!(self.sender.try_send_request(*request));
         let mut deadline = patience.map(|patience| now + patience);
         let answer = poll_fn(|cx| {
             if let Poll::Ready(answer) = sent.as_mut().poll(cx) {

@@ -33,8 +33,8 @@ fn read_head(worker: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-fn post(body: &'static [u8]) -> Request<Upload> {
-    Request::post("/").header("host", "a").body(Upload::Whole(Bytes::from_static(body))).unwrap()
+fn post(body: &'static [u8]) -> Box<Request<Upload>> {
+    Box::new(Request::post("/").header("host", "a").body(Upload::Whole(Bytes::from_static(body))).unwrap())
 }
 
 /// The failure of an exchange that is begun right after the worker has closed, before the runtime can know.
@@ -84,7 +84,7 @@ async fn patience_ends_only_when_the_request_has_stood_still() {
     let now = Instant::now();
     let patience = Duration::from_secs(1);
     assert_eq!(put_off(now, patience, None), None);
-    let mut wire = used_wire().await.0;
+    let (mut wire, _worker) = used_wire().await;
     let failure = wire.send(post(b"x"), Some(Duration::from_millis(5)), now).await.expect_err("nobody answers");
     assert_eq!(failure.fault, Fault::Timeout);
 }

@@ -14,8 +14,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::socket::{self, Arrived};
 use crate::id::Address;
+use crate::sys::arrived::{Arrived, arrived};
 
 /// How far an exchange on a worker's connection has come.
 #[derive(Debug, Default)]
@@ -82,11 +82,11 @@ impl WorkerIo {
     }
 
     fn has_ended(&self) -> bool {
-        let arrived = match &self.stream {
-            Stream::Tcp(tcp) => socket::arrived(tcp),
-            Stream::Unix(unix) => socket::arrived(unix),
+        let there = match &self.stream {
+            Stream::Tcp(tcp) => arrived(tcp),
+            Stream::Unix(unix) => arrived(unix),
         };
-        arrived == Arrived::End
+        there == Arrived::End
     }
 
     /// Notes what a write has come to; `length` is what it was asked to write.

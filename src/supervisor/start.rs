@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,6 +58,8 @@ pub enum Error {
     Metrics { address: SocketAddr, source: std::io::Error },
     #[error("[proxy] user {user}: {source}")]
     User { user: String, source: std::io::Error },
+    #[error("{0}")]
+    AccessLog(String),
     #[error("proxy: {0}")]
     Proxy(String),
     #[error("{step}: {source}")]
@@ -113,6 +116,7 @@ fn build(
     }
     let certificates = read_certificates(&config)?;
     let recipe = recipe(&config, proxy_identity(&config)?);
+    prepare_access_log(&recipe).map_err(Error::AccessLog)?;
     let listeners = Listeners::open(&config.listen, recipe.threads as usize)
         .map_err(|error: listeners::Error| Error::Listen(error.to_string()))?;
     let json = config.log.format == LogFormat::Json;
@@ -163,6 +167,18 @@ pub(super) fn recipe(config: &Config, identity: Option<Identity>) -> Recipe {
         access_log: access.map(|access| access.path.clone().unwrap_or_default()),
         access_json: access.is_some_and(|access| access.format == LogFormat::Json),
     }
+}
+
+/// Makes the access log's file, if there is to be one, and gives it to the user that the proxy runs as.
+///
+/// # Errors
+/// A sentence that names the file.
+pub(super) fn prepare_access_log(recipe: &Recipe) -> Result<(), String> {
+    let Some(path) = recipe.access_log.as_ref().filter(|path| !path.as_os_str().is_empty()) else { return Ok(()) };
+    let failed = |error| format!("access log {}: {error}", path.display());
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o640).open(path).map_err(failed)?;
+    let Some(identity) = &recipe.identity else { return Ok(()) };
+    std::os::unix::fs::chown(path, Some(identity.uid), Some(identity.gid)).map_err(failed)
 }
 
 fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {

@@ -30,7 +30,7 @@ pub(super) struct Worker {
     pub(super) tail: Tail,
     pub(super) stop_signal: StopSignal,
     pub(super) started: Instant,
-    port: Reservation,
+    pub(super) port: Reservation,
 }
 
 impl Worker {

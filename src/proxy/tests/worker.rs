@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use super::client::Message;
 use crate::id::{Address, Serial};
-use crate::proxy::socket::{Arrived, arrived};
+use crate::sys::arrived::{Arrived, arrived};
 
 /// A listening worker.
 pub(super) struct Worker {

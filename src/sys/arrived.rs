@@ -1,7 +1,8 @@
-//! Looks into a socket's receive queue without taking anything out, past what the runtime has been told.
+//! Looks into a socket's receive queue without taking anything out, past what a runtime has been told.
 //!
 //! Readiness reaches a task through epoll, some time after the kernel knew. Before a connection is used after a pause, or
-//! closed for being idle, it pays to ask the kernel itself. One system call that never waits.
+//! closed for being idle, it pays to ask the kernel itself. Who asks, and why, is not known here. One system call that
+//! never waits: recv(2) with `MSG_PEEK`.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,7 +12,7 @@ use socket2::SockRef;
 
 /// What lies in a socket's receive queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrived {
+pub enum Arrived {
     Nothing,
     Bytes,
     /// The peer has closed, or the connection is broken.
@@ -19,7 +20,8 @@ pub(crate) enum Arrived {
 }
 
 /// Asks the kernel what has arrived. The socket must be non-blocking.
-pub(crate) fn arrived(socket: &impl AsFd) -> Arrived {
+#[must_use]
+pub fn arrived(socket: &impl AsFd) -> Arrived {
     match SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]) {
         Ok(0) => Arrived::End,
         Ok(_) => Arrived::Bytes,
