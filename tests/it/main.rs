@@ -11,6 +11,7 @@ mod broken;
 mod config;
 mod crash;
 mod demo;
+mod docs;
 mod fixed_upstream;
 mod harness;
 mod hold;
