@@ -90,7 +90,7 @@ pub fn inherited() -> io::Result<Vec<Listening>> {
 ///
 /// # Errors
 /// `InvalidData`, naming the number, when nothing was placed there, when it has an owner already
-/// ([`spawn::inherited`]), or when it is no listening TCP socket; in the last case it is closed.
+/// ([`spawn::inherited()`]), or when it is no listening TCP socket; in the last case it is closed.
 pub fn adopt(descriptor: RawFd) -> io::Result<Listening> {
     let socket = spawn::inherited(descriptor)?;
     require_listening_tcp(&socket)

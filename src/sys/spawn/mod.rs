@@ -56,7 +56,7 @@ pub struct Spawn {
     pub stdin: Stdio,
     pub stdout: Stdio,
     pub stderr: Stdio,
-    /// Placed at these numbers, from 3 on, each once, for the program to claim ([`inherited`]); every other descriptor
+    /// Placed at these numbers, from 3 on, each once, for the program to claim ([`inherited()`]); every other descriptor
     /// is closed.
     pub descriptors: Vec<(OwnedFd, RawFd)>,
     /// The program cannot gain rights by executing set-user-ID files (`PR_SET_NO_NEW_PRIVS`).
