@@ -11,7 +11,7 @@ use std::path::Path;
 use super::*;
 use crate::sys::identity::identity;
 use crate::sys::socket::pair;
-use crate::sys::testing::{LIMIT, run_test_in_child};
+use crate::sys::testing::{LIMIT, eventually, run_test_in_child};
 
 /// A shell script whose output is read by the test.
 struct Script {
@@ -414,9 +414,8 @@ fn a_dropped_child_is_killed_with_its_group_and_reaped() {
     let path = format!("/proc/{}", script.child.pid());
     drop(script.child);
     assert!(!Path::new(&path).exists());
-    // Its end closes the last writer of the pipe, so this read waits for it.
-    assert_eq!(script.output.read_to_end(&mut Vec::new()).unwrap(), 0);
-    assert!(!is_running(&grandchild));
+    // Killed, but not ours to wait for: somebody else has inherited it.
+    eventually(|| if is_running(&grandchild) { Err("it still runs") } else { Ok(()) });
 }
 
 #[test]
