@@ -1,14 +1,38 @@
 //! What the operator means: every value resolved, every default filled in, every path absolute.
 //!
-//! [`load`] turns a file into a [`Config`] or into all that is wrong with it, each fault with its place.
+//! [`load`] turns a file into a [`Config`] or into all that is wrong with it, each problem with its place: text →
+//! TOML tree (`toml`) → values (`reader`, `sections`, `app`) → contradictions (`conflicts`). There are no serde
+//! structs between file and meaning: a derived reader stops at its first error. [`verify`] asks the machine.
 //! Nothing here knows processes, sockets or HTTP. Invariants: no field is an `Option` that has a default,
 //! and no value needs checking again by its reader.
+
+mod app;
+mod command;
+mod conflicts;
+pub mod defaults;
+mod fault;
+mod load;
+mod names;
+mod places;
+mod problem;
+mod reader;
+mod render;
+mod sections;
+mod units;
+mod unknown;
+mod value;
+mod verify;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use load::{Loaded, load, parse};
+pub use problem::{Place, Problem, Problems, Severity};
+pub use verify::verify;
 
 use crate::id::{Address, AppName};
 
@@ -118,7 +142,7 @@ pub struct App {
     pub name: AppName,
     /// Host names served, lower case, a leading `*.` standing for one label; empty: any host.
     pub hosts: Vec<String>,
-    /// Path prefix served, on whole segments; begins with `/`.
+    /// Path prefix served, on whole segments; begins with `/` and ends without one, unless that is all.
     pub path: String,
     pub server: Server,
     pub probe: Probe,
@@ -225,3 +249,12 @@ pub struct Forwarding {
     /// A request with an `Idempotency-Key` header may be sent twice whatever its method.
     pub retry_idempotency_key: bool,
 }
+
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod sample_tests;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

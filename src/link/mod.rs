@@ -8,5 +8,8 @@ pub mod codec;
 mod message;
 mod snapshot;
 
+/// The descriptor number of the link in a proxy; its listeners follow.
+pub const DESCRIPTOR: i32 = 3;
+
 pub use message::{FaultKind, FromProxy, Manifest, ManifestEntry, ToProxy};
 pub use snapshot::{App, Certificate, Condition, Endpoint, Epoch, Limits, Snapshot};

@@ -5,7 +5,8 @@
 //! `CLOSE_RANGE_CLOEXEC`). Invariants: every descriptor made here is close-on-exec until a [`spawn::Spawn`]
 //! places it in a child, and every process started here is reaped here, through its pidfd and by nothing else.
 
-pub mod identity;
+mod descriptor;
+mod identity;
 pub mod listener;
 pub mod lockdown;
 pub mod notify;

@@ -1,1 +1,30 @@
-//! End-to-end tests: real processes, real sockets.
+//! End-to-end tests: real processes, real sockets, each run in a folder of its own.
+//!
+//! One binary, so that cargo links once; each module one part of what portreeve promises, each test one sentence of it.
+//! The tests know portreeve by its command line, configuration, sockets and output only.
+
+#![allow(clippy::unwrap_used, reason = "in a test an unwrap is an assertion, also in the functions that tests share")]
+
+mod acceptance;
+mod activation;
+mod broken;
+mod config;
+mod crash;
+mod demo;
+mod fixed_upstream;
+mod harness;
+mod hold;
+mod metrics;
+#[path = "../worker/pattern.rs"]
+mod pattern;
+mod privileges;
+mod proxy_death;
+mod reload;
+mod retry;
+mod routing;
+mod selftest;
+mod shutdown;
+mod status;
+mod streams;
+mod tools;
+mod units;

@@ -84,7 +84,8 @@ fn the_alerts_fire_when_they_should_and_only_then() {
 fn the_rules_speak_of_metrics_that_exist() {
     let rules = fs::read_to_string(config().join("prometheus/portreeve.rules.yml")).unwrap();
     let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '_';
-    let names: BTreeSet<&str> = rules.split(|letter| !is_part(letter)).filter(|n| n.starts_with("portreeve_")).collect();
+    let names: BTreeSet<&str> =
+        rules.split(|letter| !is_part(letter)).filter(|n| n.starts_with("portreeve_")).collect();
     assert!(names.len() > 10, "{names:?}");
     let source = telemetry_source();
     let unknown: Vec<_> = names.into_iter().filter(|name| !source.contains(&format!("\"{name}\""))).collect();

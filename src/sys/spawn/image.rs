@@ -16,8 +16,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Gid, Uid};
 
 use super::after_fork::Failure;
-use super::{Spawn, SpawnError, Stdio, Step};
-use crate::sys::identity::Identity;
+use super::{Identity, Spawn, SpawnError, Stdio, Step};
 
 /// A program ready to be forked into.
 pub(super) struct Image {

@@ -9,7 +9,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::*;
-use crate::sys::identity::identity;
 use crate::sys::socket::pair;
 use crate::sys::testing::{LIMIT, eventually, run_test_in_child};
 

@@ -1,0 +1,162 @@
+"""One contender: a proxy with its configuration, its process and its addresses.
+
+A contender is a file contenders/NAME.json and the templates that it names; README.md describes both.
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+
+from . import machine, tools
+
+
+def spec_path(name, folders):
+    paths = (os.path.join(folder, name + ".json") for folder in folders)
+    return next((path for path in paths if os.path.exists(path)), None)
+
+
+def list_all(folders):
+    """(name, what it says about itself) of every contender."""
+    for folder in folders:
+        for file in sorted(os.listdir(folder)):
+            if file.endswith(".json"):
+                with open(os.path.join(folder, file)) as spec:
+                    yield file[:-len(".json")], json.load(spec).get("about", "")
+
+
+class Contender:
+    """`ports`: the first of three ports that are its own."""
+
+    def __init__(self, name, ports, bench):
+        path = spec_path(name, bench.settings.folders)
+        if not path:
+            sys.exit(f"there is no contender {name}; see: run list")
+        with open(path) as file:
+            self.spec = json.load(file)
+        self.name, self.bench, self.home = name, bench, os.path.dirname(path)
+        self.is_direct = self.spec.get("direct", False)
+        self.http = bench.origin_ports[0] if self.is_direct else ports
+        self.https, self.extra = ports + 1, ports + 2
+        self.skip = set(self.spec.get("skip", []))
+        self.folder = os.path.join(bench.folder, name)
+        os.makedirs(self.folder, exist_ok=True)
+        self.process, self.generation = None, 0
+        self.program = None if self.is_direct else self._find_program()
+
+    def _find_program(self):
+        program = self.spec["program"]
+        if program == "portreeve":
+            return tools.portreeve()
+        return os.environ.get(self.name.upper().replace("-", "_")) or tools.find(program)
+
+    # ------------------------------------------------------------ what it can do
+
+    def why_not(self):
+        """Why it cannot take part, or None."""
+        if self.is_direct or self.program:
+            return None
+        return f"{self.spec['program']} was not found: {tools.how_to_get(self.spec['program'])}"
+
+    def can(self, case):
+        needs_tls = case.tls and ("https" in self.skip or self.is_direct)
+        needs_proxy = case.needs_proxy and self.is_direct
+        return not (case.name in self.skip or needs_tls or needs_proxy)
+
+    def version(self):
+        """What the program says its version is, in one line."""
+        if self.is_direct or "version" not in self.spec:
+            return "-"
+        shown = subprocess.run([self.program] + self.spec["version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return (shown.stdout.strip().splitlines() or ["-"])[0]
+
+    # ------------------------------------------------------------ its configuration
+
+    def write_files(self):
+        for name, template in self.spec.get("files", {}).items():
+            with open(os.path.join(self.home, template)) as file:
+                text = self.filled(file.read())
+            with open(os.path.join(self.folder, name), "w") as file:
+                file.write(text)
+
+    def filled(self, template):
+        """The template with its ${NAMES} replaced; a line that names ${UPSTREAM} is repeated for each origin."""
+        lines = []
+        for line in template.split("\n"):
+            if "${UPSTREAM}" in line:
+                lines += [self._replaced(line, self._upstream(index)) for index in range(len(self.bench.origin_ports))]
+            else:
+                lines.append(self._replaced(line, {}))
+        return "\n".join(lines)
+
+    def _upstream(self, index):
+        port = self.bench.origin_ports[index]
+        return {"UPSTREAM": f"127.0.0.1:{port}", "UPORT": port, "I": index}
+
+    def _replaced(self, line, more):
+        names = {
+            "PROGRAM": self.program, "DIR": self.folder, "GEN": self.generation,
+            "HTTP_PORT": self.http, "HTTPS_PORT": self.https, "EXTRA_PORT": self.extra,
+            "PID": self.process.pid if self.process else "", **self.bench.names, **more,
+        }
+
+        def value(match):
+            name = match.group(1)
+            if name not in names and name not in os.environ:
+                sys.exit(f"{self.name}: nothing is known of ${{{name}}}")
+            return str(names.get(name, os.environ.get(name)))
+
+        return re.sub(r"\$\{([A-Z][A-Z0-9_]*)\}", value, line)
+
+    def command(self, words):
+        return [self._replaced(word, {}) for word in words]
+
+    def environment(self):
+        return {**os.environ, **{name: self._replaced(value, {}) for name, value in self.spec.get("env", {}).items()}}
+
+    # ------------------------------------------------------------ its process
+
+    def start(self):
+        """Writes its configuration and starts it; says why and returns False when it does not come up."""
+        if self.is_direct:
+            return True
+        self.write_files()
+        self.process = self.launch(self.spec["start"])
+        ports = [self.http] + ([] if "https" in self.skip else [self.https])
+        if all(machine.wait_until_accepts(port, self.process) for port in ports):
+            return True
+        print(f"{self.name} did not start. The end of its output:\n{self._end_of_log()}", file=sys.stderr)
+        self.stop()
+        return False
+
+    def launch(self, words, wrapper=()):
+        """Starts one of its commands on the proxy's CPUs."""
+        with open(os.path.join(self.folder, "log"), "ab") as log:
+            return machine.start([*wrapper, *self.command(words)], self.bench.proxy_cpus, stdout=log, stderr=log,
+                                 env=self.environment(), cwd=self.folder)
+
+    def _end_of_log(self):
+        with open(os.path.join(self.folder, "log"), errors="replace") as log:
+            return "".join(log.readlines()[-12:])
+
+    def is_alive(self):
+        return self.is_direct or (self.process is not None and not machine.has_ended(self.process))
+
+    def stop(self):
+        machine.end(self.process)
+        self.process = None
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def cpu_seconds(self):
+        return machine.cpu_seconds(self.process.pid) if self.process else 0.0
+
+    # ------------------------------------------------------------ its addresses
+
+    def address(self, tls):
+        return f"127.0.0.1:{self.https if tls else self.http}"
+
+    def url(self, tls):
+        return f"http{'s' if tls else ''}://{self.address(tls)}/small"

@@ -1,0 +1,65 @@
+"""Which programs a run needs, where they are, how to get those that are missing, and building our own."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+
+INSTALL = {
+    "cargo": "https://rustup.rs",
+    "h2load": "apt install nghttp2-client   (Fedora: nghttp2, Homebrew and Arch: nghttp2)",
+    "haproxy": "apt install haproxy",
+    "nginx": "apt install nginx-light   (or nginx; it need not run as a service)",
+    "openssl": "apt install openssl",
+    "valgrind": "apt install valgrind",
+    "wrk": "apt install wrk",
+}
+
+
+def find(program):
+    """The path of a program, or None. Daemons are often outside a user's PATH."""
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def how_to_get(program):
+    return INSTALL.get(program, "not packaged by name; see its own documentation")
+
+
+def require(programs):
+    """Ends with advice when any of these is missing."""
+    missing = [program for program in programs if not find(program)]
+    if missing:
+        lines = [f"  {program:10} {how_to_get(program)}" for program in missing]
+        sys.exit("These programs are needed and were not found:\n" + "\n".join(lines))
+
+
+def portreeve():
+    """The path of portreeve's release build: $PORTREEVE, or built now."""
+    return os.environ.get("PORTREEVE") or _build("portreeve", ROOT)
+
+
+def loadkit():
+    """The path of loadkit: $LOADKIT, or built now."""
+    return os.environ.get("LOADKIT") or _build("loadkit", os.path.join(HERE, "loadkit"))
+
+
+def _build(program, folder):
+    require(["cargo"])
+    manifest = os.path.join(folder, "Cargo.toml")
+    print(f"building {program} (release)", file=sys.stderr, flush=True)
+    built = subprocess.run(["cargo", "build", "--release", "--quiet", "--locked", "--bin", program, "--manifest-path", manifest])
+    if built.returncode != 0:
+        sys.exit(f"{program} could not be built")
+    metadata = ["cargo", "metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path", manifest]
+    target = json.loads(subprocess.run(metadata, stdout=subprocess.PIPE, check=True).stdout)["target_directory"]
+    return os.path.join(target, "release", program)
+
+
+def commit():
+    """The commit that is checked out, with a + when files differ from it; None outside a repository."""
+    described = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty=+"], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, text=True)
+    return described.stdout.strip() or None

@@ -1,0 +1,25 @@
+//! `portreeve check`: everything that is wrong with a configuration, before anything depends on it.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use super::Code;
+use crate::config;
+
+pub(super) fn check(path: &Path) -> Code {
+    let Some(loaded) = super::load(path) else { return Code::Config };
+    let problems = config::verify(&loaded);
+    eprint!("{}", problems.render(std::io::stderr().is_terminal()));
+    if problems.has_errors() {
+        return Code::Config;
+    }
+    println!("{}: valid; {}", loaded.config.path.display(), apps(&loaded.config));
+    Code::Done
+}
+
+fn apps(config: &config::Config) -> String {
+    match config.apps.len() {
+        1 => "1 app".to_owned(),
+        count => format!("{count} apps"),
+    }
+}

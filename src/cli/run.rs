@@ -1,0 +1,21 @@
+//! `portreeve run`, and the hidden verb by which the supervisor starts its proxies.
+
+use std::path::Path;
+
+use super::Code;
+use crate::config::LogFormat;
+use crate::{link, proxy, supervisor};
+
+pub(super) fn run(path: &Path) -> anyhow::Result<Code> {
+    let Some(loaded) = super::load(path) else { return Ok(Code::Config) };
+    let config = loaded.config;
+    super::install_log(&config.log.level, config.log.format == LogFormat::Json)?;
+    supervisor::run(config, supervisor::Options::default())?;
+    Ok(Code::Done)
+}
+
+pub(super) fn proxy(log_level: &str, log_json: bool) -> anyhow::Result<Code> {
+    super::install_log(log_level, log_json)?;
+    proxy::run(crate::sys::socket::adopt(link::DESCRIPTOR)?)?;
+    Ok(Code::Done)
+}

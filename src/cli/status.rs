@@ -1,0 +1,80 @@
+//! `portreeve status`: what runs, as a table or as JSON.
+
+use super::{Code, Target, block_on, table};
+use crate::control::words::{App, Listener, Status, Worker};
+
+pub(super) fn status(target: &Target, json: bool) -> anyhow::Result<Code> {
+    let client = target.client()?;
+    let status = block_on(client.status())??;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        print!("{}", told(&status));
+    }
+    Ok(Code::Done)
+}
+
+fn told(status: &Status) -> String {
+    let mut lines =
+        vec![format!("portreeve {}  pid {}  up {}", status.version, status.pid, age(status.uptime_seconds))];
+    lines.extend(status.listeners.iter().map(listener));
+    lines.extend(status.metrics.map(|metrics| format!("http://{metrics}/metrics")));
+    let proxies = status.proxies.iter();
+    lines.extend(proxies.map(|proxy| format!("proxy {}  {}  pid {}", proxy.number, proxy.state, proxy.pid)));
+    lines.push(String::new());
+    lines.extend(status.apps.iter().map(headline));
+    lines.push(String::new());
+    let rows: Vec<_> = status.apps.iter().flat_map(|app| &app.workers).map(row).collect();
+    lines.push(table::render(["WORKER", "STATE", "PID", "UP", "RESTARTS", "MEMORY", "ADDRESS"], &rows));
+    lines.join("\n")
+}
+
+fn listener(listener: &Listener) -> String {
+    let scheme = if listener.tls { "https" } else { "http" };
+    let origin = if listener.inherited { "  (from the service manager)" } else { "" };
+    format!("{scheme}://{}{origin}", listener.address)
+}
+
+fn headline(app: &App) -> String {
+    let generation = app.generation.map_or_else(String::new, |generation| format!(", generation {generation}"));
+    let failure = app.last_failure.as_ref().map_or_else(String::new, |failure| format!("\n  last failure: {failure}"));
+    format!("{}: {}{generation}{failure}", app.name, app.state)
+}
+
+fn row(worker: &Worker) -> [String; 7] {
+    [
+        worker.id.clone(),
+        worker.state.clone(),
+        worker.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
+        age(worker.uptime_seconds),
+        worker.restarts.to_string(),
+        worker.memory.map_or_else(|| "-".to_owned(), size),
+        worker.address.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+    ]
+}
+
+/// A time span in its two greatest units.
+fn age(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{minutes}m {}s", seconds % 60),
+        3600..86400 => format!("{hours}h {}m", minutes % 60),
+        _ => format!("{days}d {}h", hours % 24),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / (1024.0 * 1024.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_two_units() {
+        let ages = [0, 59, 60, 3599, 3600, 86_399, 86_400, 200_000].map(age);
+        assert_eq!(ages, ["0s", "59s", "1m 0s", "59m 59s", "1h 0m", "23h 59m", "1d 0h", "2d 7h"]);
+    }
+}

@@ -1,0 +1,153 @@
+//! What holds when the file does not say, with the bounds of what it may say, and the reason of each.
+//!
+//! The one home of these numbers: the reader takes them from here and the commented sample is tested against
+//! them. A range is meant to catch a slip of the pen (`30h` for `30s`), not to forbid what might be wanted.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A value for silence and the range that a written value must be in.
+#[derive(Clone, Debug)]
+pub struct Setting<T> {
+    pub default: T,
+    pub range: RangeInclusive<T>,
+}
+
+const fn setting<T: Copy>(default: T, least: T, most: T) -> Setting<T> {
+    Setting { default, range: RangeInclusive::new(least, most) }
+}
+
+const fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+const fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+const fn mins(count: u64) -> Duration {
+    Duration::from_mins(count)
+}
+
+const fn hours(count: u64) -> Duration {
+    Duration::from_hours(count)
+}
+
+const fn positive(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).expect("every default and bound of a count is above zero")
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+}
+
+/// Plain HTTP when the file names no listener at all: a port that needs no privilege, on this machine only.
+pub const HTTP_LISTEN: SocketAddr = loopback(8080);
+/// Metrics tell much about a site: on this machine only.
+pub const METRICS_LISTEN: SocketAddr = loopback(9900);
+
+/// More threads than this are a slip; the default is one per CPU that the process may use.
+pub const THREADS: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1), positive(1024));
+/// As for a worker: what is in flight on a retiring proxy seldom takes longer.
+pub const PROXY_DRAIN_TIMEOUT: Setting<Duration> = setting(secs(30), millis(0), hours(24));
+
+/// Up to two descriptors each: well below the usual hard limit.
+pub const CONNECTIONS: Setting<u32> = setting(10_000, 1, 1_000_000);
+/// Room for large cookies, as nginx's four buffers of 8 KiB; the HTTP parser needs at least 8 KiB.
+pub const HEADER_BYTES: Setting<u64> = setting(32 << 10, 8 << 10, 1 << 20);
+/// Browsers send about 20; 100 is what most servers take.
+pub const HEADER_COUNT: Setting<u32> = setting(100, 8, 1_000);
+/// Unlimited by default: bodies are streamed, and a limit that nobody asked for is found in production.
+pub const BODY_BYTES: RangeInclusive<u64> = RangeInclusive::new(0, 1 << 50);
+/// A handshake takes two round trips; ten seconds suffice on the worst of lines.
+pub const HANDSHAKE_TIMEOUT: Setting<Duration> = setting(secs(10), millis(100), mins(5));
+/// Bounds clients that send a head byte by byte.
+pub const HEADER_TIMEOUT: Setting<Duration> = setting(secs(10), millis(100), mins(5));
+/// Bounds clients that stop in the midst of a body, yet leaves a lost network time to return.
+pub const BODY_IDLE: Setting<Duration> = setting(secs(30), millis(100), hours(1));
+/// Above the 60 s after which load balancers in front give up a connection, so that they close first.
+pub const KEEPALIVE_IDLE: Setting<Duration> = setting(secs(75), millis(100), hours(1));
+/// At least 100 is advised by RFC 9113 section 6.5.2.
+pub const H2_STREAMS: Setting<u32> = setting(128, 1, 10_000);
+
+/// One line for each event of note.
+pub const LOG_LEVEL: &str = "info";
+
+/// More workers than this are a slip; the default is one per CPU that the process may use.
+pub const WORKERS: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1), positive(1024));
+/// Long enough for a large application to boot on a small machine.
+pub const START_TIMEOUT: Setting<Duration> = setting(secs(60), millis(100), hours(1));
+/// What most servers and platforms allow a request that is in flight.
+pub const DRAIN_TIMEOUT: Setting<Duration> = setting(secs(30), millis(0), hours(24));
+/// A drained worker has little left to do: flush its logs, close its database.
+pub const KILL_TIMEOUT: Setting<Duration> = setting(secs(10), millis(0), hours(1));
+/// Short, so that a reload is not slowed by the asking.
+pub const PROBE_INTERVAL: Setting<Duration> = setting(millis(250), millis(10), mins(10));
+/// A first answer may have to fill caches.
+pub const PROBE_TIMEOUT: Setting<Duration> = setting(secs(5), millis(10), mins(5));
+/// One answer may be luck; three in a row are a server.
+pub const PROBE_SUCCESSES: Setting<NonZeroU32> = setting(positive(3), positive(1), positive(100));
+/// One failure may be a pause; three in a row are an outage.
+pub const PROBE_FAILURES: Setting<NonZeroU32> = setting(positive(3), positive(1), positive(100));
+/// A first crash costs next to nothing.
+pub const BACKOFF_MIN: Setting<Duration> = setting(millis(100), millis(1), hours(1));
+/// A broken worker is tried for ever, but not in a tight loop.
+pub const BACKOFF_MAX: Setting<Duration> = setting(secs(30), millis(1), hours(1));
+/// Twice the longest wait: who lived that long was not in a crash loop.
+pub const BACKOFF_RESET: Setting<Duration> = setting(secs(60), millis(1), hours(24));
+
+/// Unlimited by default: tunnels and event streams count as in flight.
+pub const MAX_INFLIGHT: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1), positive(1_000_000));
+/// The burst that a restart of all workers may leave waiting.
+pub const HOLD_REQUESTS: Setting<u32> = setting(1_000, 0, 1_000_000);
+/// People leave after about ten seconds.
+pub const HOLD_TIME: Setting<Duration> = setting(secs(10), millis(0), mins(10));
+/// Workers are on this machine: a connection is taken at once or not at all.
+pub const CONNECT_TIMEOUT: Setting<Duration> = setting(secs(1), millis(1), mins(5));
+/// What nginx and most platforms wait for an answer.
+pub const RESPONSE_TIMEOUT: Setting<Duration> = setting(secs(60), millis(1), hours(24));
+/// Below the 5 s after which Node and uvicorn close an idle connection.
+pub const KEEPALIVE: Setting<Duration> = setting(secs(4), millis(0), hours(1));
+
+/// The admin socket of whoever asks, when the file does not name one.
+///
+/// Root: `/run/portreeve/portreeve.sock`. Others: `portreeve.sock` in `$XDG_RUNTIME_DIR`, or in
+/// `/tmp/portreeve-UID` when that is not set. The supervisor and the verbs that speak to it both ask here.
+#[must_use]
+pub fn admin_socket() -> PathBuf {
+    // The owner of /proc/self is the effective user (proc_pid(5)); without /proc there is no telling.
+    let user = fs::metadata("/proc/self").map_or(u32::MAX, |itself| itself.uid());
+    socket_of(user, env::var_os("XDG_RUNTIME_DIR").as_deref())
+}
+
+/// Root comes first: a login shell of root has a runtime directory, the service has none, and both must meet.
+fn socket_of(user: u32, runtime: Option<&OsStr>) -> PathBuf {
+    let runtime = runtime.map(Path::new).filter(|path| path.is_absolute());
+    match (user, runtime) {
+        (0, _) => PathBuf::from("/run/portreeve/portreeve.sock"),
+        (_, Some(directory)) => directory.join("portreeve.sock"),
+        (user, None) => PathBuf::from(format!("/tmp/portreeve-{user}/portreeve.sock")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_admin_socket_depends_on_who_asks() {
+        let runtime = Some(OsStr::new("/run/user/1000"));
+        assert_eq!(socket_of(1000, runtime), Path::new("/run/user/1000/portreeve.sock"));
+        assert_eq!(socket_of(0, runtime), Path::new("/run/portreeve/portreeve.sock"));
+        assert_eq!(socket_of(0, None), Path::new("/run/portreeve/portreeve.sock"));
+        assert_eq!(socket_of(1000, None), Path::new("/tmp/portreeve-1000/portreeve.sock"));
+        assert_eq!(socket_of(1000, Some(OsStr::new("relative"))), Path::new("/tmp/portreeve-1000/portreeve.sock"));
+    }
+}

@@ -1,0 +1,203 @@
+//! Advice on a word that is not known: the nearest known one, or what the word of another program is called here.
+//!
+//! Pure. The table of foreign words holds what people bring along from PM2, nginx and systemd.
+
+use std::ops::Range;
+
+use super::fault::Fault;
+
+/// What to say of a foreign word.
+#[derive(Clone, Copy)]
+enum Advice {
+    /// The same thing, in the same table.
+    Is(&'static str),
+    /// Anything else, as a sentence.
+    Say(&'static str),
+}
+
+use Advice::{Is, Say};
+
+const LATER: &str = "portreeve does not have this yet";
+const ACME: &str = "portreeve does not order certificates yet: name files with `cert` and `key` in [tls]";
+const NO_MODE: &str = "every app is a set of `workers`; leave it out";
+const PORT: &str =
+    "portreeve picks a port for each worker and hands it over as PORT; the public ones stand in [listen]";
+const OUTPUT: &str = "the output of the workers goes to portreeve's own, line by line with the worker's name";
+
+/// Words of other programs, written as [`plain`] does.
+const FOREIGN: &[(&str, Advice)] = &[
+    ("instances", Is("workers")),
+    ("numprocs", Is("workers")),
+    ("processes", Is("workers")),
+    ("concurrency", Is("max_inflight")),
+    ("script", Is("command")),
+    ("cmd", Is("command")),
+    ("exec", Is("command")),
+    ("execstart", Is("command")),
+    ("start", Is("command")),
+    ("run", Is("command")),
+    ("args", Say("write the arguments behind the program in `command`")),
+    ("interpreter", Say("write the interpreter as the first word of `command`")),
+    ("nodeargs", Say("write the arguments of node in `command`: \"node --flag server.js\"")),
+    ("execmode", Say(NO_MODE)),
+    ("cwd", Is("directory")),
+    ("dir", Is("directory")),
+    ("workdir", Is("directory")),
+    ("workingdirectory", Is("directory")),
+    ("root", Is("directory")),
+    ("environment", Is("env")),
+    ("envproduction", Is("env")),
+    ("envfile", Say(LATER)),
+    ("uid", Is("user")),
+    ("gid", Say("the groups are those of `user`")),
+    ("group", Say("the groups are those of `user`")),
+    ("maxmemoryrestart", Say(LATER)),
+    ("memory", Say(LATER)),
+    ("cronrestart", Say(LATER)),
+    ("watch", Say(LATER)),
+    ("autorestart", Say("a worker that ends is always started again; leave it out")),
+    ("maxrestarts", Say("a broken worker is tried for ever, ever more slowly: see `restart`")),
+    ("minuptime", Say("see `restart = { reset = \"60s\" }`")),
+    ("expbackoffrestartdelay", Say("see `restart = { backoff_min = \"100ms\" }`")),
+    ("restartdelay", Say("see `restart = { backoff_min = \"100ms\" }`")),
+    ("waitready", Is("ready")),
+    ("health", Is("ready")),
+    ("healthcheck", Is("ready")),
+    ("healthcheckpath", Is("ready")),
+    ("readiness", Is("ready")),
+    ("check", Is("ready")),
+    ("probe", Is("ready")),
+    ("listentimeout", Is("start_timeout")),
+    ("killsignal", Is("stop_signal")),
+    ("signal", Is("stop_signal")),
+    ("gracefultimeout", Is("drain_timeout")),
+    ("port", Say(PORT)),
+    ("errorfile", Say(OUTPUT)),
+    ("outfile", Say(OUTPUT)),
+    ("logfile", Say(OUTPUT)),
+    ("errorlog", Say(OUTPUT)),
+    ("proxypass", Is("upstream")),
+    ("upstreams", Is("upstream")),
+    ("backend", Is("upstream")),
+    ("backends", Is("upstream")),
+    ("servers", Is("upstream")),
+    ("target", Is("upstream")),
+    ("servername", Is("hosts")),
+    ("domain", Is("hosts")),
+    ("domains", Is("hosts")),
+    ("hostname", Is("hosts")),
+    ("location", Is("path")),
+    ("prefix", Is("path")),
+    ("url", Is("path")),
+    ("retries", Is("retry")),
+    ("queue", Is("hold")),
+    ("proxyconnecttimeout", Is("connect_timeout")),
+    ("proxyreadtimeout", Is("response_timeout")),
+    ("timeout", Is("response_timeout")),
+    ("sslcertificate", Is("cert")),
+    ("certificatefile", Is("cert")),
+    ("chain", Is("cert")),
+    ("sslcertificatekey", Is("key")),
+    ("privatekey", Is("key")),
+    ("acme", Say(ACME)),
+    ("email", Say(ACME)),
+    ("ssl", Is("https")),
+    ("tls", Is("https")),
+    ("bind", Is("http")),
+    ("address", Is("http")),
+    ("workerprocesses", Is("threads")),
+    ("workerconnections", Is("connections")),
+    ("maxconn", Is("connections")),
+    ("clientmaxbodysize", Is("body_bytes")),
+    ("clientheadertimeout", Is("header_timeout")),
+    ("clientbodytimeout", Is("body_idle")),
+    ("keepalivetimeout", Is("keepalive_idle")),
+    ("accesslog", Is("access")),
+    ("apps", Is("app")),
+    ("server", Is("app")),
+    ("service", Is("app")),
+    ("listener", Is("listen")),
+];
+
+/// The fault of a key that its table does not have.
+pub(super) fn key(key: &str, span: Range<usize>, table: &str, known: &[&'static str]) -> Fault {
+    let fault = Fault::error(span, format!("unknown key `{key}` in {table}"));
+    let keys: Vec<String> = known.iter().map(|known| format!("`{known}`")).collect();
+    match (foreign(key), nearest(key, known)) {
+        (Some(Is(here)), _) if known.contains(&here) => fault.label(format!("this is called `{here}` here")),
+        (_, Some(near)) => fault.label(format!("did you mean `{near}`?")),
+        (Some(Say(what)), None) => fault.label("not a key of portreeve").help(what),
+        (_, None) => {
+            fault.label("not a key of this table").help(format!("the keys of {table} are {}", keys.join(", ")))
+        }
+    }
+}
+
+/// Was probably one of `wanted` meant by this key?
+pub(super) fn may_mean(key: &str, wanted: &[&'static str]) -> bool {
+    matches!(foreign(key), Some(Is(here)) if wanted.contains(&here)) || nearest(key, wanted).is_some()
+}
+
+/// The known word that differs from `word` by no more than a slip or two, if there is one.
+pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let word = plain(word);
+    let distance = |known: &str| strsim::damerau_levenshtein(&word, &plain(known));
+    let close = |(distance, known): &(usize, &str)| *distance * 3 <= word.len().max(known.len()) && *distance <= 3;
+    known.iter().map(|known| (distance(known), *known)).filter(close).min_by_key(|(d, _)| *d).map(|(_, known)| known)
+}
+
+fn foreign(word: &str) -> Option<Advice> {
+    let word = plain(word);
+    FOREIGN.iter().find(|(name, _)| *name == word).map(|(_, advice)| *advice)
+}
+
+/// The word without what people vary: case, underscores, hyphens. Cut where no known word could be near any more.
+fn plain(word: &str) -> String {
+    word.chars().filter(|c| !matches!(c, '_' | '-')).take(64).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &[&str] = &["workers", "command", "directory", "env", "ready", "path", "key", "http", "https"];
+
+    #[test]
+    fn a_slip_finds_the_word_that_was_meant() {
+        for (typed, meant) in [
+            ("worker", "workers"),
+            ("Workers", "workers"),
+            ("comand", "command"),
+            ("directroy", "directory"),
+            ("htps", "https"),
+            ("pfad", ""),
+            ("x", ""),
+            ("", ""),
+            ("completely_else", ""),
+        ] {
+            assert_eq!(nearest(typed, KNOWN).unwrap_or(""), meant, "{typed}");
+        }
+    }
+
+    #[test]
+    fn words_of_other_programs_are_translated() {
+        assert_eq!(key("instances", 0..0, "[app.web]", KNOWN).label, "this is called `workers` here");
+        assert_eq!(key("workingDirectory", 0..0, "[app.web]", KNOWN).label, "this is called `directory` here");
+        let port = key("port", 0..0, "[app.web]", KNOWN);
+        assert!(port.help.is_some_and(|help| help.contains("PORT")));
+    }
+
+    #[test]
+    fn a_translation_is_only_given_where_the_word_exists() {
+        let fault = key("instances", 0..0, "[tls]", &["cert", "certificate"]);
+        assert_eq!(fault.help.as_deref(), Some("the keys of [tls] are `cert`, `certificate`"));
+    }
+
+    #[test]
+    fn foreign_words_are_written_as_they_are_looked_up_and_stand_once() {
+        for (index, (word, _)) in FOREIGN.iter().enumerate() {
+            assert_eq!(*word, plain(word));
+            assert!(!FOREIGN[..index].iter().any(|(other, _)| other == word), "{word} twice");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The keys of an app that say how its workers are started and stopped.
+//!
+//! Whether the app has workers at all is not known here: every key is asked for, so that none is unknown.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::ops::Range;
+use std::path::Path;
+
+use super::fault::Fault;
+use super::reader::Table;
+use super::value::{self, Value};
+use super::{Backoff, Command, StopSignal};
+use super::{command, defaults, units};
+
+/// The keys besides `command`; an app with `upstream` has none of them.
+pub(super) const KEYS: [&str; 10] = [
+    "shell",
+    "directory",
+    "env",
+    "user",
+    "workers",
+    "start_timeout",
+    "drain_timeout",
+    "kill_timeout",
+    "stop_signal",
+    "restart",
+];
+
+const SIGNALS: [(&str, StopSignal); 6] = [
+    ("SIGTERM", StopSignal::Term),
+    ("SIGINT", StopSignal::Int),
+    ("SIGQUIT", StopSignal::Quit),
+    ("SIGHUP", StopSignal::Hup),
+    ("SIGUSR1", StopSignal::Usr1),
+    ("SIGUSR2", StopSignal::Usr2),
+];
+
+/// How workers are run; `None` without a good `command`.
+pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
+    let shell = table.boolean("shell");
+    let program = table.take("command", |value| command::program(value, shell));
+    Some(Command {
+        directory: table.path("directory", base).unwrap_or_else(|| base.to_owned()),
+        env: table.section("env", env),
+        user: table.take("user", value::text).map(str::to_owned),
+        workers: table.take("workers", |value| value::unless("auto", value, workers)).flatten(),
+        start_timeout: table.duration("start_timeout", &defaults::START_TIMEOUT),
+        drain_timeout: table.duration("drain_timeout", &defaults::DRAIN_TIMEOUT),
+        kill_timeout: table.duration("kill_timeout", &defaults::KILL_TIMEOUT),
+        stop_signal: table.take("stop_signal", stop_signal).unwrap_or(StopSignal::Term),
+        backoff: table.section("restart", backoff),
+        // Last, so that the other keys are read, and known, in any case.
+        program: program?,
+    })
+}
+
+fn workers(value: Value) -> Result<NonZeroU32, Fault> {
+    let fault = |fault: Fault| match value.str() {
+        Some("max") => fault.label("did you mean \"auto\"?"),
+        _ => fault,
+    };
+    value::count(value, &defaults::WORKERS).map_err(fault)
+}
+
+/// A signal by its name, with or without `SIG`, in any case.
+fn stop_signal(value: Value) -> Result<StopSignal, Fault> {
+    let plain = |name: &str| name.to_ascii_uppercase().trim_start_matches("SIG").to_owned();
+    let text = value::text(value)?;
+    if plain(text) == "KILL" {
+        let fault = value.mismatch("a signal that a worker can answer").label("kills without asking");
+        return Err(fault.help("SIGKILL follows by itself when `kill_timeout` is over"));
+    }
+    let known = SIGNALS.iter().find(|(name, _)| plain(name) == plain(text));
+    known.map_or_else(|| value::word(value, &SIGNALS), |(_, signal)| Ok(*signal))
+}
+
+fn backoff(table: &mut Table) -> Backoff {
+    let min = table.duration("backoff_min", &defaults::BACKOFF_MIN);
+    let max = table.duration("backoff_max", &defaults::BACKOFF_MAX);
+    let reset = table.duration("reset", &defaults::BACKOFF_RESET);
+    if min > max {
+        let [min, max] = [min, max].map(units::format_duration);
+        let key = if table.has("backoff_min") { "backoff_min" } else { "backoff_max" };
+        let fault = Fault::error(table.span_of(key), "`backoff_min` is longer than `backoff_max`");
+        table.report(fault.label(format!("{min} to {max} is no range")));
+    }
+    Backoff { min, max, reset }
+}
+
+/// Variables for the workers; those that portreeve itself sets are refused.
+fn env(table: &mut Table) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for (key, value) in table.entries() {
+        match variable(key, value) {
+            Ok((name, text)) => drop(variables.insert(name, text)),
+            Err(fault) => table.report(fault),
+        }
+    }
+    variables
+}
+
+fn variable(key: Range<usize>, value: Value) -> Result<(String, String), Fault> {
+    let name = value.key;
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(Fault::error(key, "this cannot be the name of a variable").label("empty, or has a = or NUL in it"));
+    }
+    if matches!(name, "PORT" | "HOST" | "NODE_APP_INSTANCE") || name.starts_with("PORTREEVE_") {
+        let fault = Fault::error(key, format!("`{name}` is set by portreeve, for each worker"));
+        return Err(fault.label("leave it out").help("a worker listens on HOST:PORT as it is given them"));
+    }
+    if value.str().is_none() {
+        return Err(value.mismatch("a text: variables have no other kind").help("put it in quotes"));
+    }
+    Ok((name.to_owned(), value::any_text(value)?.to_owned()))
+}

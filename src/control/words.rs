@@ -1,0 +1,132 @@
+//! What is said over the admin socket, in both directions, as JSON.
+//!
+//! Knows the shape of answers and nothing of how they come about. Fields are only ever added.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Address, AppName, Generation, Serial, Slot};
+
+/// Answer to `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    pub uptime_seconds: u64,
+    pub listeners: Vec<Listener>,
+    pub metrics: Option<SocketAddr>,
+    pub proxies: Vec<Proxy>,
+    pub apps: Vec<App>,
+}
+
+/// One public address that is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    pub address: SocketAddr,
+    pub tls: bool,
+    /// Was it handed down by the service manager?
+    pub inherited: bool,
+}
+
+/// One proxy process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proxy {
+    pub number: u64,
+    pub pid: u32,
+    /// `starting`, `serving` or `retiring`.
+    pub state: String,
+}
+
+/// One app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct App {
+    pub name: AppName,
+    pub state: String,
+    /// The generation that serves, if one does.
+    pub generation: Option<Generation>,
+    pub workers: Vec<Worker>,
+    /// Why a worker last ended or failed to start.
+    pub last_failure: Option<String>,
+}
+
+/// One worker, or one server of a fixed upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// As printed, `web 12.0`.
+    pub id: String,
+    pub serial: Serial,
+    pub slot: Slot,
+    pub generation: Generation,
+    pub state: String,
+    pub pid: Option<u32>,
+    pub address: Option<Address>,
+    /// The loopback port, when it has one.
+    pub port: Option<u16>,
+    pub uptime_seconds: u64,
+    pub restarts: u64,
+    /// Resident memory in bytes.
+    pub memory: Option<u64>,
+}
+
+/// Answer to `POST /v1/reload`: one entry an app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    pub apps: Vec<AppReloaded>,
+}
+
+/// How the reload of one app ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppReloaded {
+    pub app: AppName,
+    pub outcome: Outcome,
+    pub generation: Option<Generation>,
+    pub reason: Option<String>,
+    /// The last output lines of the worker that failed.
+    pub lines: Vec<String>,
+    pub millis: u64,
+}
+
+/// The ways in which a reload ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The new generation serves.
+    Live,
+    /// The new generation failed; the old one serves as before.
+    Aborted,
+    /// A newer reload took this one's place.
+    Superseded,
+    /// A new app, or a fixed upstream: nothing to wait for.
+    Applied,
+    /// The app is no longer configured and is being stopped.
+    Removed,
+}
+
+/// Any refusal, with an HTTP status of 400 or more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What went wrong, ready to be shown.
+    pub error: String,
+    /// `invalid_config`, `unknown_app`, `stopping`, `not_found`, `internal`.
+    pub kind: RefusalKind,
+}
+
+/// Why a call was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    InvalidConfig,
+    UnknownApp,
+    Stopping,
+    NotFound,
+    Internal,
+}
+
+impl Refusal {
+    /// A refusal of the given kind.
+    #[must_use]
+    pub fn new(kind: RefusalKind, error: impl Into<String>) -> Self {
+        Self { error: error.into(), kind }
+    }
+}

@@ -1,0 +1,248 @@
+//! One app: which of its generations serves, which is to follow, and which are on their way out.
+//!
+//! Composes generations and publishes what comes of it; how a generation or a worker behaves is theirs to know.
+//! Invariants: at most one generation is staging and it is the newest; at most one is live, and none exactly when the
+//! app is not wanted; each version is published once, after the step that made it; at most three generations drain.
+//!
+//! What is not obvious:
+//! - With nobody serving, a new generation takes over with its first ready worker; its other slots go on starting as
+//!   those of a live generation. While an app has never come up, or has lost all workers, that is the quickest cure.
+//!   The generation it replaces goes on trying until then; if one of its workers serves first, the reload has to meet
+//!   the full terms again.
+//! - A killed process that is still there after 5 s blocks neither `Retired` nor `Stopped`. Its slot stays its own in
+//!   a live generation, lest stuck processes pile up; it is in the report until it is gone.
+//! - A reload of an app that is not wanted is refused, as aborted.
+
+use std::time::Instant;
+
+use super::generation::{Generation, Stage};
+use super::report::{Report, Restarts};
+use super::todo::{Step, Todo};
+use super::worker::{End, Worker};
+use super::{Action, EndpointView, Event, Outcome, Plan, Ticket, Version};
+use crate::id::{AppName, Generation as Number, Serial};
+
+/// More generations than these do not drain at once: the oldest is forced.
+const MAX_DRAINING: usize = 3;
+
+/// The machine of one app.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub(super) name: AppName,
+    /// Oldest first.
+    pub(super) generations: Vec<Generation>,
+    /// Killed and still there.
+    pub(super) stranded: Vec<Worker>,
+    /// What the proxies were given last, and its version.
+    pub(super) published: Picture,
+    pub(super) version: Version,
+    next_number: Number,
+    /// `Stopped` is owed.
+    pub(super) stop_asked: bool,
+    /// Of generations that are gone.
+    pub(super) restarts: Restarts,
+    pub(super) ignored: u64,
+}
+
+/// What the proxies know of an app.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Picture {
+    endpoints: Vec<EndpointView>,
+    expected: bool,
+}
+
+impl App {
+    /// An app that is not started yet. Its first generation has number 1, its first version is 1.
+    #[must_use]
+    pub fn new(name: AppName) -> Self {
+        Self {
+            name,
+            generations: Vec::new(),
+            stranded: Vec::new(),
+            published: Picture::default(),
+            version: Version::default(),
+            next_number: Number(1),
+            stop_asked: false,
+            restarts: Restarts::default(),
+            ignored: 0,
+        }
+    }
+
+    /// Takes in one event and adds to `todo` what is to be done. Any event may come at any time; one that cannot be
+    /// meant is ignored and counted. `now` never goes back.
+    pub fn handle(&mut self, now: Instant, event: Event, todo: &mut Todo) {
+        let step = &mut Step { now, version: self.version.next(), todo };
+        let meant = match event {
+            Event::Start(plan) => self.start(plan, step),
+            Event::Reload { ticket, plan } => self.reload(ticket, plan, step),
+            Event::Stop => self.stop(step),
+            Event::Spawned { serial } => self.tell(serial, |worker| worker.spawned(step)),
+            Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),
+            Event::Probed { serial, outcome } => self.tell(serial, |worker| worker.probed(outcome.clone(), step)),
+            Event::Exited { serial, how } => self.ended(serial, &End::Exited(how), step),
+            Event::Published { version } => self.acknowledged(version, step),
+            Event::Idle { serial } => self.tell(serial, |worker| worker.idle(step)),
+            Event::Wake => self.wake(step),
+        };
+        self.ignored += u64::from(!meant);
+        self.settle(step);
+    }
+
+    /// When [`Event::Wake`] is due; `None` while nothing is waited for that could fail to come.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.generations.iter().filter_map(Generation::deadline).min()
+    }
+
+    /// What the proxies are to know as of the latest [`Action::Publish`], oldest generation first, then by slot.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointView> {
+        self.generations.iter().flat_map(Generation::endpoints).collect()
+    }
+
+    /// Is a worker coming, if none is open? Then requests are held. A change is published as one of the endpoints is.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        self.generations.iter().any(Generation::is_live)
+    }
+
+    /// The app as it is now.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report::of(self)
+    }
+
+    fn start(&mut self, plan: Plan, step: &mut Step<'_>) -> bool {
+        if self.is_expected() {
+            return false;
+        }
+        self.stop_asked = false;
+        self.generate(plan, Stage::Live, step);
+        true
+    }
+
+    fn reload(&mut self, ticket: Ticket, plan: Plan, step: &mut Step<'_>) -> bool {
+        if self.is_expected() {
+            self.staging().for_each(|older| older.dismiss(Outcome::Superseded, step));
+            self.generate(plan, Stage::Staging { ticket, progressed: step.now }, step);
+        } else {
+            let outcome = refusal(self.fresh_number(), "the app is not running");
+            step.push(Action::Finish { ticket, outcome });
+        }
+        true
+    }
+
+    fn stop(&mut self, step: &mut Step<'_>) -> bool {
+        self.stop_asked = true;
+        for generation in &mut self.generations {
+            generation.dismiss(refusal(generation.number, "the app is stopping"), step);
+        }
+        true
+    }
+
+    fn tell(&mut self, serial: Serial, mut handle: impl FnMut(&mut Worker) -> bool) -> bool {
+        let told = self.generations.iter_mut().find_map(|generation| generation.tell(serial, &mut handle));
+        told.or_else(|| self.stranded.iter_mut().find(|worker| worker.serial == serial).map(handle)).unwrap_or(false)
+    }
+
+    fn ended(&mut self, serial: Serial, end: &End, step: &mut Step<'_>) -> bool {
+        let before = self.stranded.len();
+        self.stranded.retain(|worker| worker.serial != serial);
+        self.stranded.len() < before
+            || self.generations.iter_mut().any(|generation| generation.ended(serial, end, step))
+    }
+
+    fn acknowledged(&mut self, version: Version, step: &mut Step<'_>) -> bool {
+        if version > self.version {
+            return false;
+        }
+        self.generations.iter_mut().for_each(|generation| generation.published(version, step));
+        true
+    }
+
+    fn wake(&mut self, step: &mut Step<'_>) -> bool {
+        self.generations.iter_mut().for_each(|generation| generation.wake(step));
+        true
+    }
+
+    /// Draws the conclusions from whatever has just changed.
+    fn settle(&mut self, step: &mut Step<'_>) {
+        self.admit(step);
+        self.promote(step);
+        self.bound_draining(step);
+        self.publish(step);
+        self.generations.iter_mut().for_each(|generation| generation.start_waiting(step));
+        self.retire(step);
+    }
+
+    fn admit(&mut self, step: &Step<'_>) {
+        let somebody_serves = self.somebody_serves();
+        for generation in &mut self.generations {
+            let replaces = generation.is_staging() && somebody_serves;
+            generation.admit(if replaces { generation.plan.successes } else { 1 }, step);
+        }
+    }
+
+    fn promote(&mut self, step: &mut Step<'_>) {
+        let somebody_serves = self.somebody_serves();
+        let due = self.generations.iter().position(|generation| generation.may_be_promoted(somebody_serves));
+        if let Some(index) = due {
+            let (older, newer) = self.generations.split_at_mut(index);
+            for generation in older {
+                generation.dismiss(Outcome::Superseded, step);
+            }
+            newer[0].promote(step);
+        }
+    }
+
+    fn bound_draining(&mut self, step: &mut Step<'_>) {
+        let draining = self.generations.iter().filter(|generation| generation.is_draining()).count();
+        let surplus = draining.saturating_sub(MAX_DRAINING);
+        let oldest = self.generations.iter_mut().filter(|generation| generation.is_draining()).take(surplus);
+        oldest.for_each(|generation| generation.force(step));
+    }
+
+    fn publish(&mut self, step: &mut Step<'_>) {
+        let picture = Picture { endpoints: self.endpoints(), expected: self.is_expected() };
+        if picture != self.published {
+            self.published = picture;
+            self.version = step.version;
+            step.push(Action::Publish { version: step.version });
+        }
+    }
+
+    fn retire(&mut self, step: &mut Step<'_>) {
+        for generation in self.generations.extract_if(.., |generation| generation.is_over()) {
+            self.restarts = self.restarts.plus(generation.restarts());
+            step.push(Action::Retired { generation: generation.number });
+            self.stranded.extend(generation.into_workers());
+        }
+        if self.stop_asked && self.generations.is_empty() {
+            self.stop_asked = false;
+            step.push(Action::Stopped);
+        }
+    }
+
+    fn somebody_serves(&self) -> bool {
+        self.generations.iter().any(|generation| generation.serving() > 0)
+    }
+
+    fn staging(&mut self) -> impl Iterator<Item = &mut Generation> {
+        self.generations.iter_mut().filter(|generation| generation.is_staging())
+    }
+
+    fn generate(&mut self, plan: Plan, stage: Stage, step: &Step<'_>) {
+        let number = self.fresh_number();
+        self.generations.push(Generation::new(&self.name, number, plan, stage, step.now));
+    }
+
+    fn fresh_number(&mut self) -> Number {
+        let number = self.next_number;
+        self.next_number = Number(number.0 + 1);
+        number
+    }
+}
+
+fn refusal(generation: Number, why: &str) -> Outcome {
+    Outcome::Aborted { generation, reason: why.to_owned(), worker: None }
+}

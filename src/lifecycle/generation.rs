@@ -1,0 +1,245 @@
+//! One generation of an app: its workers from the first start to the last exit, and the reload that it came from.
+//!
+//! Does not know other generations; `app` says when it may be promoted and when it has to go. Invariants: a ticket is
+//! finished exactly once, when its generation leaves the stages that carry it; a live generation tries to fill every
+//! place for ever, a staging one gives up at the first failure, a leaving one starts nothing.
+//!
+//! ```text
+//!   reload              first worker ready            all ready, or nobody serves            acknowledged
+//!  ────────► Staging ─────────────────────► Verified ─────────────────────────► Promoting ─────────────► Live ◄── start
+//!               │  failure, no progress, superseded, stop │               replaced, stop │   replaced, stop │
+//!               └──────────────► Aborted ◄────────────────┘                              └──► Draining ◄────┘
+//!                                   └──────── last worker gone ──► (retired) ◄─────────────────────┘
+//! ```
+//! Later states have their place: Canary between Verified and Promoting, Retained between Live and Draining.
+
+use std::time::Instant;
+
+use super::place::Place;
+use super::report::Restarts;
+use super::state::State;
+use super::todo::{Step, after};
+use super::worker::{End, Failure, Worker};
+use super::{Action, EndpointView, Outcome, Plan, Ticket, Version};
+use crate::id::{AppName, Generation as Number, Serial, Slot, WorkerId};
+
+#[derive(Clone, Debug)]
+pub(super) struct Generation {
+    pub(super) number: Number,
+    pub(super) plan: Plan,
+    pub(super) stage: Stage,
+    pub(super) places: Vec<Place>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The first worker starts, alone: a broken build costs one process. `progressed` is when it last came further.
+    Staging { ticket: Ticket, progressed: Instant },
+    /// The first worker is ready, the others start.
+    Verified { ticket: Ticket, progressed: Instant },
+    /// Published in this version; some proxy may not act on it yet.
+    Promoting { ticket: Ticket, version: Version },
+    /// It serves, or does what it can to.
+    Live,
+    /// It was live; its workers walk the stop order.
+    Draining,
+    /// It never was live; its workers stop.
+    Aborted,
+}
+
+impl Generation {
+    pub(super) fn new(app: &AppName, number: Number, plan: Plan, stage: Stage, now: Instant) -> Self {
+        let place = |slot| Place::new(WorkerId { app: app.clone(), generation: number, slot: Slot(slot) }, now);
+        Self { number, plan, stage, places: (0..plan.workers.max(1)).map(place).collect() }
+    }
+
+    pub(super) fn is_staging(&self) -> bool {
+        matches!(self.stage, Stage::Staging { .. } | Stage::Verified { .. })
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.stage, Stage::Promoting { .. } | Stage::Live)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        !self.is_staging() && !self.is_live() && self.places.iter().all(Place::is_abandoned)
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.workers().any(|worker| worker.state.is_draining())
+    }
+
+    pub(super) fn serving(&self) -> usize {
+        self.workers().filter(|worker| worker.state == State::Serving).count()
+    }
+
+    /// Takes in who has answered `needed` probes in a row: in staging to wait for the others, when live to serve.
+    pub(super) fn admit(&mut self, needed: u32, step: &Step<'_>) {
+        let admitted = self.workers_mut().filter_map(|worker| worker.admit(needed, step).then_some(())).count();
+        match self.stage {
+            // (Staging | Verified) => Verified
+            Stage::Staging { ticket, .. } | Stage::Verified { ticket, .. } if admitted > 0 => {
+                self.stage = Stage::Verified { ticket, progressed: step.now };
+            }
+            Stage::Promoting { .. } | Stage::Live => self.serve(step),
+            _ => {}
+        }
+    }
+
+    /// May it take over, given whether anybody serves now?
+    pub(super) fn may_be_promoted(&self, somebody_serves: bool) -> bool {
+        let ready = self.workers().filter(|worker| worker.state == State::Ready).count();
+        let needed = if somebody_serves { self.places.len() } else { 1 };
+        matches!(self.stage, Stage::Verified { .. }) && ready >= needed
+    }
+
+    /// Serves with who is ready.
+    pub(super) fn promote(&mut self, step: &Step<'_>) {
+        // Verified => Promoting
+        if let Stage::Verified { ticket, .. } = self.stage {
+            self.stage = Stage::Promoting { ticket, version: step.version };
+            self.serve(step);
+        }
+    }
+
+    /// Sends everybody away; who waits for it to be live is told `outcome`. No change if it is leaving already.
+    pub(super) fn dismiss(&mut self, outcome: Outcome, step: &mut Step<'_>) {
+        let (stage, ticket) = match self.stage {
+            // (Staging | Verified) => Aborted
+            Stage::Staging { ticket, .. } | Stage::Verified { ticket, .. } => (Stage::Aborted, Some(ticket)),
+            // (Promoting | Live) => Draining
+            Stage::Promoting { ticket, .. } => (Stage::Draining, Some(ticket)),
+            Stage::Live => (Stage::Draining, None),
+            Stage::Draining | Stage::Aborted => return,
+        };
+        self.stage = stage;
+        self.places.iter_mut().for_each(|place| place.leave(step));
+        if let Some(ticket) = ticket {
+            step.push(Action::Finish { ticket, outcome });
+        }
+    }
+
+    /// Starts who waits and may; in staging the first place goes alone until it is verified.
+    pub(super) fn start_waiting(&mut self, step: &mut Step<'_>) {
+        let starting = self.workers().filter(|worker| worker.state.is_starting()).count();
+        let permits = (self.plan.concurrent_starts.max(1) as usize).saturating_sub(starting);
+        let reach = if matches!(self.stage, Stage::Staging { .. }) { 1 } else { self.places.len() };
+        for place in self.places.iter_mut().take(reach).filter(|place| place.is_waiting()).take(permits) {
+            place.start(self.plan, step);
+        }
+    }
+
+    /// Lets the worker with this serial handle something; `None` when it has none.
+    pub(super) fn tell(&mut self, serial: Serial, handle: &mut dyn FnMut(&mut Worker) -> bool) -> Option<bool> {
+        self.workers_mut().find(|worker| worker.serial == serial).map(handle)
+    }
+
+    /// A process is gone, or never came; false when there is none of this serial that could be.
+    pub(super) fn ended(&mut self, serial: Serial, end: &End, step: &mut Step<'_>) -> bool {
+        let Some(index) = self.places.iter().position(|place| place.holds(serial)) else { return false };
+        let Some(failure) = self.places[index].vacate(end, step.now) else { return false };
+        self.replace(index, &failure, step);
+        true
+    }
+
+    /// All proxies act on `version` or a later one.
+    pub(super) fn published(&mut self, version: Version, step: &mut Step<'_>) {
+        self.workers_mut().for_each(|worker| worker.published(version, step));
+        match self.stage {
+            // Promoting => Live
+            Stage::Promoting { ticket, version: promoted } if promoted <= version => {
+                self.stage = Stage::Live;
+                step.push(Action::Finish { ticket, outcome: Outcome::Live { generation: self.number } });
+            }
+            _ => {}
+        }
+    }
+
+    /// Acts on what is due.
+    pub(super) fn wake(&mut self, step: &mut Step<'_>) {
+        for index in 0..self.places.len() {
+            if let Some(failure) = self.places[index].wake(step) {
+                self.late(index, failure, step);
+            }
+        }
+        self.give_up_if_stalled(step);
+    }
+
+    /// Ends all drains with work in flight.
+    pub(super) fn force(&mut self, step: &mut Step<'_>) {
+        self.workers_mut().for_each(|worker| worker.force(step));
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.places.iter().filter_map(Place::deadline).chain(self.stalled_at()).min()
+    }
+
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = EndpointView> {
+        self.workers().filter(|worker| worker.is_listed()).map(|worker| EndpointView {
+            serial: worker.serial,
+            slot: worker.id.slot,
+            generation: self.number,
+            open: worker.state == State::Serving,
+        })
+    }
+
+    /// Who is left when it is over.
+    pub(super) fn into_workers(self) -> impl Iterator<Item = Worker> {
+        self.places.into_iter().filter_map(Place::into_worker)
+    }
+
+    pub(super) fn restarts(&self) -> Restarts {
+        self.places.iter().map(|place| place.restarts).fold(Restarts::default(), Restarts::plus)
+    }
+
+    fn serve(&mut self, step: &Step<'_>) {
+        self.workers_mut().for_each(|worker| worker.serve(step));
+    }
+
+    fn late(&mut self, index: usize, failure: Failure, step: &mut Step<'_>) {
+        self.places[index].note(&failure);
+        if self.is_staging() {
+            self.abort(failure, step);
+        }
+    }
+
+    /// The place is empty after a failure: what follows from it?
+    fn replace(&mut self, index: usize, failure: &Failure, step: &mut Step<'_>) {
+        if self.is_live() {
+            self.places[index].note(failure);
+            self.places[index].retry(failure, &self.plan.backoff, step);
+        } else if self.is_staging() {
+            self.places[index].note(failure);
+            self.abort(failure.clone(), step);
+        }
+    }
+
+    fn abort(&mut self, failure: Failure, step: &mut Step<'_>) {
+        let worker = Some(failure.serial);
+        self.dismiss(Outcome::Aborted { generation: self.number, reason: failure.sentence, worker }, step);
+    }
+
+    fn give_up_if_stalled(&mut self, step: &mut Step<'_>) {
+        if self.stalled_at().is_some_and(|at| step.is_due(at)) {
+            let reason = format!("no worker became ready within {:?}", self.plan.progress_deadline);
+            self.dismiss(Outcome::Aborted { generation: self.number, reason, worker: None }, step);
+        }
+    }
+
+    fn stalled_at(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Staging { progressed, .. } | Stage::Verified { progressed, .. } => {
+                Some(after(progressed, self.plan.progress_deadline))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn workers(&self) -> impl Iterator<Item = &Worker> {
+        self.places.iter().filter_map(Place::worker)
+    }
+
+    fn workers_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
+        self.places.iter_mut().filter_map(Place::worker_mut)
+    }
+}

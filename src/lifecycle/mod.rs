@@ -1,0 +1,141 @@
+//! What becomes of an app's workers: when they start, serve, drain, stop, and start again.
+//!
+//! Pure: [`App::handle`] takes the time and one event and writes down what is to be done; nothing here has a clock,
+//! a file, a socket or a task, and chance and serials come from outside (see [`Todo`]). It does not know what a probe
+//! asks, how a process is started, or how many proxies there are.
+//!
+//! The driver promises: every `Spawn` is answered by `Spawned` or `SpawnFailed`; every `Probe` by `Probed`; every
+//! process that was spawned ends in `Exited`; every `Publish` is answered by its `Published` or by a later one (a
+//! proxy that does not acknowledge is replaced, so that this wait ends); `Wake` comes when [`App::deadline`] has
+//! passed. In return a worker is told to stop only when no proxy can have a request for it.
+
+mod app;
+mod backoff;
+mod generation;
+mod health;
+mod place;
+mod report;
+mod state;
+mod todo;
+mod worker;
+
+use std::time::Duration;
+
+pub use app::App;
+pub use backoff::Backoff;
+pub use health::Health;
+pub use report::{AppState, GenerationReport, GenerationState, Report, Restarts, WorkerReport, WorkerState};
+pub use todo::Todo;
+
+use crate::id::{Generation, Serial, Slot, WorkerId};
+
+/// How one generation of an app is started and stopped; it keeps its plan to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Workers to run; 0 counts as 1.
+    pub workers: u32,
+    /// From the start of a process to its readiness.
+    pub start_timeout: Duration,
+    /// From the end of new claims to the stop signal, at most.
+    pub drain_timeout: Duration,
+    /// From the stop signal to the kill.
+    pub kill_timeout: Duration,
+    /// From the answer to one probe to the next probe.
+    pub probe_interval: Duration,
+    /// Successful probes in a row that make a worker ready when it is to replace one that serves; 0 counts as 1.
+    pub successes: u32,
+    pub backoff: Backoff,
+    /// Workers of one generation on their way to readiness at any one time; 0 counts as 1.
+    pub concurrent_starts: u32,
+    /// A reload in which no worker has become ready for so long is aborted.
+    pub progress_deadline: Duration,
+}
+
+/// What has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Run the app. Ignored while it runs; while it stops, a new generation starts beside the leaving one.
+    Start(Plan),
+    /// Replace the running generation; answered by exactly one [`Action::Finish`]. A newer reload supersedes.
+    Reload { ticket: Ticket, plan: Plan },
+    /// Stop all workers; answered by [`Action::Stopped`], unless a `Start` comes first.
+    Stop,
+    /// The process of this worker runs.
+    Spawned { serial: Serial },
+    /// The process of this worker could not be started.
+    SpawnFailed { serial: Serial, reason: String },
+    /// The answer to [`Action::Probe`].
+    Probed { serial: Serial, outcome: Result<(), String> },
+    /// The process has ended and was reaped; `how` reads as in "exit code 1" or "signal 9 (SIGKILL)".
+    Exited { serial: Serial, how: String },
+    /// Every proxy acts on this version or a later one.
+    Published { version: Version },
+    /// No proxy has an exchange in flight on this closed endpoint.
+    Idle { serial: Serial },
+    /// The deadline has passed.
+    Wake,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start a process for this worker.
+    Spawn { serial: Serial, worker: WorkerId },
+    /// Ask the worker whether it is ready.
+    Probe { serial: Serial },
+    /// Give all proxies [`App::endpoints`] and [`App::is_expected`] as they are now.
+    Publish { version: Version },
+    /// Ask the process to end.
+    Stop { serial: Serial },
+    /// End the process and its group. May be said again when the process turns out to have started after the first.
+    Kill { serial: Serial },
+    /// For the records: the worker is taken away with work in flight.
+    Forced { serial: Serial },
+    /// The reload with this ticket is over.
+    Finish { ticket: Ticket, outcome: Outcome },
+    /// Nothing is left of this generation.
+    Retired { generation: Generation },
+    /// Nothing is left of the app, as [`Event::Stop`] had asked.
+    Stopped,
+}
+
+/// How a reload ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The new generation serves, and every proxy knows.
+    Live { generation: Generation },
+    /// The new generation is given up, the old one was not touched. `reason` is for people; `worker` is whose fault
+    /// it was, if it was one worker's.
+    Aborted { generation: Generation, reason: String, worker: Option<Serial> },
+    /// A newer reload took its place.
+    Superseded,
+}
+
+/// Names one reload, so that its caller can be answered; chosen by the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Counts what was published of one app; a later version replaces an earlier one entirely.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+impl Version {
+    /// The one after this.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// One endpoint as the proxies are to see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointView {
+    pub serial: Serial,
+    pub slot: Slot,
+    pub generation: Generation,
+    /// May it be claimed?
+    pub open: bool,
+}
+
+#[cfg(test)]
+mod tests;

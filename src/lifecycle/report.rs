@@ -1,0 +1,222 @@
+//! The internal picture of an app, for status and metrics.
+//!
+//! Plain values, taken on demand; nothing here decides anything. States have the names that people see, and metrics
+//! use as labels. Invariant: [`Report::restarts`] only grows.
+
+use std::fmt;
+use std::time::Instant;
+
+use super::App;
+use super::generation::{Generation, Stage};
+use super::place::Place;
+use super::worker::Worker;
+use crate::id::{AppName, Generation as Number, Serial, WorkerId};
+
+/// An app as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub app: AppName,
+    pub state: AppState,
+    /// Oldest first.
+    pub generations: Vec<GenerationReport>,
+    /// Killed, given up, and not gone yet; they belong to no generation any more.
+    pub stranded: Vec<WorkerReport>,
+    /// Of all slots and generations ever.
+    pub restarts: Restarts,
+    /// Events that came from or to nobody, or at a time when they cannot be.
+    pub ignored: u64,
+}
+
+/// A generation as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GenerationReport {
+    pub number: Number,
+    pub state: GenerationState,
+    /// One per slot, in order.
+    pub workers: Vec<WorkerReport>,
+}
+
+/// A slot of a generation, and the worker in it if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerReport {
+    pub worker: WorkerId,
+    /// Of the present worker.
+    pub serial: Option<Serial>,
+    pub state: WorkerState,
+    /// When it came into this state.
+    pub since: Instant,
+    /// Of this slot in this generation.
+    pub restarts: Restarts,
+    pub last_failure: Option<String>,
+    pub last_exit: Option<String>,
+}
+
+/// How many workers were started again, by what had happened to the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restarts {
+    /// It ended by itself.
+    pub crash: u64,
+    /// Its process could not be started.
+    pub spawn_failed: u64,
+    /// It was not ready in time.
+    pub start_timeout: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Crash,
+    SpawnFailed,
+    StartTimeout,
+}
+
+impl Restarts {
+    /// Each count with the label that it has in metrics.
+    #[must_use]
+    pub fn by_reason(&self) -> [(&'static str, u64); 3] {
+        [("crash", self.crash), ("spawn_failed", self.spawn_failed), ("start_timeout", self.start_timeout)]
+    }
+
+    pub(super) fn count(&mut self, reason: Reason) {
+        match reason {
+            Reason::Crash => self.crash += 1,
+            Reason::SpawnFailed => self.spawn_failed += 1,
+            Reason::StartTimeout => self.start_timeout += 1,
+        }
+    }
+
+    #[must_use]
+    pub(super) fn plus(self, more: Self) -> Self {
+        Self {
+            crash: self.crash + more.crash,
+            spawn_failed: self.spawn_failed + more.spawn_failed,
+            start_timeout: self.start_timeout + more.start_timeout,
+        }
+    }
+}
+
+/// Declares a fieldless enum whose variants have names for people and metrics.
+macro_rules! named {
+    ($(#[$doc:meta])* $enum:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $enum { $($(#[$variant_doc])* $variant),+ }
+
+        impl $enum {
+            /// Every state there is.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The name for people and metrics.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+
+        impl fmt::Display for $enum {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+named! {
+    /// What an app does.
+    AppState {
+        Stopped = "stopped",
+        /// It is to run and nobody serves yet, or nobody any more.
+        Starting = "starting",
+        /// Every worker serves.
+        Running = "running",
+        /// Some serve, some do not.
+        Degraded = "degraded",
+        /// It serves, and a new generation is on its way.
+        Reloading = "reloading",
+        Stopping = "stopping",
+    }
+}
+
+named! {
+    /// What a generation does; see the diagram in `lifecycle::generation`.
+    GenerationState {
+        Staging = "staging",
+        Verified = "verified",
+        Promoting = "promoting",
+        Live = "live",
+        Draining = "draining",
+        Aborted = "aborted",
+    }
+}
+
+named! {
+    /// What a worker does, or what its slot waits for; see the diagrams in `lifecycle::worker` and `lifecycle::place`.
+    WorkerState {
+        /// Waits for its turn to start.
+        Pending = "pending",
+        Spawning = "spawning",
+        Starting = "starting",
+        Probing = "probing",
+        Ready = "ready",
+        Serving = "serving",
+        Quiescing = "quiescing",
+        Draining = "draining",
+        Delisting = "delisting",
+        Stopping = "stopping",
+        Killing = "killing",
+        Unkillable = "unkillable",
+        /// Waits until it may be tried again.
+        Backoff = "backoff",
+        /// Gone, and nobody comes after it.
+        Exited = "exited",
+    }
+}
+
+impl Report {
+    pub(super) fn of(app: &App) -> Self {
+        Self {
+            app: app.name.clone(),
+            state: app_state(&app.generations),
+            generations: app.generations.iter().map(generation).collect(),
+            stranded: app.stranded.iter().map(stranded).collect(),
+            restarts: app.generations.iter().map(Generation::restarts).fold(app.restarts, Restarts::plus),
+            ignored: app.ignored,
+        }
+    }
+}
+
+fn app_state(generations: &[Generation]) -> AppState {
+    let Some(live) = generations.iter().find(|generation| generation.is_live()) else {
+        return if generations.is_empty() { AppState::Stopped } else { AppState::Stopping };
+    };
+    match live.serving() {
+        0 => AppState::Starting,
+        _ if generations.iter().any(Generation::is_staging) => AppState::Reloading,
+        serving if serving < live.places.len() => AppState::Degraded,
+        _ => AppState::Running,
+    }
+}
+
+fn generation(generation: &Generation) -> GenerationReport {
+    let state = match generation.stage {
+        Stage::Staging { .. } => GenerationState::Staging,
+        Stage::Verified { .. } => GenerationState::Verified,
+        Stage::Promoting { .. } => GenerationState::Promoting,
+        Stage::Live => GenerationState::Live,
+        Stage::Draining => GenerationState::Draining,
+        Stage::Aborted => GenerationState::Aborted,
+    };
+    let workers = generation.places.iter().map(Place::report).collect();
+    GenerationReport { number: generation.number, state, workers }
+}
+
+fn stranded(worker: &Worker) -> WorkerReport {
+    WorkerReport {
+        worker: worker.id.clone(),
+        serial: Some(worker.serial),
+        state: worker.state.name(),
+        since: worker.since,
+        restarts: Restarts::default(),
+        last_failure: worker.lateness().map(|failure| failure.sentence.clone()),
+        last_exit: None,
+    }
+}

@@ -1,0 +1,29 @@
+//! Tests of the machines: every move of a worker as a table; stories of an app told in order; a walk over every
+//! reachable state of small apps; and chance.
+//!
+//! All but the table run against one simulated world, which checks after each step what must hold at any time.
+
+mod chance;
+mod moves;
+mod stories;
+mod walk;
+mod world;
+
+use std::time::Duration;
+
+use super::{Backoff, Plan};
+
+/// A plan with round numbers; tests change what they are about.
+fn plan(workers: u32) -> Plan {
+    Plan {
+        workers,
+        start_timeout: Duration::from_secs(60),
+        drain_timeout: Duration::from_secs(30),
+        kill_timeout: Duration::from_secs(10),
+        probe_interval: Duration::from_millis(250),
+        successes: 3,
+        backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(8), reset: Duration::from_secs(60) },
+        concurrent_starts: 4,
+        progress_deadline: Duration::from_secs(600),
+    }
+}

@@ -1,0 +1,105 @@
+//! Random worlds: processes that crash, hang and ignore signals, proxies that acknowledge late, clocks that oversleep.
+//!
+//! The world judges every step. When it turns kind, everybody has to serve; when asked to stop, nobody may be left.
+
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::plan;
+use super::world::{Choice, Mischief, World};
+use crate::id::Serial;
+use crate::lifecycle::{Backoff, Event, Plan, Version};
+
+const WILD: Mischief =
+    Mischief { reloads: 30, stops: 3, starts: 4, crashes: 60, spawn_failures: 20, dice: 0, late_answers: true };
+
+/// One turn of fate: what kind of thing, which of them, and how the dice fall.
+type Turn = (u8, u8, u8);
+
+prop_compose! {
+    fn plans()(
+        workers in 1..=4_u32,
+        concurrent_starts in 1..=3_u32,
+        successes in 1..=3_u32,
+        start_timeout in 1..=60_u64,
+        backoff_max in 0..=3_u64,
+        reset in 0..=20_u64,
+        progress_deadline in 1..=90_u64,
+    ) -> Plan {
+        Plan {
+            start_timeout: Duration::from_secs(start_timeout),
+            successes,
+            backoff: Backoff {
+                min: Duration::from_millis(500),
+                max: Duration::from_secs(backoff_max),
+                reset: Duration::from_secs(reset),
+            },
+            concurrent_starts,
+            progress_deadline: Duration::from_secs(progress_deadline),
+            ..plan(workers)
+        }
+    }
+}
+
+fn turn(world: &mut World, (kind, which, dice): Turn) {
+    world.mischief.dice = dice;
+    let choices = world.choices();
+    let any = choices.get(usize::from(which) % choices.len().max(1)).copied();
+    match kind {
+        // Mostly things go well, or nothing would ever come to serve.
+        0..=139 => world.kindest().into_iter().for_each(|choice| world.apply(choice)),
+        140..=219 => any.into_iter().for_each(|choice| world.apply(choice)),
+        220..=239 if world.app.deadline().is_some() => world.apply(Choice::Wake(u64::from(which))),
+        _ => noise(world, which),
+    }
+}
+
+/// Something that cannot be meant: it must change nothing and be counted.
+fn noise(world: &mut World, which: u8) {
+    let serial = Serial(u64::from(which) + 1_000_000);
+    let event = match which % 6 {
+        0 => Event::Spawned { serial },
+        1 => Event::SpawnFailed { serial, reason: "no such file".into() },
+        2 => Event::Probed { serial, outcome: Ok(()) },
+        3 => Event::Exited { serial, how: "exit code 1".into() },
+        4 => Event::Idle { serial },
+        _ => Event::Published { version: Version(world.version().0 + 1 + u64::from(which)) },
+    };
+    let before = world.app.report();
+    world.feed(event);
+    let after = world.app.report();
+    assert!(world.actions.is_empty(), "noise led to {:?}", world.actions);
+    assert_eq!(after.ignored, before.ignored + 1);
+    assert_eq!(after.generations, before.generations);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn when_the_world_turns_kind_all_serve_and_when_asked_to_all_stop(
+        first in plans(),
+        second in plans(),
+        script in vec(any::<Turn>(), 0..400),
+    ) {
+        let mut world = World::new(first, WILD);
+        world.apply(Choice::Start);
+        for (index, one) in script.iter().enumerate() {
+            world.plan = if index % 2 == 0 { first } else { second };
+            turn(&mut world, *one);
+        }
+        if !world.app.is_expected() {
+            world.apply(Choice::Start);
+        }
+        world.settle();
+        prop_assert!(world.app.is_expected() && world.is_at_rest());
+        prop_assert!(world.app.endpoints().iter().all(|endpoint| endpoint.open));
+        world.apply(Choice::Stop);
+        world.settle();
+        prop_assert!(world.is_at_rest() && !world.stop_owed);
+        prop_assert!(world.processes.is_empty());
+        prop_assert_eq!(world.app.deadline(), None);
+    }
+}

@@ -1,0 +1,244 @@
+//! Every state of a worker met by everything that can meet it: the table has the moves, and all else is no move.
+
+use std::time::{Duration, Instant};
+
+use super::plan;
+use crate::id::{Generation, Serial, Slot, WorkerId};
+use crate::lifecycle::state::{State, Turn};
+use crate::lifecycle::todo::{Step, Todo};
+use crate::lifecycle::worker::{End, Worker};
+use crate::lifecycle::{Action, Version};
+
+/// State, what meets it, state afterwards and actions. A `?` says that a probe is on its way, `(idle)` that the word
+/// came before the acknowledgement. Versions up to 5 are published; 6 is the next.
+const MOVES: &[(&str, &str, &str)] = &[
+    ("Spawning", "spawned", "Starting? probe"),
+    ("Spawning", "leave", "Cancelled"),
+    ("Spawning", "deadline", "Cancelled late"),
+    ("Starting?", "success", "Probing"),
+    ("Starting?", "failure", "Starting"),
+    ("Starting?", "leave", "Stopping stop"),
+    ("Starting?", "deadline", "Stopping stop late"),
+    ("Starting", "leave", "Stopping stop"),
+    ("Starting", "turn", "Starting? probe"),
+    ("Starting", "deadline", "Stopping stop late"),
+    ("Probing?", "success", "Probing"),
+    ("Probing?", "failure", "Starting"),
+    ("Probing?", "admit 2", "Ready"),
+    ("Probing?", "leave", "Stopping stop"),
+    ("Probing?", "deadline", "Stopping stop late"),
+    ("Probing", "admit 2", "Ready"),
+    ("Probing", "leave", "Stopping stop"),
+    ("Probing", "turn", "Probing? probe"),
+    ("Probing", "deadline", "Stopping stop late"),
+    ("Ready", "serve", "Serving"),
+    ("Ready", "leave", "Stopping stop"),
+    ("Serving", "leave", "Quiescing"),
+    ("Quiescing", "published 5", "Draining"),
+    ("Quiescing", "idle", "Quiescing(idle)"),
+    ("Quiescing", "force", "Delisting forced"),
+    ("Quiescing(idle)", "published 5", "Delisting"),
+    ("Quiescing(idle)", "force", "Delisting"),
+    ("Draining", "idle", "Delisting"),
+    ("Draining", "force", "Delisting forced"),
+    ("Draining", "deadline", "Delisting forced"),
+    ("Delisting", "published 5", "Stopping stop"),
+    ("Cancelled", "spawned", "Stopping stop"),
+    ("Cancelled", "deadline", "Killing kill"),
+    ("Stopping", "deadline", "Killing kill"),
+    ("Killing", "spawned", "Killing kill"),
+    ("Killing", "deadline", "Unkillable"),
+    ("Unkillable", "spawned", "Unkillable kill"),
+];
+
+const INPUTS: &[&str] = &[
+    "spawned",
+    "success",
+    "failure",
+    "admit 2",
+    "admit 3",
+    "serve",
+    "leave",
+    "published 4",
+    "published 5",
+    "idle",
+    "force",
+    "too early",
+    "turn",
+    "deadline",
+];
+
+/// All states, with the next probe due in 1 s, the deadline in 10 s, two probes passed, and version 5 awaited.
+fn states(now: Instant) -> Vec<State> {
+    let until = now + Duration::from_secs(10);
+    let turn = Turn::Ours(now + Duration::from_secs(1));
+    let version = Version(5);
+    vec![
+        State::Spawning { until },
+        State::Starting { until, turn: Turn::Theirs },
+        State::Starting { until, turn },
+        State::Probing { until, turn: Turn::Theirs, passed: 2 },
+        State::Probing { until, turn, passed: 2 },
+        State::Ready,
+        State::Serving,
+        State::Quiescing { version, idle: false },
+        State::Quiescing { version, idle: true },
+        State::Draining { until },
+        State::Delisting { version },
+        State::Cancelled { until },
+        State::Stopping { until },
+        State::Killing { until },
+        State::Unkillable,
+    ]
+}
+
+fn label(state: State) -> String {
+    let text = format!("{state:?}");
+    let name = text.split_whitespace().next().unwrap_or_default();
+    let mark = match state {
+        State::Starting { turn: Turn::Theirs, .. } | State::Probing { turn: Turn::Theirs, .. } => "?",
+        State::Quiescing { idle: true, .. } => "(idle)",
+        _ => "",
+    };
+    format!("{name}{mark}")
+}
+
+fn name(action: &Action) -> &'static str {
+    match action {
+        Action::Spawn { .. } => "spawn",
+        Action::Probe { .. } => "probe",
+        Action::Publish { .. } => "publish",
+        Action::Stop { .. } => "stop",
+        Action::Kill { .. } => "kill",
+        Action::Forced { .. } => "forced",
+        Action::Finish { .. } => "finish",
+        Action::Retired { .. } => "retired",
+        Action::Stopped => "stopped",
+    }
+}
+
+fn todo() -> Todo {
+    Todo::new(Serial(1), Box::new(|| 1.0))
+}
+
+fn worker_in(state: State, now: Instant) -> Worker {
+    let id = WorkerId { app: "web".parse().unwrap(), generation: Generation(13), slot: Slot(0) };
+    let step = &mut Step { now, version: Version(6), todo: &mut todo() };
+    let mut worker = Worker::spawn(id, plan(1), step);
+    worker.state = state;
+    worker
+}
+
+/// Lets one thing meet a worker; says whether it was late.
+fn meet(worker: &mut Worker, input: &str, step: &mut Step<'_>) -> bool {
+    match input {
+        "spawned" => drop(worker.spawned(step)),
+        "success" => drop(worker.probed(Ok(()), step)),
+        "failure" => drop(worker.probed(Err("GET /health answered 500".into()), step)),
+        "admit 2" => drop(worker.admit(2, step)),
+        "admit 3" => drop(worker.admit(3, step)),
+        "serve" => worker.serve(step),
+        "leave" => worker.leave(step),
+        "published 4" => worker.published(Version(4), step),
+        "published 5" => worker.published(Version(5), step),
+        "idle" => drop(worker.idle(step)),
+        "force" => worker.force(step),
+        "too early" | "turn" | "deadline" => return worker.wake(step).is_some(),
+        _ => panic!("{input}"),
+    }
+    false
+}
+
+#[test]
+fn every_state_moves_as_the_table_says_and_not_otherwise() {
+    let begin = Instant::now();
+    let mut moves = Vec::new();
+    for state in states(begin) {
+        for input in INPUTS {
+            let wait = match *input {
+                "turn" => 1,
+                "deadline" => 10,
+                _ => 0,
+            };
+            let mut todo = todo();
+            let step = &mut Step { now: begin + Duration::from_secs(wait), version: Version(6), todo: &mut todo };
+            let mut worker = worker_in(state, begin);
+            let late = meet(&mut worker, input, step).then_some("late");
+            let actions = todo.take();
+            if worker.state != state || !actions.is_empty() || late.is_some() {
+                let words = actions.iter().map(name).chain(late).map(|word| format!(" {word}"));
+                moves.push((label(state), *input, label(worker.state) + &words.collect::<String>()));
+            }
+        }
+    }
+    let found: Vec<_> = moves.iter().map(|(from, input, to)| (from.as_str(), *input, to.as_str())).collect();
+    assert_eq!(found, MOVES);
+}
+
+#[test]
+fn what_a_failure_is_called_depends_on_when_it_came() {
+    let now = Instant::now();
+    let exited = End::Exited("exit code 1".into());
+    let missing = End::NeverStarted("chdir /srv/app: no such directory".into());
+    let sentences = |end: &End| -> Vec<String> {
+        let failures = states(now).into_iter().map(|state| worker_in(state, now).ended(end, now));
+        let mut sentences: Vec<_> = failures.flatten().map(|failure| failure.sentence).collect();
+        sentences.dedup();
+        sentences
+    };
+    assert_eq!(
+        sentences(&exited),
+        [
+            "worker web 13.0 exited with exit code 1 before it was ready",
+            "worker web 13.0 exited with exit code 1 while it waited for the others to be ready",
+            "worker web 13.0 exited with exit code 1 while it served",
+            "worker web 13.0 exited with exit code 1 on its way out",
+        ]
+    );
+    assert_eq!(sentences(&missing), ["worker web 13.0 could not be started: chdir /srv/app: no such directory"]);
+}
+
+#[test]
+fn a_worker_that_is_known_to_run_cannot_fail_to_start() {
+    let now = Instant::now();
+    let missing = End::NeverStarted("no such file".into());
+    let possible = |state: &State| worker_in(*state, now).ended(&missing, now).is_some();
+    let states: Vec<_> = states(now).into_iter().filter(possible).map(label).collect();
+    assert_eq!(states, ["Spawning", "Cancelled", "Killing", "Unkillable"]);
+}
+
+#[test]
+fn only_a_worker_that_serves_has_served() {
+    let begin = Instant::now();
+    let now = begin + Duration::from_secs(7);
+    let served = |state: State| worker_in(state, begin).ended(&End::Exited("exit code 0".into()), now)?.served;
+    let found: Vec<_> = states(begin).into_iter().filter_map(|state| Some((label(state), served(state)?))).collect();
+    assert_eq!(found, [("Serving".to_owned(), Duration::from_secs(7))]);
+}
+
+#[test]
+fn a_late_worker_says_what_was_in_its_way() {
+    let now = Instant::now();
+    let obstacle = |state: State, complaint: Option<&str>| {
+        let mut worker = worker_in(state, now);
+        let mut todo = todo();
+        let step = &mut Step { now, version: Version(6), todo: &mut todo };
+        if let Some(complaint) = complaint {
+            worker.probed(Err(complaint.to_owned()), step);
+        }
+        step.now += Duration::from_secs(10);
+        worker.wake(step).expect("it is late").sentence
+    };
+    let states = states(now);
+    let of = |from: &str| *states.iter().find(|state| label(**state) == from).unwrap();
+    let cases = [
+        (of("Spawning"), None, "its process was never reported as started"),
+        (of("Starting?"), None, "no probe was answered"),
+        (of("Starting?"), Some("GET /health answered 500"), "probe: GET /health answered 500"),
+        (of("Probing"), None, "2 of 3 probes in a row had succeeded"),
+    ];
+    for (state, complaint, reason) in cases {
+        let sentence = format!("worker web 13.0 was not ready within 60s: {reason}");
+        assert_eq!(obstacle(state, complaint), sentence);
+    }
+}

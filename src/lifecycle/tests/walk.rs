@@ -1,0 +1,299 @@
+//! Every reachable state of small apps, breadth first.
+//!
+//! Two worlds are the same state when everything that can still matter is the same: points in time count from now,
+//! versions from the latest, and names do not count. From each new state two more questions are asked: does a kind
+//! world bring it to rest, and does it stop when it is asked to?
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::plan;
+use super::world::{Choice, Mischief, World};
+use crate::lifecycle::generation::{Generation, Stage};
+use crate::lifecycle::place::{Place, Seat};
+use crate::lifecycle::state::{State, Turn};
+use crate::lifecycle::worker::Worker;
+use crate::lifecycle::{Backoff, Outcome, Plan, Version, WorkerState};
+
+/// Deadlines further away than this are all alike: none of the walks waits for one.
+const FAR: u64 = 20;
+
+/// No walk may take more steps than this.
+const BOUND: usize = 20_000_000;
+
+const CALM: Mischief =
+    Mischief { reloads: 0, stops: 0, starts: 1, crashes: 0, spawn_failures: 0, dice: 255, late_answers: false };
+
+/// Whole seconds, as few as possible.
+fn short(workers: u32) -> Plan {
+    let second = Duration::from_secs(5);
+    Plan {
+        start_timeout: 2 * second,
+        drain_timeout: second,
+        kill_timeout: second,
+        probe_interval: second,
+        successes: 2,
+        backoff: Backoff { min: second, max: second, reset: second },
+        concurrent_starts: 1,
+        ..plan(workers)
+    }
+}
+
+/// What a walk has found.
+#[derive(Debug, Default)]
+struct Found {
+    states: usize,
+    steps: usize,
+    depth: usize,
+    workers: BTreeSet<WorkerState>,
+    outcomes: BTreeSet<&'static str>,
+}
+
+impl Found {
+    fn note(&mut self, world: &World) {
+        let places = world.app.generations.iter().flat_map(|generation| &generation.places);
+        self.workers.extend(places.map(|place| place.report().state));
+        self.outcomes.extend(world.outcomes.iter().map(|(_, outcome)| match outcome {
+            Outcome::Live { .. } => "live",
+            Outcome::Aborted { .. } => "aborted",
+            Outcome::Superseded => "superseded",
+        }));
+    }
+}
+
+#[derive(Default)]
+struct Walk {
+    seen: HashSet<u64>,
+    /// States from which a kind world leads to rest.
+    restful: HashSet<u64>,
+    found: Found,
+}
+
+impl Walk {
+    fn over(start: World) -> Found {
+        let mut walk = Self::default();
+        let mut frontier = VecDeque::from([(start, 0)]);
+        while let Some((world, depth)) = frontier.pop_front() {
+            walk.found.depth = walk.found.depth.max(depth);
+            for choice in world.choices() {
+                let mut next = world.clone();
+                next.apply(choice);
+                walk.found.steps += 1;
+                let key = Key::of(&next);
+                if walk.seen.insert(key.with(next.mischief)) {
+                    walk.found.note(&next);
+                    walk.must_end_well(&next, key);
+                    frontier.push_back((next, depth + 1));
+                }
+            }
+            assert!(walk.found.steps < BOUND, "the walk is too long: {:?}", walk.found);
+        }
+        walk.found.states = walk.seen.len();
+        walk.found
+    }
+
+    fn must_end_well(&mut self, world: &World, key: Key) {
+        self.must_come_to_rest(world, key);
+        let mut stopped = world.clone();
+        stopped.apply(Choice::Stop);
+        self.must_come_to_rest(&stopped, Key::of(&stopped));
+    }
+
+    fn must_come_to_rest(&mut self, world: &World, key: Key) {
+        if !self.restful.insert(key.hash) {
+            return;
+        }
+        let mut world = world.clone();
+        for _ in 0..1000 {
+            let Some(choice) = world.kindest() else {
+                return world.require(world.is_at_rest() && !world.stop_owed, "it rests where it should not");
+            };
+            world.apply(choice);
+            if !self.restful.insert(Key::of(&world).hash) {
+                return;
+            }
+        }
+        world.require(false, "it does not come to rest");
+    }
+}
+
+/// A world without what does not matter, as one number.
+#[derive(Clone, Copy)]
+struct Key {
+    hash: u64,
+    now: Instant,
+    latest: Version,
+}
+
+impl Key {
+    fn of(world: &World) -> Self {
+        let mut key = Self { hash: 0, now: world.now, latest: world.version() };
+        for generation in &world.app.generations {
+            key.generation(generation, world);
+        }
+        key.add(u64::MAX);
+        for worker in &world.app.stranded {
+            key.worker(worker, world);
+        }
+        key.add(u64::from(world.stop_owed));
+        key.version(world.in_force());
+        key
+    }
+
+    /// What may still happen counts too.
+    fn with(self, left: Mischief) -> u64 {
+        let Self { mut hash, .. } = self;
+        [left.reloads, left.stops, left.starts, left.crashes, left.spawn_failures]
+            .into_iter()
+            .for_each(|count| hash = mix(hash, u64::from(count)));
+        hash
+    }
+
+    fn add(&mut self, word: u64) {
+        self.hash = mix(self.hash, word);
+    }
+
+    fn until(&mut self, at: Instant) {
+        self.add(at.saturating_duration_since(self.now).as_secs().min(FAR));
+    }
+
+    fn version(&mut self, version: Version) {
+        self.add(self.latest.0 - version.0.min(self.latest.0));
+    }
+
+    fn generation(&mut self, generation: &Generation, world: &World) {
+        self.add(0xA0);
+        match generation.stage {
+            Stage::Staging { progressed, .. } => self.stage(1, progressed + generation.plan.progress_deadline),
+            Stage::Verified { progressed, .. } => self.stage(2, progressed + generation.plan.progress_deadline),
+            Stage::Promoting { version, .. } => {
+                self.add(3);
+                self.version(version);
+            }
+            Stage::Live => self.add(4),
+            Stage::Draining => self.add(5),
+            Stage::Aborted => self.add(6),
+        }
+        for place in &generation.places {
+            self.place(place, &generation.plan, world);
+        }
+    }
+
+    fn stage(&mut self, tag: u64, deadline: Instant) {
+        self.add(tag);
+        self.until(deadline);
+    }
+
+    fn place(&mut self, place: &Place, plan: &Plan, world: &World) {
+        // One failure more does not lengthen a wait that has reached its maximum.
+        let grows = (0..place.failures.min(8)).take_while(|n| plan.backoff.delay(*n, 1.0) < plan.backoff.max).count();
+        self.add(0xB0 + grows as u64);
+        match &place.seat {
+            Seat::Waiting => self.add(1),
+            Seat::Backoff { until } => self.stage(2, *until),
+            Seat::Taken(worker) => self.worker(worker, world),
+            Seat::Empty => self.add(3),
+        }
+    }
+
+    fn worker(&mut self, worker: &Worker, world: &World) {
+        match worker.state {
+            State::Spawning { until } => self.stage(11, until),
+            State::Starting { until, turn } => self.trial(12, until, turn),
+            State::Probing { until, turn, passed } => self.trial(13 + (u64::from(passed) << 8), until, turn),
+            State::Ready => self.add(14),
+            State::Serving => {
+                let reset = worker.since + world.plan.backoff.reset;
+                self.stage(15, reset);
+            }
+            State::Quiescing { version, idle } => {
+                self.add(16 + (u64::from(idle) << 8));
+                self.version(version);
+            }
+            State::Draining { until } => self.stage(17, until),
+            State::Delisting { version } => {
+                self.add(18);
+                self.version(version);
+            }
+            State::Cancelled { until } => self.stage(19, until),
+            State::Stopping { until } => self.stage(20, until),
+            State::Killing { until } => self.stage(21, until),
+            State::Unkillable => self.add(22),
+        }
+        self.process(worker, world);
+    }
+
+    fn trial(&mut self, tag: u64, until: Instant, turn: Turn) {
+        self.stage(tag, until);
+        match turn {
+            Turn::Ours(at) => self.stage(1, at),
+            Turn::Theirs => self.add(2),
+        }
+    }
+
+    fn process(&mut self, worker: &Worker, world: &World) {
+        let process = &world.processes[&worker.serial];
+        let flags = [process.runs, process.probed, process.is_told_to_end(), process.idle, worker.lateness().is_some()];
+        self.add(flags.into_iter().fold(0, |word, flag| word << 1 | u64::from(flag)));
+        self.add(u64::from(process.streak.min(world.plan.successes)));
+        // Only versions that a proxy may still act on matter.
+        self.version(process.listed.max(Version(world.in_force().0.saturating_sub(1))));
+    }
+}
+
+fn mix(hash: u64, word: u64) -> u64 {
+    let hash = (hash.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    hash ^ hash >> 29
+}
+
+/// Walks, says how far, and demands that it was no smaller than it used to be.
+fn walk(plan: Plan, mischief: Mischief, at_least: usize) -> Found {
+    let begun = Instant::now();
+    let found = Walk::over(World::new(plan, mischief));
+    println!("{} slots, {mischief:?}: {found:?} in {:?}", plan.workers, begun.elapsed());
+    assert!(found.states >= at_least, "the walk has shrunk to {} states", found.states);
+    found
+}
+
+#[test]
+fn one_slot_replaced_twice_and_stopped_at_any_moment() {
+    let found = walk(short(1), Mischief { reloads: 2, stops: 1, ..CALM }, 15_000);
+    assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "superseded"]));
+}
+
+#[test]
+fn one_slot_where_everything_goes_wrong() {
+    walk(short(1), Mischief { reloads: 1, crashes: 2, spawn_failures: 1, ..CALM }, 10_000);
+}
+
+#[test]
+fn one_slot_stopped_and_started_again_at_any_moment() {
+    walk(short(1), Mischief { stops: 1, starts: 2, crashes: 1, spawn_failures: 1, ..CALM }, 1_000);
+}
+
+#[test]
+fn two_slots_that_crash_and_fail_to_start() {
+    let plan = Plan { concurrent_starts: 2, ..short(2) };
+    walk(plan, Mischief { crashes: 2, spawn_failures: 1, ..CALM }, 6_000);
+}
+
+#[test]
+fn two_slots_replaced() {
+    let found = walk(short(2), Mischief { reloads: 1, ..CALM }, 9_000);
+    assert_eq!(found.workers, WorkerState::ALL.iter().copied().collect(), "states that the walk has seen");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn one_slot_and_all_of_it_together() {
+    let all = Mischief { reloads: 1, crashes: 1, spawn_failures: 1, stops: 1, starts: 2, ..CALM };
+    walk(short(1), all, 200_000);
+    walk(short(1), Mischief { reloads: 3, crashes: 1, ..CALM }, 300_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_slots_replaced_while_they_crash_and_fail() {
+    walk(short(2), Mischief { reloads: 1, crashes: 1, spawn_failures: 1, ..CALM }, 200_000);
+    walk(Plan { concurrent_starts: 2, ..short(2) }, Mischief { reloads: 1, crashes: 2, ..CALM }, 200_000);
+}

@@ -1,0 +1,271 @@
+//! One worker: one process from the order to start it to its end.
+//!
+//! Knows its own state, clock times and plan; not its neighbours, nor what follows from its end. Invariants: a stop
+//! signal or a kill is asked for only in states in which no proxy can have the worker's endpoint (it was never
+//! published, or a version without it is acknowledged); at most one probe is on its way.
+//!
+//! ```text
+//!              spawned           success            enough of them         admitted
+//!   Spawning ──────────► Starting ─────► Probing{n} ──────────────► Ready ─────────► Serving
+//!      │ leave              │  ▲  failure   │                         │                 │ leave (published closed)
+//!      ▼                    │  └────────────┤                         │                 ▼
+//!   Cancelled               │ leave | late  │ leave | late            │ leave        Quiescing
+//!      │ │ spawned          ▼               ▼                         │                 │ acknowledged
+//!      │ └──────────────► Stopping ◄────────┴─────────────────────────┘                 ▼
+//!      │ deadline           │  ▲              acknowledged                          Draining
+//!      │                    │  └───────────────────────────── Delisting ◄───────────────┘ idle | deadline | forced
+//!      │                    │ deadline                                                    (published without it)
+//!      └────────────────► Killing ── deadline ──► Unkillable          any of them ── exit ──► (gone)
+//! ```
+//! Later states have their place: Unready beside Serving, Warming before Ready, Adopting before Serving.
+
+use std::time::{Duration, Instant};
+
+use super::report::Reason;
+use super::state::{State, Turn};
+use super::todo::Step;
+use super::{Action, Plan, Version};
+use crate::id::{Serial, WorkerId};
+
+/// How long a killed process may take to be gone before nobody waits for it any more.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Debug)]
+pub(super) struct Worker {
+    pub(super) id: WorkerId,
+    pub(super) serial: Serial,
+    /// When it came into its state.
+    pub(super) since: Instant,
+    pub(super) state: State,
+    plan: Plan,
+    /// What the latest failed probe said.
+    complaint: Option<String>,
+    /// Set when it was not ready in time: that is why it stops, whatever its process says in the end.
+    lateness: Option<Failure>,
+}
+
+/// How a process came to its end.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    Exited(String),
+    NeverStarted(String),
+}
+
+/// What went wrong with a worker, as one sentence without a full stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) serial: Serial,
+    pub(super) reason: Reason,
+    pub(super) sentence: String,
+    /// How long it had served, if it had.
+    pub(super) served: Option<Duration>,
+}
+
+impl Worker {
+    /// Orders a process.
+    pub(super) fn spawn(id: WorkerId, plan: Plan, step: &mut Step<'_>) -> Self {
+        let serial = step.todo.fresh_serial();
+        step.push(Action::Spawn { serial, worker: id.clone() });
+        let state = State::Spawning { until: step.after(plan.start_timeout) };
+        Self { id, serial, since: step.now, state, plan, complaint: None, lateness: None }
+    }
+
+    /// The process is there. False when that was not to be expected.
+    pub(super) fn spawned(&mut self, step: &mut Step<'_>) -> bool {
+        match self.state {
+            // Spawning => Starting
+            State::Spawning { until } => {
+                self.enter(State::Starting { until, turn: Turn::Theirs }, step);
+                step.push(Action::Probe { serial: self.serial });
+            }
+            // Cancelled => Stopping
+            State::Cancelled { .. } => self.stop(step),
+            // The kill may have come before there was anything to kill.
+            State::Killing { .. } | State::Unkillable => step.push(Action::Kill { serial: self.serial }),
+            _ => return false,
+        }
+        true
+    }
+
+    /// A probe was answered. False when none was on its way, or it no longer matters.
+    pub(super) fn probed(&mut self, outcome: Result<(), String>, step: &mut Step<'_>) -> bool {
+        let (until, passed) = match self.state {
+            State::Starting { until, turn: Turn::Theirs } => (until, 0),
+            State::Probing { until, turn: Turn::Theirs, passed } => (until, passed),
+            _ => return false,
+        };
+        let turn = Turn::Ours(step.after(self.plan.probe_interval));
+        match outcome {
+            // (Starting | Probing) => Probing
+            Ok(()) => self.enter(State::Probing { until, turn, passed: passed.saturating_add(1) }, step),
+            // (Starting | Probing) => Starting
+            Err(complaint) => {
+                self.complaint = Some(complaint);
+                self.enter(State::Starting { until, turn }, step);
+            }
+        }
+        true
+    }
+
+    /// Makes it ready if it has answered `needed` probes in a row; true if so.
+    pub(super) fn admit(&mut self, needed: u32, step: &Step<'_>) -> bool {
+        match self.state {
+            // Probing => Ready
+            State::Probing { passed, .. } if passed >= needed => {
+                self.enter(State::Ready, step);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Lets a ready worker serve from the next version on; nothing else changes.
+    pub(super) fn serve(&mut self, step: &Step<'_>) {
+        // Ready => Serving
+        if self.state == State::Ready {
+            self.enter(State::Serving, step);
+        }
+    }
+
+    /// Puts it on the way out by the shortest path that loses no request; no change if it is on it.
+    pub(super) fn leave(&mut self, step: &mut Step<'_>) {
+        match self.state {
+            // Spawning => Cancelled
+            State::Spawning { .. } => {
+                self.enter(State::Cancelled { until: step.after(self.plan.kill_timeout) }, step);
+            }
+            // (Starting | Probing | Ready) => Stopping
+            State::Starting { .. } | State::Probing { .. } | State::Ready => self.stop(step),
+            // Serving => Quiescing
+            State::Serving => self.enter(State::Quiescing { version: step.version, idle: false }, step),
+            _ => {}
+        }
+    }
+
+    /// All proxies act on `version` or a later one.
+    pub(super) fn published(&mut self, version: Version, step: &mut Step<'_>) {
+        match self.state {
+            // Quiescing => (Draining | Delisting)
+            State::Quiescing { version: closed, idle } if closed <= version => {
+                self.enter(State::Draining { until: step.after(self.plan.drain_timeout) }, step);
+                if idle {
+                    self.idle(step);
+                }
+            }
+            // Delisting => Stopping
+            State::Delisting { version: delisted } if delisted <= version => self.stop(step),
+            _ => {}
+        }
+    }
+
+    /// No exchange is in flight. False when its endpoint is not closed, for then the next claim may follow at once.
+    pub(super) fn idle(&mut self, step: &Step<'_>) -> bool {
+        match &mut self.state {
+            // Quiescing => Quiescing: the word overtook the acknowledgement
+            State::Quiescing { idle, .. } => *idle = true,
+            // Draining => Delisting
+            State::Draining { .. } => self.enter(State::Delisting { version: step.version }, step),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Ends a drain with work in flight; no change if it does not drain.
+    pub(super) fn force(&mut self, step: &mut Step<'_>) {
+        match self.state {
+            // Quiescing => Delisting: the version without it closes it too
+            State::Quiescing { idle: true, .. } => {}
+            State::Quiescing { .. } | State::Draining { .. } => step.push(Action::Forced { serial: self.serial }),
+            _ => return,
+        }
+        self.enter(State::Delisting { version: step.version }, step);
+    }
+
+    /// Acts on what is due; a failure is returned when it was not ready in time (it has then left).
+    pub(super) fn wake(&mut self, step: &mut Step<'_>) -> Option<Failure> {
+        if !self.state.deadline().is_some_and(|at| step.is_due(at)) {
+            return None;
+        }
+        match &mut self.state {
+            // (Spawning | Starting | Probing) => (Cancelled | Stopping)
+            State::Spawning { until } | State::Starting { until, .. } | State::Probing { until, .. }
+                if step.is_due(*until) =>
+            {
+                return Some(self.give_up(step));
+            }
+            State::Starting { turn, .. } | State::Probing { turn, .. } => {
+                *turn = Turn::Theirs;
+                step.push(Action::Probe { serial: self.serial });
+            }
+            // Draining => Delisting
+            State::Draining { .. } => self.force(step),
+            // (Cancelled | Stopping) => Killing
+            State::Cancelled { .. } | State::Stopping { .. } => {
+                step.push(Action::Kill { serial: self.serial });
+                self.enter(State::Killing { until: step.after(KILL_PATIENCE) }, step);
+            }
+            // Killing => Unkillable
+            State::Killing { .. } => self.enter(State::Unkillable, step),
+            _ => {}
+        }
+        None
+    }
+
+    /// What its end means, were it a failure; `None` when this end is impossible, for its process is known to exist.
+    pub(super) fn ended(&self, end: &End, now: Instant) -> Option<Failure> {
+        let served = (self.state == State::Serving).then(|| now.saturating_duration_since(self.since));
+        let (reason, sentence) = match end {
+            End::Exited(how) => {
+                (Reason::Crash, format!("worker {} exited with {how} {}", self.id, self.state.moment()))
+            }
+            End::NeverStarted(why) if self.state.may_lack_a_process() => {
+                (Reason::SpawnFailed, format!("worker {} could not be started: {why}", self.id))
+            }
+            End::NeverStarted(_) => return None,
+        };
+        let failure = Failure { serial: self.serial, reason, sentence, served };
+        Some(self.lateness.clone().unwrap_or(failure))
+    }
+
+    /// Published, open or closed.
+    pub(super) fn is_listed(&self) -> bool {
+        self.state == State::Serving || self.state.is_draining()
+    }
+
+    /// Why it was given up, if it was not ready in time.
+    pub(super) fn lateness(&self) -> Option<&Failure> {
+        self.lateness.as_ref()
+    }
+
+    fn stop(&mut self, step: &mut Step<'_>) {
+        step.push(Action::Stop { serial: self.serial });
+        self.enter(State::Stopping { until: step.after(self.plan.kill_timeout) }, step);
+    }
+
+    fn give_up(&mut self, step: &mut Step<'_>) -> Failure {
+        let sentence =
+            format!("worker {} was not ready within {:?}: {}", self.id, self.plan.start_timeout, self.obstacle());
+        let failure = Failure { serial: self.serial, reason: Reason::StartTimeout, sentence, served: None };
+        self.lateness = Some(failure.clone());
+        self.leave(step);
+        failure
+    }
+
+    fn obstacle(&self) -> String {
+        match (self.state, &self.complaint) {
+            (State::Spawning { .. }, _) => "its process was never reported as started".to_owned(),
+            (State::Probing { passed, .. }, _) => {
+                format!("{passed} of {} probes in a row had succeeded", self.plan.successes)
+            }
+            (_, Some(complaint)) => format!("probe: {complaint}"),
+            (_, None) => "no probe was answered".to_owned(),
+        }
+    }
+
+    fn enter(&mut self, state: State, step: &Step<'_>) {
+        if std::mem::discriminant(&self.state) != std::mem::discriminant(&state) {
+            self.since = step.now;
+        }
+        self.state = state;
+    }
+}

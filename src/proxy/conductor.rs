@@ -1,0 +1,215 @@
+//! The main thread of a proxy: listens to the supervisor and does as it is told.
+//!
+//! Knows the link, not how anything is served. Invariants: what is acknowledged is in force on every thread; a supervisor
+//! that has gone takes nothing with it, the last snapshot is served on; a proxy that retires ends when nothing is under way,
+//! and at its deadline whatever is.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Proxy;
+use super::run::Error;
+use super::thread::Threads;
+use super::world::Atlas;
+use crate::id::Serial;
+use crate::link::{FaultKind, FromProxy, Snapshot, ToProxy, codec};
+use crate::telemetry::access::AccessLog;
+use crate::upstream::OnIdle;
+
+/// The most that the supervisor may say before it is listened to, in messages.
+const INBOX: usize = 16;
+
+/// The supervisor hears of one kind of fault of one endpoint this often at most.
+const SAME_FAULT: Duration = Duration::from_secs(1);
+
+/// How long a message may take to be written. The supervisor reads all the time, unless it is stuck.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest that an idle HTTP/1 connection of a retiring proxy waits for a last request.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Does what the supervisor says.
+pub(crate) struct Conductor {
+    proxy: Arc<Proxy>,
+    atlas: Atlas,
+    threads: Threads,
+    outbox: Outbox,
+    /// What the supervisor has been told of lately.
+    told: Vec<(Serial, FaultKind, Instant)>,
+    has_world: bool,
+    /// When the proxy ends, finished or not.
+    deadline: Option<Instant>,
+}
+
+/// What there is to tell the supervisor, and the way to it.
+pub(crate) struct Outbox {
+    /// Gone once it could not be written to.
+    pub(crate) writer: Option<OwnedWriteHalf>,
+    pub(crate) reports: mpsc::Receiver<FromProxy>,
+    pub(crate) idle: Arc<Idle>,
+}
+
+/// Endpoints that have become idle and of which the supervisor has not been told. As many at most as there are endpoints.
+#[derive(Default)]
+pub(crate) struct Idle {
+    serials: Mutex<Vec<Serial>>,
+    changed: Notify,
+}
+
+impl Idle {
+    /// Adds to it whatever endpoint becomes idle.
+    pub(crate) fn reporter(idle: &Arc<Self>) -> OnIdle {
+        let idle = Arc::clone(idle);
+        Arc::new(move |serial| {
+            idle.serials.lock().unwrap_or_else(PoisonError::into_inner).push(serial);
+            idle.changed.notify_one();
+        })
+    }
+
+    fn take(&self) -> Vec<Serial> {
+        std::mem::take(&mut *self.serials.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Conductor {
+    pub(crate) fn new(proxy: Arc<Proxy>, atlas: Atlas, threads: Threads, outbox: Outbox) -> Self {
+        Self { proxy, atlas, threads, outbox, told: Vec::new(), has_world: false, deadline: None }
+    }
+
+    /// Says that every descriptor is claimed.
+    pub(crate) async fn ready(&mut self) {
+        self.outbox.say(FromProxy::Ready).await;
+    }
+
+    /// Stops the threads and all that runs on them. Blocks.
+    pub(crate) fn stop(self) {
+        self.threads.stop();
+    }
+
+    /// Does as it is told until the proxy has retired.
+    pub(crate) async fn listen(&mut self, reader: OwnedReadHalf) -> Result<(), Error> {
+        let (sender, mut inbox) = mpsc::channel(INBOX);
+        let _reader = AbortOnDropHandle::new(tokio::spawn(read(reader, sender)));
+        let mut is_linked = true;
+        loop {
+            tokio::select! {
+                message = inbox.recv(), if is_linked => match message {
+                    Some(message) => self.obey(message).await,
+                    None => is_linked = self.lose_link()?,
+                },
+                Some(report) = self.outbox.reports.recv() => self.pass_on(report).await,
+                () = self.outbox.idle.changed.notified() => self.report_idle().await,
+                () = self.threads.ended() => return Err(Error::ThreadEnded),
+                () = finished(&self.proxy, self.deadline) => return Ok(()),
+            }
+        }
+    }
+
+    async fn obey(&mut self, message: ToProxy) {
+        match message {
+            ToProxy::Manifest(_) => tracing::warn!("a second manifest is of no use"),
+            ToProxy::Publish(snapshot) => self.publish(*snapshot).await,
+            ToProxy::Retire { within } => self.retire(within),
+            ToProxy::Scrape { ticket } => {
+                let families = self.proxy.metrics.gather();
+                self.outbox.say(FromProxy::Metrics { ticket, families }).await;
+            }
+            ToProxy::Reopen => self.proxy.access.iter().for_each(AccessLog::reopen),
+        }
+    }
+
+    /// Puts a snapshot in force on every thread and says so, or says why not.
+    async fn publish(&mut self, snapshot: Snapshot) {
+        let epoch = snapshot.epoch;
+        let draft = match self.atlas.draft(snapshot) {
+            Ok(draft) => draft,
+            Err(rejected) => return self.outbox.say(FromProxy::Rejected { epoch, reason: rejected.to_string() }).await,
+        };
+        let proxy = &self.proxy;
+        self.atlas.apply(draft, |world| {
+            proxy.permits.set_limit(world.limits.connections);
+            proxy.world.store(Arc::new(world));
+        });
+        if !std::mem::replace(&mut self.has_world, true) {
+            self.threads.open();
+        }
+        self.threads.settle().await;
+        self.outbox.say(FromProxy::Published { epoch }).await;
+    }
+
+    fn retire(&mut self, within: Duration) {
+        self.deadline = Some(Instant::now() + within);
+        self.proxy.retire(GRACE.min(within / 2));
+        self.proxy.work.close();
+    }
+
+    /// The supervisor has gone: without a world there is nothing to do, with one everything.
+    fn lose_link(&mut self) -> Result<bool, Error> {
+        if !self.has_world {
+            return Err(Error::Abandoned);
+        }
+        tracing::warn!("the supervisor has gone; serving on as it last said");
+        self.outbox.writer = None;
+        Ok(false)
+    }
+
+    async fn pass_on(&mut self, report: FromProxy) {
+        if let FromProxy::Fault { serial, kind, .. } = report {
+            self.told.retain(|(_, _, at)| at.elapsed() < SAME_FAULT);
+            if self.told.iter().any(|told| (told.0, told.1) == (serial, kind)) {
+                return;
+            }
+            self.told.push((serial, kind, Instant::now()));
+        }
+        self.outbox.say(report).await;
+    }
+
+    async fn report_idle(&mut self) {
+        for serial in self.outbox.idle.take() {
+            self.outbox.say(FromProxy::Idle { serial }).await;
+        }
+    }
+}
+
+impl Outbox {
+    /// Writes a message, while there is somebody to read it.
+    async fn say(&mut self, message: FromProxy) {
+        let Some(writer) = &mut self.writer else { return };
+        if let Ok(Ok(())) = timeout(WRITE_LIMIT, codec::write(writer, &message)).await {
+            return;
+        }
+        tracing::warn!("the supervisor does not listen");
+        // Half a message may have been written: nothing that follows could be understood.
+        self.writer = None;
+    }
+}
+
+/// Reads messages until there are no more.
+async fn read(mut reader: OwnedReadHalf, inbox: mpsc::Sender<ToProxy>) {
+    loop {
+        match codec::read(&mut reader).await {
+            Ok(Some(message)) => {
+                if inbox.send(message).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            Err(error) => return tracing::warn!(%error, "the link to the supervisor"),
+        }
+    }
+}
+
+/// Ends when a retiring proxy has nothing left to do, or its deadline has passed.
+async fn finished(proxy: &Proxy, deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => {
+            let _ = timeout_at(deadline, proxy.work.wait()).await;
+        }
+        None => std::future::pending().await,
+    }
+}

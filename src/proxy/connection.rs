@@ -1,0 +1,178 @@
+//! One client connection: TLS under a deadline, then HTTP/1.1 or HTTP/2 as ALPN has said.
+//!
+//! Knows how to serve a connection and nothing of what is asked on it. Why not hyper's automatic choice of protocol: it
+//! waits for the first bytes without a limit, and with TLS there is nothing to guess. Invariant: a connection lives in one
+//! task on one thread and holds its permit until that ends, tunnels included.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::Proxy;
+use super::body::Body;
+use super::exchange;
+use super::io::{Io, Stream};
+use super::permits::Permit;
+use super::pulse::Pulse;
+use super::watch::{self, Verdict, Watch};
+use crate::link::Limits;
+use crate::telemetry::exchange_metrics::Raised;
+
+/// Header fields up to this number are parsed without an allocation.
+const HYPER_HEADERS: u32 = 100;
+
+/// HTTP/2 bytes that one upload may have under way, and all uploads of a connection: at 50 ms of round trip 80 and 160
+/// Mbit/s, and no connection makes us hold more than 1 MiB.
+const STREAM_WINDOW: u32 = 512 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// HTTP/2 bytes that one response may have waiting for its client.
+const SEND_BUFFER: usize = 128 * 1024;
+
+/// How often, and for how long, an HTTP/2 client is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A client, as its exchanges see it.
+pub(crate) struct Peer {
+    pub(crate) proxy: Arc<Proxy>,
+    /// The thread that serves it.
+    pub(crate) thread: usize,
+    pub(crate) address: SocketAddr,
+    /// The address as workers are told it.
+    pub(crate) forwarded_for: HeaderValue,
+    pub(crate) is_tls: bool,
+    pub(crate) pulse: Arc<Pulse>,
+    _admission: Admission,
+}
+
+/// What a connection holds for as long as it lives.
+pub(crate) struct Admission {
+    _permit: Permit,
+    _counted: Raised,
+}
+
+impl Admission {
+    pub(crate) fn new(permit: Permit, counted: Raised) -> Self {
+        Self { _permit: permit, _counted: counted }
+    }
+}
+
+/// A connection that has just been accepted.
+pub(crate) struct Accepted {
+    pub(crate) socket: TcpStream,
+    pub(crate) address: SocketAddr,
+    pub(crate) is_tls: bool,
+    pub(crate) admission: Admission,
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) {
+    let limits = proxy.world.load().limits.clone();
+    let Accepted { socket, address, is_tls, admission } = accepted;
+    // Fails on a connection that is gone already, which the first read will tell.
+    let _ = socket.set_nodelay(true);
+    let Some(stream) = Box::pin(secure(&proxy, socket, is_tls, limits.handshake_timeout)).await else { return };
+    let is_http2 = stream.protocol() == Some(b"h2");
+    let ip = address.ip().to_canonical();
+    let peer = Arc::new(Peer {
+        proxy,
+        thread,
+        address: SocketAddr::new(ip, address.port()),
+        forwarded_for: HeaderValue::try_from(ip.to_string()).expect("an address is a valid field value"),
+        is_tls,
+        pulse: Arc::new(Pulse::new(Instant::now())),
+        _admission: admission,
+    });
+    let io = TokioIo::new(Io::new(stream, Arc::clone(&peer.pulse), !is_http2));
+    if is_http2 {
+        Box::pin(serve_http2(peer, io, &limits)).await;
+    } else {
+        Box::pin(serve_http1(peer, io, &limits)).await;
+    }
+}
+
+/// Shakes hands within the limit, if the listener wants TLS. A client that fails is not worth a word: the internet is full
+/// of them.
+async fn secure(proxy: &Proxy, socket: TcpStream, is_tls: bool, limit: Duration) -> Option<Stream> {
+    if !is_tls {
+        return Some(Stream::Plain(socket));
+    }
+    let stream = timeout(limit, proxy.tls.accept(socket)).await.ok()?.ok()?;
+    Some(Stream::Tls(Box::new(stream)))
+}
+
+async fn serve_http1(peer: Arc<Peer>, io: TokioIo<Io>, limits: &Limits) {
+    let mut builder = http1::Builder::new();
+    builder.header_read_timeout(None).max_header_size(limits.header_bytes as usize);
+    if limits.header_count > HYPER_HEADERS {
+        builder.max_headers(limits.header_count as usize);
+    }
+    let watch = Watch::new(&peer, watch_limits(limits), false);
+    let connection = builder.serve_connection(io, service(peer)).with_upgrades();
+    drive(pin!(connection), watch, http1::UpgradeableConnection::graceful_shutdown).await;
+}
+
+/// The tasks that hyper starts for the streams end when the connection does.
+async fn serve_http2(peer: Arc<Peer>, io: TokioIo<Io>, limits: &Limits) {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(limits.header_bytes)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    let watch = Watch::new(&peer, watch_limits(limits), true);
+    let connection = builder.serve_connection(io, service(peer));
+    drive(pin!(connection), watch, http2::Connection::graceful_shutdown).await;
+}
+
+fn service(
+    peer: Arc<Peer>,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send,
+> {
+    service_fn(move |request| {
+        let peer = Arc::clone(&peer);
+        async move { Ok(exchange::handle(&peer, request).await) }
+    })
+}
+
+fn watch_limits(limits: &Limits) -> watch::Limits {
+    watch::Limits { head: limits.header_timeout, idle: limits.keepalive_idle }
+}
+
+/// Runs a connection under its watch.
+async fn drive<C: Future>(mut connection: Pin<&mut C>, mut watch: Watch, close: impl Fn(Pin<&mut C>)) {
+    poll_fn(|cx| {
+        loop {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            match ready!(watch.poll(cx)) {
+                Verdict::Look => {}
+                Verdict::Close => close(connection.as_mut()),
+                Verdict::Drop => return Poll::Ready(()),
+            }
+        }
+    })
+    .await;
+}

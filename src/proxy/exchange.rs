@@ -1,0 +1,131 @@
+//! One request, start to end: read this page first.
+//!
+//! It says in which order things happen and leaves each of them to the file that owns it; the request travels down those
+//! files and nothing calls back up. Invariant: the snapshot is looked at once, so an exchange is carried out under one set
+//! of routes and limits, whatever is published meanwhile.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderValue};
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::body::{self, Body, Carriage};
+use super::connection::Peer;
+use super::fault::Fault;
+use super::forward::{self, Outgoing};
+use super::headers::{self, Framing, Vouched};
+use super::policy::{self, Checked};
+use super::record::Record;
+use super::tunnel;
+use super::upload::{self, Streamed, Upload};
+use super::world::App;
+
+/// Longest body that is kept so that it can be sent again.
+const REPEATABLE_BODY: u64 = 64 * 1024;
+
+/// A request that was let in, and whom it is for.
+struct Admitted {
+    app: Arc<App>,
+    checked: Checked,
+    bounds: upload::Bounds,
+}
+
+/// What a worker has answered, and what is held of it until the last byte.
+struct Answer {
+    response: Response<Incoming>,
+    carriage: Carriage,
+    /// The client's side of a tunnel, if the worker opens one.
+    upgrade: Option<OnUpgrade>,
+}
+
+/// Answers one request. Dropping the future ends the exchange: its client has gone.
+pub(crate) async fn handle(peer: &Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+    let version = request.version();
+    let mut record = Record::begin(peer, &request);
+    let mut response = match attempt(peer, request, &mut record).await {
+        Ok(answer) => answer.into_response(peer, record),
+        Err(fault) => record.finish_with(fault),
+    };
+    if version != Version::HTTP_2 && peer.proxy.is_retiring() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // The last one on this connection. The client is told, and so loses nothing when the connection closes.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn attempt(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record) -> Result<Answer, Fault> {
+    let admitted = admit(peer, &request)?;
+    let (app, is_websocket) = (Arc::clone(&admitted.app), admitted.checked.is_websocket);
+    record.route(&app);
+    let upgrade = is_websocket.then(|| hyper::upgrade::on(&mut request));
+    let outgoing = toward_worker(peer, admitted, request, record).await?;
+    let (mut response, mut carriage) = forward::forward(peer, &app, outgoing, record).await?;
+    tunnel::check(&response, is_websocket).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
+    let is_204 = response.status() == StatusCode::NO_CONTENT;
+    if let Some(keep) = headers::toward_client(response.headers_mut(), is_204, record.id()) {
+        carriage.keep = keep;
+    }
+    Ok(Answer { response, carriage, upgrade })
+}
+
+/// The one look at the snapshot.
+fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<Admitted, Fault> {
+    let world = peer.proxy.world.load();
+    let checked = policy::check(request, &world.limits)?;
+    let app = world.find(checked.host.name(), request.uri().path()).ok_or(Fault::NoRoute)?;
+    let bounds = upload::Bounds { bytes: world.limits.body_bytes, idle: world.limits.body_idle };
+    Ok(Admitted { app: Arc::clone(app), checked, bounds })
+}
+
+/// The request as the worker is to see it.
+async fn toward_worker(
+    peer: &Arc<Peer>,
+    admitted: Admitted,
+    request: Request<Incoming>,
+    record: &mut Record,
+) -> Result<Outgoing, Fault> {
+    let Admitted { app, checked, bounds } = admitted;
+    let is_http2 = request.version() == Version::HTTP_2;
+    let (mut head, incoming) = request.into_parts();
+    let has_key = app.retries_by_key && head.headers.contains_key(headers::IDEMPOTENCY_KEY);
+    let vouched = Vouched {
+        host: &checked.host,
+        client: &peer.forwarded_for,
+        is_tls: peer.is_tls,
+        id: record.id(),
+        framing: checked.framing,
+        is_websocket: checked.is_websocket,
+    };
+    headers::toward_worker(&mut head.headers, checked.survey, &vouched);
+    let body = match checked.framing {
+        Framing::Empty | Framing::Length(0) => Upload::none(),
+        Framing::Length(_) | Framing::Chunked => {
+            let streamed = Streamed::new(incoming, is_http2, bounds, peer);
+            record.upload(streamed.progress());
+            if has_key && matches!(checked.framing, Framing::Length(1..=REPEATABLE_BODY)) {
+                streamed.collect().await?
+            } else {
+                Upload::Streamed(Box::new(streamed))
+            }
+        }
+    };
+    let mut outgoing = Request::new(body);
+    *outgoing.method_mut() = head.method;
+    *outgoing.uri_mut() = policy::origin_form(head.uri);
+    *outgoing.headers_mut() = head.headers;
+    Ok(Outgoing::new(outgoing, has_key))
+}
+
+impl Answer {
+    fn into_response(self, peer: &Peer, mut record: Record) -> Response<Body> {
+        record.answer(self.response.status().as_u16());
+        match self.upgrade {
+            Some(client) if self.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                tunnel::open(peer, client, self.response, self.carriage, record)
+            }
+            _ => body::finish_with(self.response, self.carriage, record),
+        }
+    }
+}

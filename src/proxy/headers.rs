@@ -1,0 +1,259 @@
+//! Header fields on their way through: what belongs to one connection only is taken off, what we vouch for is put on.
+//!
+//! Pure. Does not know what a request asks for. Each message is looked over once ([`Survey`]); what was not found is not
+//! looked for again. Invariant: names that `Connection` nominates are removed before ours are added, so no client can
+//! make a field of ours vanish (RFC 9110, section 7.6.1).
+
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use super::host::Host;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const ATTEMPT: HeaderName = HeaderName::from_static("x-portreeve-attempt");
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// Fields that go no further. Those of the first group belong to one connection (RFC 9110, section 7.6.1; RFC 9113,
+/// section 8.2.2); `Expect` is answered here; the others are for us to set, or to be set by nobody.
+const STRIPPED: [HeaderName; 15] = [
+    header::CONNECTION,
+    KEEP_ALIVE,
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+    header::EXPECT,
+    HeaderName::from_static("proxy"),
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded-port"),
+    ATTEMPT,
+];
+
+const CONNECTION: usize = 0;
+const KEPT_ALIVE: usize = 1;
+const TRANSFER_ENCODING: usize = 7;
+const UPGRADE: usize = 8;
+const EXPECT: usize = 10;
+
+/// Where a name stands in [`STRIPPED`].
+fn stripped(name: &str) -> Option<usize> {
+    Some(match name {
+        "connection" => CONNECTION,
+        "keep-alive" => KEPT_ALIVE,
+        "proxy-connection" => 2,
+        "proxy-authenticate" => 3,
+        "proxy-authorization" => 4,
+        "te" => 5,
+        "trailer" => 6,
+        "transfer-encoding" => TRANSFER_ENCODING,
+        "upgrade" => UPGRADE,
+        "http2-settings" => 9,
+        "expect" => EXPECT,
+        "proxy" => 11,
+        "forwarded" => 12,
+        "x-forwarded-port" => 13,
+        "x-portreeve-attempt" => 14,
+        _ => return None,
+    })
+}
+
+/// What one look over the fields of a message found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Survey {
+    /// Bit `i`: `STRIPPED[i]` is there.
+    present: u16,
+    /// How many there are, up to 255.
+    pub(crate) hosts: u8,
+    cookies: u8,
+    lengths: u8,
+}
+
+impl Survey {
+    /// Looks over the fields once.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut survey = Self::default();
+        for name in headers.iter().map(|(name, _)| name.as_str()) {
+            match name {
+                "host" => survey.hosts = survey.hosts.saturating_add(1),
+                "cookie" => survey.cookies = survey.cookies.saturating_add(1),
+                "content-length" => survey.lengths = survey.lengths.saturating_add(1),
+                name => survey.present |= stripped(name).map_or(0, |index| 1 << index),
+            }
+        }
+        survey
+    }
+
+    fn has(self, index: usize) -> bool {
+        self.present & (1 << index) != 0
+    }
+
+    /// Is there an `Expect`?
+    pub(crate) fn has_expect(self) -> bool {
+        self.has(EXPECT)
+    }
+
+    /// Does the message ask to switch to a WebSocket, in both fields that this takes (RFC 6455, section 4.1)?
+    pub(crate) fn wants_websocket(self, headers: &HeaderMap) -> bool {
+        self.has(CONNECTION)
+            && self.has(UPGRADE)
+            && headers.get_all(header::CONNECTION).iter().any(|value| tokens(value).any(is("upgrade")))
+            && is_websocket(headers)
+    }
+}
+
+/// Is `websocket` the one protocol in `Upgrade`?
+pub(crate) fn is_websocket(headers: &HeaderMap) -> bool {
+    let mut upgrades = headers.get_all(header::UPGRADE).iter();
+    let first = upgrades.next().and_then(|value| value.to_str().ok());
+    first.is_some_and(is("websocket")) && upgrades.next().is_none()
+}
+
+/// How the body of a message is told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// There is none.
+    Empty,
+    Length(u64),
+    /// Its length is known at its end.
+    Chunked,
+}
+
+/// What a request carries to a worker that its client did not write.
+pub(crate) struct Vouched<'a> {
+    pub(crate) host: &'a Host,
+    /// The client's address.
+    pub(crate) client: &'a HeaderValue,
+    pub(crate) is_tls: bool,
+    pub(crate) id: &'a HeaderValue,
+    pub(crate) framing: Framing,
+    pub(crate) is_websocket: bool,
+}
+
+/// Makes the fields of a client's request fit for a worker.
+pub(crate) fn toward_worker(headers: &mut HeaderMap, survey: Survey, vouched: &Vouched<'_>) {
+    strip(headers, survey);
+    if survey.cookies > 1 {
+        join_cookies(headers);
+    }
+    frame(headers, survey, vouched.framing);
+    if vouched.is_websocket {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    let scheme = if vouched.is_tls { "https" } else { "http" };
+    headers.insert(header::HOST, vouched.host.value().clone());
+    headers.insert(FORWARDED_FOR, vouched.client.clone());
+    headers.insert(REAL_IP, vouched.client.clone());
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    headers.insert(FORWARDED_HOST, vouched.host.value().clone());
+    headers.insert(REQUEST_ID, vouched.id.clone());
+}
+
+/// Makes the fields of a worker's response fit for a client; returns for how long its connection may lie idle, if the worker
+/// says how long it keeps one.
+///
+/// `Content-Length` goes when `Transfer-Encoding` was there too (RFC 9112, section 6.3) and from a 204 (RFC 9110, section
+/// 8.6); one that is repeated has been checked to say the same each time when the head was read.
+pub(crate) fn toward_client(headers: &mut HeaderMap, is_204: bool, id: &HeaderValue) -> Option<Duration> {
+    let survey = Survey::of(headers);
+    let kept = if survey.has(KEPT_ALIVE) { headers.get(KEEP_ALIVE).and_then(idle_limit) } else { None };
+    strip(headers, survey);
+    if survey.lengths > 0 && (survey.has(TRANSFER_ENCODING) || is_204) {
+        headers.remove(header::CONTENT_LENGTH);
+    } else if survey.lengths > 1
+        && let Some(length) = headers.remove(header::CONTENT_LENGTH)
+    {
+        headers.insert(header::CONTENT_LENGTH, length);
+    }
+    headers.insert(REQUEST_ID, id.clone());
+    kept
+}
+
+/// Removes what goes no further: first what `Connection` nominates, then what is there of [`STRIPPED`].
+fn strip(headers: &mut HeaderMap, survey: Survey) {
+    if survey.has(CONNECTION) {
+        for name in nominated(headers) {
+            headers.remove(name);
+        }
+    }
+    let mut left = survey.present;
+    while left != 0 {
+        headers.remove(&STRIPPED[left.trailing_zeros() as usize]);
+        left &= left - 1;
+    }
+}
+
+/// The names in all `Connection` lines that are to be removed with it. Those that a message cannot do without stay:
+/// a client that nominates them wants to make the worker see another request than we did.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let is_protected = |name: &HeaderName| {
+        matches!(*name, header::HOST | header::CONTENT_LENGTH | header::AUTHORIZATION | header::COOKIE)
+    };
+    let is_option = |token: &&str| !["close", "keep-alive", "upgrade"].iter().any(|option| is(option)(token));
+    let lines = headers.get_all(header::CONNECTION).iter();
+    let names = lines.flat_map(tokens).filter(is_option).filter_map(|token| token.parse().ok());
+    names.filter(|name| !is_protected(name)).collect()
+}
+
+/// HTTP/2 clients may split `Cookie` (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let joined = HeaderValue::from_maybe_shared(bytes::Bytes::from(crumbs.join(&b"; "[..])));
+    headers.insert(header::COOKIE, joined.expect("valid values joined by valid bytes are valid"));
+}
+
+/// Says in one way how the body ends. A length is written anew when it was not in its shortest form.
+fn frame(headers: &mut HeaderMap, survey: Survey, framing: Framing) {
+    match framing {
+        Framing::Length(length) => {
+            let is_plain = |value: &HeaderValue| value.len() == 1 || !value.as_bytes().starts_with(b"0");
+            if survey.lengths != 1 || !headers.get(header::CONTENT_LENGTH).is_some_and(is_plain) {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            }
+        }
+        Framing::Chunked => {
+            if survey.lengths > 0 {
+                headers.remove(header::CONTENT_LENGTH);
+            }
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        Framing::Empty if survey.lengths > 0 => {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        Framing::Empty => {}
+    }
+}
+
+/// For how long a connection may lie idle by the `timeout` of a `Keep-Alive` field: a second less, so that it is never
+/// used at the moment at which the worker closes it.
+fn idle_limit(value: &HeaderValue) -> Option<Duration> {
+    let timeout = tokens(value).find_map(|token| {
+        let (name, seconds) = token.split_once('=')?;
+        is("timeout")(name.trim()).then(|| seconds.trim().trim_matches('"').parse::<u32>().ok())?
+    })?;
+    Some(Duration::from_secs(timeout.saturating_sub(1).into()))
+}
+
+/// The non-empty members of a list (RFC 9110, section 5.6.1); none when it is not text.
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
+}
+
+/// Is a token this one? Case does not matter.
+fn is(word: &str) -> impl Fn(&str) -> bool {
+    move |token| token.eq_ignore_ascii_case(word)
+}
+
+#[cfg(test)]
+#[path = "headers_tests.rs"]
+mod tests;

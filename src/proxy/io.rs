@@ -1,0 +1,158 @@
+//! A client's socket, with or without TLS, as hyper reads and writes it.
+//!
+//! Tells the connection's pulse of what comes in, and lingers at the end when request bytes may still be under way: closing
+//! on unread bytes would make the kernel send a reset, which can overtake the answer (RFC 9112, section 9.6). Does not know
+//! HTTP. Invariant: it never reads ahead of its reader.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
+
+use super::alarm::Alarm;
+use super::pulse::Pulse;
+use super::socket::{self, Arrived};
+
+/// How long a closing connection goes on reading what its client still sends.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A client's connection.
+pub(crate) struct Io {
+    stream: Stream,
+    pulse: Arc<Pulse>,
+    /// Do bytes from an idle client begin a head? Not in HTTP/2, where they may be anything.
+    has_heads: bool,
+    closing: Option<Closing>,
+}
+
+/// What carries the bytes.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Reads on after our side has been closed.
+struct Closing {
+    until: Instant,
+    alarm: Alarm,
+    is_shut: bool,
+}
+
+impl Io {
+    pub(crate) fn new(stream: Stream, pulse: Arc<Pulse>, has_heads: bool) -> Self {
+        Self { stream, pulse, has_heads, closing: None }
+    }
+
+    /// Reads and drops what comes until the client is done or the time is up.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, closing: Some(closing), .. } = self else { return Poll::Ready(Ok(())) };
+        let mut scratch = [0; 4096];
+        // Gives way after 64 KiB, so that a fast sender does not keep the thread.
+        for _ in 0..16 {
+            if closing.alarm.poll(cx, closing.until).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buffer = ReadBuf::new(&mut scratch);
+            ready!(stream.poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Stream {
+    /// What ALPN has settled on, if it was used.
+    pub(crate) fn protocol(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+        }
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.pulse.take_look() && socket::arrived(this.stream.tcp()) != Arrived::Nothing {
+            this.pulse.heard();
+        }
+        let before = buffer.filled().len();
+        ready!(this.stream.poll_read(cx, buffer))?;
+        if this.has_heads && buffer.filled().len() > before {
+            this.pulse.heard();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Stream::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
+            Stream::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Stream::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let fresh = || Closing { until: Instant::now() + LINGER, alarm: Alarm::default(), is_shut: false };
+        let closing = this.closing.get_or_insert_with(fresh);
+        if !closing.is_shut {
+            ready!(this.stream.poll_shutdown(cx))?;
+            closing.is_shut = true;
+        }
+        if this.pulse.is_unread() { this.poll_linger(cx) } else { Poll::Ready(Ok(())) }
+    }
+}

@@ -1,0 +1,118 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Version;
+use http_body_util::{Empty, Full};
+
+use super::*;
+
+fn limits() -> Limits {
+    Limits {
+        connections: 1,
+        header_bytes: 1024,
+        header_count: 5,
+        body_bytes: Some(10),
+        handshake_timeout: Duration::from_secs(1),
+        header_timeout: Duration::from_secs(1),
+        body_idle: Duration::from_secs(1),
+        keepalive_idle: Duration::from_secs(1),
+        h2_streams: 1,
+    }
+}
+
+fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> Request<Empty<Bytes>> {
+    let mut request = Request::builder().method(method).uri(target);
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    request.body(Empty::new()).unwrap()
+}
+
+fn outcome(method: &str, target: &str, fields: &[(&str, &str)]) -> Result<String, Fault> {
+    check(&request(method, target, fields), &limits()).map(|checked| checked.host.text().to_owned())
+}
+
+#[test]
+fn a_request_names_one_host() {
+    assert_eq!(outcome("GET", "/", &[("host", "Example.com")]), Ok("example.com".into()));
+    assert_eq!(outcome("GET", "/", &[]), Err(Fault::Host));
+    assert_eq!(outcome("GET", "/", &[("host", "")]), Err(Fault::Host));
+    assert_eq!(outcome("GET", "/", &[("host", "a"), ("host", "a")]), Err(Fault::Host));
+    assert_eq!(outcome("GET", "/", &[("host", "a, b")]), Err(Fault::Host));
+}
+
+#[test]
+fn the_target_and_the_host_field_agree() {
+    assert_eq!(outcome("GET", "http://Example.com/x", &[]), Ok("example.com".into()));
+    assert_eq!(outcome("GET", "https://example.com/x", &[("host", "EXAMPLE.com")]), Ok("example.com".into()));
+    assert_eq!(outcome("GET", "http://example.com/x", &[("host", "other.com")]), Err(Fault::Host));
+    assert_eq!(outcome("GET", "http://user@example.com/x", &[]), Err(Fault::Host));
+}
+
+#[test]
+fn only_targets_of_a_server_are_served() {
+    let host = [("host", "a")];
+    assert_eq!(outcome("GET", "ftp://a/x", &host), Err(Fault::Target));
+    assert_eq!(outcome("GET", "a:80", &host), Err(Fault::Target));
+    assert_eq!(outcome("GET", "*", &host), Err(Fault::Target));
+    assert_eq!(outcome("OPTIONS", "*", &host), Ok("a".into()));
+    assert_eq!(outcome("GET", "/x?y=http://z", &host), Ok("a".into()));
+}
+
+#[test]
+fn methods_of_proxies_and_debuggers_are_refused() {
+    assert_eq!(outcome("CONNECT", "a:80", &[("host", "a:80")]), Err(Fault::Method));
+    assert_eq!(outcome("TRACE", "/", &[("host", "a")]), Err(Fault::Method));
+    assert_eq!(outcome("PROPFIND", "/", &[("host", "a")]), Ok("a".into()));
+}
+
+#[test]
+fn only_the_one_expectation_is_met() {
+    let expecting = |value| outcome("POST", "/", &[("host", "a"), ("expect", value)]);
+    assert_eq!(expecting("100-Continue"), Ok("a".into()));
+    assert_eq!(expecting("200-ok"), Err(Fault::Expectation));
+    assert_eq!(expecting("100-continue, x"), Err(Fault::Expectation));
+}
+
+#[test]
+fn limits_are_kept() {
+    let fields: Vec<_> = std::iter::once(("host", "a")).chain((0..5).map(|_| ("x", "y"))).collect();
+    assert_eq!(outcome("GET", "/", &fields[..5]), Ok("a".into()));
+    assert_eq!(outcome("GET", "/", &fields), Err(Fault::ManyHeaders));
+    let with_body = |length: usize| {
+        let request = request("POST", "/", &[("host", "a")]).map(|_| Full::new(Bytes::from(vec![0; length])));
+        check(&request, &limits()).map(|checked| checked.framing)
+    };
+    assert_eq!(with_body(10).unwrap(), Framing::Length(10));
+    assert_eq!(with_body(11).unwrap_err(), Fault::LargeBody);
+}
+
+#[test]
+fn a_post_without_a_body_says_so() {
+    let framing = |method| check(&request(method, "/", &[("host", "a")]), &limits()).unwrap().framing;
+    assert_eq!(framing("POST"), Framing::Length(0));
+    assert_eq!(framing("GET"), Framing::Empty);
+    assert_eq!(framing("DELETE"), Framing::Empty);
+}
+
+#[test]
+fn only_a_plain_get_over_http_1_1_becomes_a_websocket() {
+    let fields = [("host", "a"), ("connection", "upgrade"), ("upgrade", "websocket")];
+    let is_websocket = |request: &Request<Empty<Bytes>>| check(request, &limits()).unwrap().is_websocket;
+    assert!(is_websocket(&request("GET", "/", &fields)));
+    assert!(!is_websocket(&request("POST", "/", &fields)));
+    let mut old = request("GET", "/", &fields);
+    *old.version_mut() = Version::HTTP_10;
+    assert!(!is_websocket(&old));
+    let with_body = request("GET", "/", &fields).map(|_| Full::new(Bytes::from_static(b"x")));
+    assert!(!check(&with_body, &limits()).unwrap().is_websocket);
+}
+
+#[test]
+fn a_worker_gets_the_origin_form() {
+    for (target, expected) in
+        [("/x?y", "/x?y"), ("http://a/x?y", "/x?y"), ("http://a", "/"), ("http://a?y", "/?y"), ("*", "*")]
+    {
+        assert_eq!(origin_form(target.parse().unwrap()).to_string(), expected, "{target}");
+    }
+}

@@ -1,0 +1,266 @@
+//! What is noted of one exchange from its head to its last byte, and then counted, logged and reported.
+//!
+//! Does not know how an exchange is carried out. Invariants: each exchange is counted once, whichever way it ends, because
+//! that happens when its record is dropped; one that is dropped without a word has lost its client. The access line is put
+//! together only when there is a log.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, Uri, Version};
+use tokio::time::Instant;
+
+use super::body::Body;
+use super::connection::Peer;
+use super::fault::{Fault, Side};
+use super::headers;
+use super::upload::Progress;
+use super::wire::Wire;
+use super::world::App;
+use crate::id::{Generation, RequestId, Slot};
+use crate::link::FromProxy;
+use crate::telemetry::access;
+use crate::telemetry::exchange_metrics::Raised;
+use crate::upstream::Lease;
+
+/// What is known of an exchange so far.
+pub(crate) struct Record {
+    peer: Arc<Peer>,
+    started: Instant,
+    id: Id,
+    asked: Option<Box<Asked>>,
+    is_head: bool,
+    app: Option<(Arc<App>, Raised)>,
+    served: Served,
+    upload: Option<Arc<Progress>>,
+    sent: u64,
+    /// What the client was told; `None`: nothing so far.
+    status: Option<u16>,
+    fault: Option<Fault>,
+}
+
+/// The exchange's name.
+struct Id {
+    id: RequestId,
+    header: HeaderValue,
+}
+
+/// What the access line says of the request.
+struct Asked {
+    time: SystemTime,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    host: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+}
+
+/// Who answered, and after which trouble.
+#[derive(Default)]
+struct Served {
+    worker: Option<(Generation, Slot)>,
+    attempts: u32,
+    queued: Duration,
+}
+
+impl Record {
+    /// An exchange begins: its head has been read.
+    pub(crate) fn begin<B>(peer: &Arc<Peer>, request: &Request<B>) -> Self {
+        peer.pulse.begin();
+        Self {
+            peer: Arc::clone(peer),
+            started: Instant::now(),
+            id: Id::random(),
+            asked: peer.proxy.access.is_some().then(|| Box::new(Asked::of(request))),
+            is_head: *request.method() == Method::HEAD,
+            app: None,
+            served: Served::default(),
+            upload: None,
+            sent: 0,
+            status: None,
+            fault: Some(Fault::ClientGone),
+        }
+    }
+
+    /// The exchange's name as a header carries it.
+    pub(crate) fn id(&self) -> &HeaderValue {
+        &self.id.header
+    }
+
+    /// The thread it is on.
+    pub(crate) fn thread(&self) -> usize {
+        self.peer.thread
+    }
+
+    /// The request is for this app.
+    pub(crate) fn route(&mut self, app: &Arc<App>) {
+        self.app = Some((Arc::clone(app), app.metrics.begin()));
+    }
+
+    /// The request has a body.
+    pub(crate) fn upload(&mut self, progress: &Arc<Progress>) {
+        self.upload = Some(Arc::clone(progress));
+    }
+
+    /// It is about to be sent to a worker, for the so many-th time.
+    pub(crate) fn attempt(&mut self, lease: &Lease<Wire>, number: u32) {
+        if number == 1 {
+            self.served.queued = self.started.elapsed();
+            if let Some((app, _)) = &self.app {
+                app.metrics.claimed(self.served.queued);
+            }
+        }
+        self.served.attempts = number;
+        self.served.worker = Some((lease.generation, lease.slot));
+    }
+
+    /// A worker failed it: counts that and tells the supervisor. What the client did wrong is not the worker's fault.
+    pub(crate) fn blame(&self, lease: &Lease<Wire>, fault: Fault) {
+        let (Some((app, _)), row) = (&self.app, fault.row()) else { return };
+        let Side::Worker(kind) = row.side else { return };
+        app.metrics.upstream_fault(row.label);
+        if lease.is_closed() && !lease.gone().is_cancelled() && matches!(fault, Fault::Silent | Fault::Cut) {
+            self.peer.proxy.metrics.invariants().upstream_reset_stopping.inc();
+        }
+        self.peer.proxy.tell(FromProxy::Fault { app: app.name.clone(), serial: lease.serial, kind });
+    }
+
+    /// The client is told this status.
+    pub(crate) fn answer(&mut self, status: u16) {
+        self.status = Some(status);
+    }
+
+    /// So many bytes of body went to the client.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// The exchange has ended well.
+    pub(crate) fn finish(mut self) {
+        self.fault = None;
+    }
+
+    /// The exchange has ended, for this reason.
+    pub(crate) fn fail(mut self, fault: Fault) {
+        self.fault = Some(fault);
+    }
+
+    /// Ends the exchange with the answer that belongs to a fault.
+    pub(crate) fn finish_with(mut self, fault: Fault) -> Response<Body> {
+        let row = fault.row();
+        let mut response = Response::new(Body::none());
+        *response.status_mut() = fault.status();
+        let fields = response.headers_mut();
+        fields.insert(headers::REQUEST_ID, self.id.header.clone());
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        if let Some(seconds) = row.retry_after {
+            fields.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        if fault == Fault::Method {
+            let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+            fields.insert(header::ALLOW, HeaderValue::from_static(allowed));
+        }
+        if !self.is_head {
+            *response.body_mut() = Body::text(row.text);
+            self.sent = row.text.len() as u64;
+        }
+        self.status = Some(row.status);
+        self.fail(fault);
+        response
+    }
+
+    fn log(&self, took: Duration) {
+        let (Some(log), Some(asked)) = (&self.peer.proxy.access, &self.asked) else { return };
+        log.write(&access::Line {
+            time: asked.time,
+            client: access::Client { address: self.peer.address.ip(), tls: self.peer.is_tls },
+            request: asked.line(self.id.id),
+            service: access::Service {
+                app: self.app.as_ref().map(|(app, _)| &app.name),
+                worker: self.served.worker,
+                attempts: self.served.attempts,
+                queued: self.served.queued,
+            },
+            status: self.status(),
+            received: self.upload.as_ref().map_or(0, |progress| progress.received()),
+            sent: self.sent,
+            took,
+            fault: self.fault.map(|fault| fault.row().label),
+        });
+    }
+
+    fn status(&self) -> u16 {
+        self.status.unwrap_or_else(|| self.fault.unwrap_or(Fault::ClientGone).row().status)
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.started);
+        self.peer.pulse.end(now);
+        let metrics = self.app.as_ref().map_or(&self.peer.proxy.no_app, |(app, _)| &app.metrics);
+        metrics.finish(self.status(), took);
+        self.log(took);
+    }
+}
+
+impl Id {
+    fn random() -> Self {
+        let id = RequestId(fastrand::u128(..));
+        let mut digits = [0; 32];
+        for (at, digit) in digits.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(id.0 >> (124 - 4 * at)) as usize & 0xf];
+        }
+        let header = HeaderValue::from_bytes(&digits).expect("hexadecimal digits are a valid field value");
+        Self { id, header }
+    }
+}
+
+impl Asked {
+    fn of<B>(request: &Request<B>) -> Self {
+        let field = |name| request.headers().get(name).cloned();
+        Self {
+            time: SystemTime::now(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            host: field(header::HOST),
+            referer: field(header::REFERER),
+            user_agent: field(header::USER_AGENT),
+        }
+    }
+
+    fn line(&self, id: RequestId) -> access::Request<'_> {
+        let authority = self.uri.authority().map(http::uri::Authority::as_str);
+        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
+        access::Request {
+            id,
+            method: self.method.as_str(),
+            host: authority.or(host).unwrap_or_default(),
+            path: self.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str),
+            protocol: match self.version {
+                Version::HTTP_2 => "HTTP/2.0",
+                Version::HTTP_10 => "HTTP/1.0",
+                _ => "HTTP/1.1",
+            },
+            referer: self.referer.as_ref().map(HeaderValue::as_bytes),
+            user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_same_in_header_and_log() {
+        for _ in 0..100 {
+            let id = Id::random();
+            assert_eq!(id.header.to_str().unwrap(), id.id.to_string());
+        }
+    }
+}

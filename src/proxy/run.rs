@@ -1,0 +1,143 @@
+//! The beginning of a proxy: lock the process down, claim what the manifest names, start the threads, say so.
+//!
+//! Knows the process and its inheritance; what happens then is the [`Conductor`]'s. Invariant: from the first line of [`run`]
+//! that can fail to its end, this process never serves a socket that was not meant for it.
+
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Proxy;
+use super::conductor::{Conductor, Idle, Outbox};
+use super::listener::{self, Unclaimed};
+use super::thread::Threads;
+use super::world::{Atlas, World};
+use crate::certs::{self, CertError, Store};
+use crate::link::{FromProxy, Manifest, ToProxy, codec};
+use crate::sys::{lockdown, process};
+use crate::telemetry::access::{AccessLog, Format, OpenError, Target};
+use crate::telemetry::exchange_metrics::ExchangeMetrics;
+
+/// Reports of faults that may wait to be passed on.
+const REPORTS: usize = 256;
+
+/// The first descriptor of a proxy that is not for its standard streams or its link.
+const FIRST_INHERITED: RawFd = 4;
+
+/// Why a proxy could not serve, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the process cannot be locked down: {0}")]
+    Lockdown(io::Error),
+    #[error("the link to the supervisor: {0}")]
+    Link(io::Error),
+    #[error("the supervisor did not begin with a manifest")]
+    NoManifest,
+    #[error("the supervisor went away before it had said what to serve")]
+    Abandoned,
+    #[error("a listener was not claimed: {0}")]
+    Unclaimed(#[from] Unclaimed),
+    #[error("TLS: {0}")]
+    Tls(#[from] CertError),
+    #[error("{0}")]
+    AccessLog(#[from] OpenError),
+    #[error("the threads cannot be started: {0}")]
+    Start(io::Error),
+    #[error("a serving thread has ended by itself")]
+    ThreadEnded,
+}
+
+/// Runs this process as a proxy under the supervisor at the other end of `link`, until that says it is enough.
+///
+/// From here on the process, whatever becomes of it, starts no program. When the supervisor goes away, the proxy serves on.
+///
+/// # Errors
+/// When it cannot begin to serve, or a thread is lost. The supervisor then starts another proxy on the same listeners.
+pub fn run(link: OwnedFd) -> Result<(), Error> {
+    let inherited = inherited_sockets();
+    lockdown::forbid_exec().map_err(Error::Lockdown)?;
+    process::set_name("portreeve-proxy").map_err(Error::Lockdown)?;
+    process::raise_descriptor_limit().map_err(Error::Lockdown)?;
+    serve(link, &inherited)
+}
+
+/// As [`run`], in a process that is not locked down.
+pub(super) fn serve(link: OwnedFd, inherited: &[RawFd]) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
+    runtime.block_on(async {
+        let (mut main, reader) = begin(open_link(link).map_err(Error::Link)?, inherited).await?;
+        let outcome = main.listen(reader).await;
+        main.stop();
+        outcome
+    })
+}
+
+/// The sockets that this process was started with, its standard streams and its link aside. Where `/proc` is not mounted
+/// nothing is found, and nothing can be missed.
+fn inherited_sockets() -> Vec<RawFd> {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    let is_socket =
+        |path: &PathBuf| std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
+    let sockets = entries.flatten().map(|entry| entry.path()).filter(is_socket);
+    let numbers = sockets.filter_map(|path| path.file_name()?.to_str()?.parse().ok());
+    numbers.filter(|number| *number >= FIRST_INHERITED).collect()
+}
+
+/// Claims what the manifest names, starts the threads and says so.
+async fn begin(link: UnixStream, inherited: &[RawFd]) -> Result<(Conductor, OwnedReadHalf), Error> {
+    let (mut reader, writer) = link.into_split();
+    let Some(ToProxy::Manifest(manifest)) = codec::read(&mut reader).await.map_err(Error::Link)? else {
+        return Err(Error::NoManifest);
+    };
+    let listeners = listener::claim(&manifest.listeners, inherited)?;
+    let count = manifest.threads.max(1) as usize;
+    let store = Arc::new(Store::build(Vec::new()));
+    let (sender, reports) = mpsc::channel(REPORTS);
+    let proxy = Arc::new(proxy(&manifest, &store, sender)?);
+    let threads =
+        listener::deal(listeners, count).and_then(|hands| Threads::start(&proxy, hands)).map_err(Error::Start)?;
+    let idle = Arc::<Idle>::default();
+    let atlas = Atlas::new(store, proxy.metrics.clone(), count, Idle::reporter(&idle));
+    let mut conductor = Conductor::new(proxy, atlas, threads, Outbox { writer: Some(writer), reports, idle });
+    conductor.ready().await;
+    Ok((conductor, reader))
+}
+
+fn open_link(link: OwnedFd) -> io::Result<UnixStream> {
+    let link = std::os::unix::net::UnixStream::from(link);
+    link.set_nonblocking(true)?;
+    UnixStream::from_std(link)
+}
+
+/// What the threads are to share, without a world as yet.
+fn proxy(manifest: &Manifest, store: &Arc<Store>, reports: mpsc::Sender<FromProxy>) -> Result<Proxy, Error> {
+    let metrics = ExchangeMetrics::new();
+    let format = if manifest.access_json { Format::Json } else { Format::Text };
+    let open = |path: &PathBuf| {
+        let target = if path.as_os_str().is_empty() { Target::Stdout } else { Target::File(path.clone()) };
+        AccessLog::start(target, format, metrics.access_log_dropped())
+    };
+    let access = manifest.access_log.as_ref().map(open).transpose()?;
+    let tls = certs::server_config(Arc::clone(store), &[b"h2", b"http/1.1"])?;
+    Ok(Proxy {
+        world: ArcSwap::from_pointee(World::empty()),
+        tls: TlsAcceptor::from(Arc::new(tls)),
+        permits: Arc::default(),
+        no_app: metrics.no_app(),
+        metrics,
+        access,
+        work: TaskTracker::new(),
+        retiring: CancellationToken::new(),
+        retirement: OnceLock::new(),
+        reports,
+    })
+}

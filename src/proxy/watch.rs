@@ -1,0 +1,123 @@
+//! When a client connection has to end although its client has not ended it.
+//!
+//! Decides, and does nothing itself. Three limits: a head that takes too long, a connection that is idle for too long, and
+//! one that is still idle when the proxy retires. Does not know HTTP. Invariant: a connection is closed for idleness only
+//! after the kernel has been asked whether a request has just arrived; what is lost then was sent after that moment, and
+//! nobody who closes a connection can help that (RFC 9112, section 9.5).
+//!
+//! hyper offers one timer for both heads and idleness, and its `graceful_shutdown` closes an HTTP/1 connection that is
+//! about to read a request. Hence neither is used while a request may be coming.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::alarm::Alarm;
+use super::connection::Peer;
+use super::pulse::Stage;
+
+/// How long a connection that was told to close may take to do so.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Watches one connection.
+pub(crate) struct Watch {
+    peer: Arc<Peer>,
+    limits: Limits,
+    is_http2: bool,
+    alarm: Alarm,
+    retiring: Pin<Box<WaitForCancellationFutureOwned>>,
+    is_registered: bool,
+    /// The idle time for which the kernel has been asked.
+    looked: Option<Instant>,
+    /// When the connection was told to close.
+    closing: Option<Instant>,
+}
+
+/// What a connection is held to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// From the first byte of a head to its last.
+    pub(crate) head: Duration,
+    /// Without an exchange.
+    pub(crate) idle: Duration,
+}
+
+/// What is to be done with the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Let it read once more: the kernel will be asked.
+    Look,
+    /// Let it close by itself.
+    Close,
+    /// Drop it.
+    Drop,
+}
+
+impl Watch {
+    pub(crate) fn new(peer: &Arc<Peer>, limits: Limits, is_http2: bool) -> Self {
+        let retiring = Box::pin(peer.proxy.retiring.clone().cancelled_owned());
+        Self {
+            peer: Arc::clone(peer),
+            limits,
+            is_http2,
+            alarm: Alarm::default(),
+            retiring,
+            is_registered: false,
+            looked: None,
+            closing: None,
+        }
+    }
+
+    /// What is to be done now, if anything. To be polled after each poll of the connection, from the same task always.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
+        self.register(cx);
+        if self.is_http2 && self.peer.proxy.is_retiring() && self.closing.is_none() {
+            // HTTP/2 can say goodbye without losing anything: exchanges end first, new ones go elsewhere.
+            return self.close();
+        }
+        let (deadline, is_idle) = match self.peer.pulse.stage() {
+            Stage::Busy => return Poll::Pending,
+            Stage::Head(since) => (since + self.limits.head, false),
+            Stage::Idle(since) => (self.idle_end(since), true),
+        };
+        ready!(self.alarm.poll(cx, deadline));
+        if !is_idle || self.closing.is_some() {
+            return Poll::Ready(Verdict::Drop);
+        }
+        if self.is_http2 || self.looked == Some(deadline) {
+            return self.close();
+        }
+        self.looked = Some(deadline);
+        self.peer.pulse.ask_to_look();
+        Poll::Ready(Verdict::Look)
+    }
+
+    fn close(&mut self) -> Poll<Verdict> {
+        self.closing = Some(Instant::now());
+        Poll::Ready(Verdict::Close)
+    }
+
+    /// When a connection that has been idle since then has been idle for long enough.
+    fn idle_end(&self, since: Instant) -> Instant {
+        if let Some(closing) = self.closing {
+            return since.max(closing) + FAREWELL;
+        }
+        let usual = since + self.limits.idle;
+        match self.peer.proxy.retirement() {
+            Some(retirement) => usual.min(since.max(retirement.at) + retirement.grace),
+            None => usual,
+        }
+    }
+
+    /// Has the task woken when the proxy retires. Once is enough: a task's waker stays the same for its life.
+    fn register(&mut self, cx: &mut Context<'_>) {
+        if !self.is_registered {
+            self.is_registered = true;
+            let _ = self.retiring.as_mut().poll(cx);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The snapshot in force, in the form in which an exchange asks of it: routes, apps, limits.
+//!
+//! [`World`] is read by exchanges and never changes; [`Atlas`] makes the next one out of a snapshot and keeps what outlives
+//! it: an app's endpoints with their counts and connections, its retry budget. Does not know sockets or requests.
+//! Invariant: a snapshot is taken over whole or not at all.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::certs::{self, CertError, Parsed, Store};
+use crate::id::AppName;
+use crate::link::{self, Condition, Limits, Snapshot};
+use crate::route::Table;
+use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
+use crate::upstream::{Bounds, Budget, OnIdle, Spec, Upstream};
+
+use super::wire::Wire;
+
+/// What exchanges are carried out under.
+pub(crate) struct World {
+    pub(crate) limits: Limits,
+    routes: Table<Arc<App>>,
+    apps: Vec<Arc<App>>,
+}
+
+/// One app as its exchanges see it.
+pub(crate) struct App {
+    pub(crate) name: AppName,
+    pub(crate) upstream: Arc<Upstream<Wire>>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) metrics: AppMetrics,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) response_timeout: Option<Duration>,
+    /// Idle time of a connection to a worker that does not say how long it keeps one.
+    pub(crate) keepalive: Duration,
+    /// May a request with an `Idempotency-Key` be sent twice?
+    pub(crate) retries_by_key: bool,
+}
+
+/// Makes worlds.
+pub(crate) struct Atlas {
+    known: HashMap<AppName, Known>,
+    certificates: Vec<link::Certificate>,
+    store: Arc<Store>,
+    metrics: ExchangeMetrics,
+    threads: usize,
+    on_idle: OnIdle,
+}
+
+/// What of an app outlives a snapshot.
+struct Known {
+    upstream: Arc<Upstream<Wire>>,
+    budget: Arc<Budget>,
+}
+
+/// A world that has been checked and only needs to be put in force.
+pub(crate) struct Draft {
+    world: World,
+    /// What each app's upstream is to list, in the order of the world's apps.
+    listings: Vec<(Vec<Spec>, Bounds)>,
+    /// `None`: those in force stay.
+    certificates: Option<Certificates>,
+}
+
+/// Certificates as they came and as they are used.
+type Certificates = (Vec<link::Certificate>, Vec<Parsed>);
+
+/// Why a snapshot cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Rejected {
+    #[error("{0}")]
+    Certificate(#[from] CertError),
+    #[error("{0}")]
+    Routes(String),
+}
+
+impl World {
+    /// A world in which nothing is served.
+    pub(crate) fn empty() -> Self {
+        let limits = Limits {
+            connections: 0,
+            header_bytes: 8 * 1024,
+            header_count: 100,
+            body_bytes: Some(0),
+            handshake_timeout: Duration::ZERO,
+            header_timeout: Duration::ZERO,
+            body_idle: Duration::ZERO,
+            keepalive_idle: Duration::ZERO,
+            h2_streams: 1,
+        };
+        let routes = Table::build(Vec::new()).unwrap_or_else(|_| unreachable!("nothing conflicts with nothing"));
+        Self { limits, routes, apps: Vec::new() }
+    }
+
+    /// The app that serves a host and a path.
+    pub(crate) fn find(&self, host: &str, path: &str) -> Option<&Arc<App>> {
+        // `OPTIONS *` is about the server, and so for whoever serves its root.
+        self.routes.find(host, if path == "*" { "/" } else { path })
+    }
+
+    /// Drops the idle connections of `thread` that have expired.
+    pub(crate) fn sweep(&self, thread: usize, now: Instant) {
+        self.apps.iter().for_each(|app| app.upstream.sweep(thread, now));
+    }
+}
+
+impl Atlas {
+    /// `threads` is how many serve; `on_idle` hears of closed endpoints that have become idle.
+    pub(crate) fn new(store: Arc<Store>, metrics: ExchangeMetrics, threads: usize, on_idle: OnIdle) -> Self {
+        Self { known: HashMap::new(), certificates: Vec::new(), store, metrics, threads, on_idle }
+    }
+
+    /// Checks a snapshot and makes a world of it. Nothing has changed yet.
+    ///
+    /// # Errors
+    /// When a certificate cannot be used, or two apps serve the same place.
+    pub(crate) fn draft(&self, snapshot: Snapshot) -> Result<Draft, Rejected> {
+        let certificates = self.parse_new(snapshot.certificates)?;
+        let listings = snapshot.apps.iter().map(listing).collect();
+        let apps: Vec<_> = snapshot.apps.iter().map(|app| Arc::new(self.app(app))).collect();
+        let entries = snapshot.apps.iter().zip(&apps);
+        let entries = entries.map(|(said, app)| (&said.hosts[..], said.path.as_str(), Arc::clone(app))).collect();
+        let routes = Table::build(entries).map_err(|conflict| Rejected::Routes(told(&conflict)))?;
+        let world = World { limits: snapshot.limits, routes, apps };
+        Ok(Draft { world, listings, certificates })
+    }
+
+    /// Takes a draft over, up to the routes: `publish` is to put the world in force.
+    ///
+    /// New endpoints are there before a route leads to them, and old ones go only when no route leads to them any more.
+    pub(crate) fn apply(&mut self, draft: Draft, publish: impl FnOnce(World)) {
+        if let Some((texts, parsed)) = draft.certificates {
+            self.store.swap(parsed);
+            self.certificates = texts;
+        }
+        for (app, (specs, bounds)) in draft.world.apps.iter().zip(draft.listings) {
+            app.upstream.set(&specs, bounds);
+        }
+        let current = draft.world.apps.iter().map(|app| (app.name.clone(), Known::of(app))).collect();
+        publish(draft.world);
+        let before = std::mem::replace(&mut self.known, current);
+        before.iter().filter(|(name, _)| !self.known.contains_key(name)).for_each(|(_, gone)| gone.upstream.retire());
+    }
+
+    /// Parses the certificates unless they are the ones in force.
+    fn parse_new(&self, certificates: Vec<link::Certificate>) -> Result<Option<Certificates>, CertError> {
+        if certificates == self.certificates {
+            return Ok(None);
+        }
+        let parsed = certificates.iter().map(|pem| certs::parse(&pem.chain, &pem.key)).collect::<Result<_, _>>()?;
+        Ok(Some((certificates, parsed)))
+    }
+
+    fn app(&self, said: &link::App) -> App {
+        let known = self.known.get(&said.name).map(|known| (Arc::clone(&known.upstream), Arc::clone(&known.budget)));
+        let (upstream, budget) = known.unwrap_or_else(|| {
+            let upstream = Upstream::new(self.threads, Arc::clone(&self.on_idle));
+            (Arc::new(upstream), Arc::new(Budget::new(Instant::now())))
+        });
+        App {
+            name: said.name.clone(),
+            upstream,
+            budget,
+            metrics: self.metrics.app(&said.name),
+            connect_timeout: said.connect_timeout,
+            response_timeout: said.response_timeout,
+            keepalive: said.keepalive,
+            retries_by_key: said.retry_idempotency_key,
+        }
+    }
+}
+
+impl Known {
+    fn of(app: &App) -> Self {
+        Self { upstream: Arc::clone(&app.upstream), budget: Arc::clone(&app.budget) }
+    }
+}
+
+/// What an app's upstream is to list.
+fn listing(app: &link::App) -> (Vec<Spec>, Bounds) {
+    let specs = app.endpoints.iter().map(|endpoint| Spec {
+        serial: endpoint.serial,
+        slot: endpoint.slot,
+        generation: endpoint.generation,
+        address: endpoint.address.clone(),
+        open: endpoint.open,
+    });
+    let bounds = Bounds {
+        max_inflight: app.max_inflight,
+        hold_requests: app.hold_requests,
+        hold_time: app.hold_time,
+        expected: app.condition == Condition::Expected,
+    };
+    (specs.collect(), bounds)
+}
+
+fn told(conflict: &crate::route::Conflict<Arc<App>>) -> String {
+    format!("the apps {} and {} both serve {}", conflict.first.name, conflict.second.name, conflict.place())
+}

@@ -1,0 +1,246 @@
+//! The driver's hands: gives events to machines, does what they say, and starts probes and proxies.
+//!
+//! No policy: each action of `lifecycle` has one arm here, and it does just that.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::event::Event;
+use super::site::{Fixed, Server, Site, Supervised};
+use super::{Awaited, Supervisor, probe};
+use crate::config::{self, App};
+use crate::id::{Address, AppName, Serial, Slot, WorkerId};
+use crate::lifecycle::{self, Action, Backoff, Health, Plan};
+use crate::sys::spawn::Exit;
+
+/// A reload in which no worker becomes ready for so long, beyond a worker's own start timeout, is given up.
+const PROGRESS_MARGIN: Duration = Duration::from_secs(5);
+
+impl Supervisor {
+    /// Hands every queued event to its machine and does what comes of it.
+    pub(super) fn run_queue(&mut self) {
+        while let Some((app, event)) = self.machines.queue.pop_front() {
+            let Some(Site::Supervised(site)) = self.sites.get_mut(&app) else { continue };
+            site.machine.handle(Instant::now(), event, &mut self.machines.todo);
+            let report = site.machine.report();
+            site.note_new_generation(&report);
+            for (reason, count) in site.new_restarts(&report) {
+                (0..count).for_each(|_| self.outlook.metrics.worker_restarted(&app, reason));
+            }
+            for action in self.machines.todo.take() {
+                self.act(&app, action);
+            }
+        }
+    }
+
+    fn act(&mut self, app: &AppName, action: Action) {
+        match action {
+            Action::Spawn { serial, worker } => self.spawn(app, serial, &worker),
+            Action::Probe { serial } => self.probe_worker(app, serial),
+            Action::Publish { version } => {
+                self.published.dirty = true;
+                self.published.awaited.push(Awaited { app: app.clone(), version, epoch: None });
+            }
+            Action::Stop { serial } => self.with_worker(app, serial, super::workers::Worker::stop),
+            Action::Kill { serial } => self.with_worker(app, serial, |worker| worker.process.kill()),
+            Action::Forced { serial } => {
+                tracing::warn!(%app, %serial, "a worker is stopped with exchanges in flight: its drain timeout is over");
+                self.outlook.metrics.invariants().drain_forced("exchange");
+            }
+            Action::Finish { ticket, outcome } => self.finish(app, ticket, outcome),
+            Action::Retired { generation } => {
+                if let Some(Site::Supervised(site)) = self.sites.get_mut(app) {
+                    site.releases.remove(&generation);
+                }
+                tracing::info!(%app, %generation, "generation retired");
+            }
+            Action::Stopped => self.site_stopped(app),
+        }
+    }
+
+    fn spawn(&mut self, app: &AppName, serial: Serial, id: &WorkerId) {
+        let Some(Site::Supervised(site)) = self.sites.get_mut(app) else { return };
+        let started = site.start(&self.starter, serial, id.clone());
+        let event = match started {
+            Ok(pid) => {
+                tracing::info!(worker = %id, pid, "worker started");
+                lifecycle::Event::Spawned { serial }
+            }
+            Err(reason) => {
+                tracing::error!(worker = %id, %reason, "worker cannot be started");
+                lifecycle::Event::SpawnFailed { serial, reason }
+            }
+        };
+        self.machines.queue.push_back((app.clone(), event));
+    }
+
+    fn with_worker(&self, app: &AppName, serial: Serial, order: impl FnOnce(&super::workers::Worker)) {
+        if let Some(Site::Supervised(site)) = self.sites.get(app)
+            && let Some(worker) = site.workers.get(&serial)
+        {
+            order(worker);
+        }
+    }
+
+    pub(super) fn worker_exited(&mut self, app: AppName, serial: Serial, exit: Exit) {
+        let Some(Site::Supervised(site)) = self.sites.get_mut(&app) else { return };
+        if let Some(worker) = site.workers.get(&serial) {
+            tracing::info!(worker = %worker.id, pid = worker.process.pid(), %exit, "worker ended");
+        }
+        site.bury(serial);
+        self.proxies.forget(serial);
+        self.published.told_idle.remove(&serial);
+        self.published.watch.forget(serial);
+        self.machines.queue.push_back((app, lifecycle::Event::Exited { serial, how: exit.to_string() }));
+    }
+
+    fn probe_worker(&self, app: &AppName, serial: Serial) {
+        let Some(Site::Supervised(site)) = self.sites.get(app) else { return };
+        let Some(worker) = site.workers.get(&serial) else { return };
+        if let Some(release) = site.releases.get(&worker.id.generation) {
+            self.ask(app.clone(), serial, worker.address(), Arc::clone(&release.app));
+        }
+    }
+
+    /// Probes the servers of a fixed upstream that are due.
+    pub(super) fn probe_fixed(&mut self, app: &AppName, now: Instant) {
+        let Some(Site::Fixed(site)) = self.sites.get_mut(app) else { return };
+        let due = site.servers.iter_mut().filter_map(|server| {
+            let is_due = server.health.is_due(now);
+            is_due.then(|| (server.serial, server.address.clone()))
+        });
+        let due: Vec<_> = due.collect();
+        let settings = Arc::clone(&site.app);
+        for (serial, address) in due {
+            self.ask(app.clone(), serial, address, Arc::clone(&settings));
+        }
+    }
+
+    fn ask(&self, app: AppName, serial: Serial, address: Address, settings: Arc<App>) {
+        let events = self.starter.events.clone();
+        self.starter.tasks.spawn(async move {
+            let outcome = probe::ask(&address, &settings.probe).await;
+            let _ = events.send(Event::Probed { app, serial, outcome }).await;
+        });
+    }
+
+    pub(super) fn probed(&mut self, app: AppName, serial: Serial, outcome: Result<(), String>) {
+        if outcome.is_ok() {
+            self.published.watch.prove(serial);
+        }
+        match self.sites.get_mut(&app) {
+            Some(Site::Supervised(_)) => {
+                self.machines.queue.push_back((app, lifecycle::Event::Probed { serial, outcome }));
+            }
+            Some(Site::Fixed(site)) => {
+                self.published.dirty |= site.probed(serial, outcome, Instant::now());
+            }
+            None => {}
+        }
+    }
+
+    /// Adds an app and starts it.
+    pub(super) fn add_site(&mut self, name: AppName, app: Arc<App>) {
+        let site = match &app.server {
+            config::Server::Command(_) => {
+                let plan = plan(&app);
+                self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan)));
+                Site::Supervised(Box::new(Supervised::new(name.clone(), app)))
+            }
+            config::Server::Fixed(_) => {
+                let mut site = Fixed { app: Arc::clone(&app), servers: Vec::new() };
+                site.update(&app, |address, slot| self.fresh_server(&app, address, slot));
+                Site::Fixed(site)
+            }
+        };
+        self.sites.insert(name, site);
+        self.published.dirty = true;
+    }
+
+    /// Gives a fixed upstream its new settings.
+    pub(super) fn update_fixed(&mut self, name: &AppName, app: &Arc<App>) {
+        let Some(Site::Fixed(mut site)) = self.sites.remove(name) else { return };
+        site.update(app, |address, slot| self.fresh_server(app, address, slot));
+        self.sites.insert(name.clone(), Site::Fixed(site));
+        self.published.dirty = true;
+    }
+
+    /// Stops an app that is no longer configured; it is forgotten when its last worker is gone.
+    pub(super) fn remove_site(&mut self, name: &AppName) {
+        match self.sites.get(name) {
+            Some(Site::Supervised(_)) => self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop)),
+            Some(Site::Fixed(_)) => drop(self.sites.remove(name)),
+            None => {}
+        }
+        self.published.dirty = true;
+    }
+
+    fn site_stopped(&mut self, app: &AppName) {
+        tracing::info!(%app, "app stopped");
+        self.watch_leak(app);
+        if !self.is_stopping() && !self.config.apps.contains_key(app) {
+            self.sites.remove(app);
+            self.published.dirty = true;
+        }
+    }
+
+    fn fresh_server(&mut self, app: &App, address: Address, slot: Slot) -> Server {
+        let now = Instant::now();
+        let health = Health::new(now, app.probe.interval, app.probe.failures.get());
+        Server { serial: self.machines.todo.fresh_serial(), slot, address, health, since: now }
+    }
+
+    /// Starts a proxy on the listeners as they are; a failure is tried again after a pause.
+    pub(super) fn start_proxy(&mut self) {
+        let snapshot = self.snapshot();
+        if let Err(reason) = self.proxies.start(&self.listeners, &snapshot) {
+            tracing::error!(%reason, "proxy cannot be started");
+            self.proxies.plan_restart(Instant::now() + Duration::from_secs(1));
+        }
+    }
+
+    pub(super) fn proxy_exited(&mut self, proxy: u64, exit: Exit) {
+        self.keep_counters_of(proxy);
+        if self.proxies.exited(proxy, exit, Instant::now()) {
+            self.outlook.metrics.proxy_restarted();
+            if self.is_stopping() {
+                self.proxies.cancel_restart();
+            }
+        }
+    }
+
+    /// Once a newer proxy serves, the older ones are told to finish.
+    pub(super) fn retire_predecessors(&mut self) {
+        if self.proxies.has_successor() {
+            self.proxies.retire(true, self.config.proxy.drain_timeout);
+        }
+    }
+
+    pub(super) fn reopen_logs(&mut self) {
+        self.proxies.broadcast(&crate::link::ToProxy::Reopen);
+    }
+}
+
+/// How the machine is to run an app with these settings.
+pub(super) fn plan(app: &App) -> Plan {
+    let cpus = cpus();
+    let config::Server::Command(command) = &app.server else {
+        unreachable!("only apps with a command have a plan");
+    };
+    Plan {
+        workers: command.workers.map_or(cpus, std::num::NonZeroU32::get),
+        start_timeout: command.start_timeout,
+        drain_timeout: command.drain_timeout,
+        kill_timeout: command.kill_timeout,
+        probe_interval: app.probe.interval,
+        successes: app.probe.successes.get(),
+        backoff: Backoff { min: command.backoff.min, max: command.backoff.max, reset: command.backoff.reset },
+        concurrent_starts: cpus,
+        progress_deadline: command.start_timeout + PROGRESS_MARGIN,
+    }
+}
+
+/// CPUs that this process may use: affinity and cgroup quota are respected.
+pub(super) fn cpus() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cpus| cpus.get().try_into().unwrap_or(u32::MAX))
+}

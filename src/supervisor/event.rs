@@ -1,0 +1,61 @@
+//! All that can happen to the supervisor, as one type on one bounded channel.
+//!
+//! Tasks produce events and know nothing of what they lead to; the loop consumes them one at a time.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::control::Call;
+use crate::id::{AppName, Serial};
+use crate::link::FromProxy;
+use crate::sys::spawn::Exit;
+
+/// Events that wait for the loop before their producers have to wait too.
+pub(super) const QUEUED_EVENTS: usize = 1024;
+
+/// Where tasks put their events.
+pub(super) type Events = mpsc::Sender<Event>;
+
+/// Something happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    Signal(Signal),
+    Call(Call),
+    /// A worker's process has ended and its output is read.
+    Exited {
+        app: AppName,
+        serial: Serial,
+        exit: Exit,
+    },
+    /// A probe has its answer.
+    Probed {
+        app: AppName,
+        serial: Serial,
+        outcome: Result<(), String>,
+    },
+    /// A proxy spoke.
+    Said {
+        proxy: u64,
+        message: FromProxy,
+    },
+    /// A proxy's process has ended.
+    ProxyExited {
+        proxy: u64,
+        exit: Exit,
+    },
+    /// Somebody reads `/metrics`.
+    Scrape {
+        reply: oneshot::Sender<String>,
+    },
+    /// Somebody reads `/readyz`; the answer is what is not ready.
+    AskReady {
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    Reload,
+    Stop,
+    ReopenLogs,
+}

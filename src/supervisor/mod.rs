@@ -1,0 +1,262 @@
+//! The control plane: owns listeners, workers, proxies, certificates and the admin socket; never reads what a client sent.
+//!
+//! One thread, one loop: take an event, let the app's machine decide, carry out what it says, publish what changed.
+//! Policy lives in `lifecycle`; this room is effects. Invariants: state has one writer, this loop; a worker is
+//! signalled only when its machine says so, and that is after every proxy has let go of it.
+
+mod act;
+mod event;
+mod invariants;
+mod listeners;
+mod output;
+mod picture;
+mod probe;
+mod process;
+mod proxies;
+mod publish;
+mod release;
+mod reload;
+mod scrape;
+mod shutdown;
+mod site;
+mod start;
+mod web;
+mod workers;
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+pub use start::{Announce, Error, Options, run};
+
+use crate::config::Config;
+use crate::control::Call;
+use crate::id::{AppName, Serial};
+use crate::lifecycle::{self, Todo, Version};
+use crate::link::{Certificate, Epoch, FromProxy};
+use crate::sys::notify::Notifier;
+use crate::telemetry::supervisor_metrics::SupervisorMetrics;
+use event::{Event, Signal};
+use invariants::Watch;
+use listeners::Listeners;
+use proxies::Proxies;
+use reload::Reloads;
+use scrape::Scrapes;
+use shutdown::Phase;
+use site::Site;
+use workers::Starter;
+
+/// Everything the supervisor knows and owns.
+struct Supervisor {
+    config: Config,
+    certificates: Vec<Certificate>,
+    listeners: Listeners,
+    sites: BTreeMap<AppName, Site>,
+    proxies: Proxies,
+    starter: Starter,
+    machines: Machines,
+    reloads: Reloads,
+    scrapes: Scrapes,
+    published: Published,
+    phase: Phase,
+    outlook: Outlook,
+}
+
+/// What all machines share.
+struct Machines {
+    todo: Todo,
+    /// Events that are still to be handled.
+    queue: VecDeque<(AppName, lifecycle::Event)>,
+}
+
+/// What the proxies were told, and what they have not acknowledged yet.
+#[derive(Debug, Default)]
+struct Published {
+    epoch: Epoch,
+    /// Does the world differ from what was last published?
+    dirty: bool,
+    awaited: Vec<Awaited>,
+    /// Closed endpoints whose machine has been told that they are idle.
+    told_idle: HashSet<Serial>,
+    watch: Watch,
+}
+
+/// A machine that waits for the proxies; `epoch` is set once its version has been sent.
+#[derive(Debug)]
+struct Awaited {
+    app: AppName,
+    version: Version,
+    epoch: Option<Epoch>,
+}
+
+/// How the world outside is told about us.
+struct Outlook {
+    notifier: Notifier,
+    metrics: SupervisorMetrics,
+    /// Where `/metrics` really listens.
+    metrics_address: Option<SocketAddr>,
+    began: Instant,
+    announce: start::Announce,
+    announced: bool,
+}
+
+/// What the service manager is told.
+#[derive(Clone, Copy, Debug)]
+enum Notice {
+    Ready,
+    Reloading,
+    Stopping,
+}
+
+impl Outlook {
+    /// Tells the service manager where we stand; a manager that does not listen changes nothing for us.
+    fn tell(&self, notice: Notice) {
+        let (told, status) = match notice {
+            Notice::Ready => (self.notifier.ready(), "serving"),
+            Notice::Reloading => (self.notifier.reloading(), "reloading"),
+            Notice::Stopping => (self.notifier.stopping(), "stopping"),
+        };
+        if let Err(error) = told.and_then(|()| self.notifier.status(status)) {
+            tracing::warn!(%error, "cannot tell the service manager");
+        }
+    }
+}
+
+impl Supervisor {
+    /// Runs until everything has been stopped.
+    async fn serve(mut self, mut events: mpsc::Receiver<Event>) {
+        loop {
+            self.settle();
+            if self.is_done() {
+                return;
+            }
+            let deadline = self.deadline();
+            tokio::select! {
+                Some(event) = events.recv() => self.handle(event),
+                () = sleep_until(deadline) => self.wake(Instant::now()),
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Signal(Signal::Reload) => self.reload(None, None),
+            Event::Signal(Signal::Stop) => self.stop(),
+            Event::Signal(Signal::ReopenLogs) => self.reopen_logs(),
+            Event::Call(Call::Status { reply }) => drop(reply.send(self.status())),
+            Event::Call(Call::Reload { app, reply }) => self.reload(app, Some(reply)),
+            Event::Call(Call::Stop { reply }) => {
+                let _ = reply.send(());
+                self.stop();
+            }
+            Event::Exited { app, serial, exit } => self.worker_exited(app, serial, exit),
+            Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
+            Event::Said { proxy, message } => self.proxy_said(proxy, message),
+            Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
+            Event::Scrape { reply } => self.scrape(reply),
+            Event::AskReady { reply } => drop(reply.send(self.readiness())),
+        }
+    }
+
+    /// Carries everything on until nothing is left to do but wait.
+    ///
+    /// It ends: each round hands over acknowledgements that no machine gets twice, and what a machine publishes in
+    /// answer moves one of its workers to a later state.
+    fn settle(&mut self) {
+        loop {
+            self.run_queue();
+            if self.published.dirty {
+                self.publish();
+            }
+            if !self.deliver_acknowledgements() {
+                break;
+            }
+        }
+        self.retire_predecessors();
+        self.answer_reloads();
+        self.announce();
+        self.advance_shutdown();
+    }
+
+    fn publish(&mut self) {
+        self.watch_invariants();
+        self.published.dirty = false;
+        self.published.epoch = Epoch(self.published.epoch.0 + 1);
+        for awaited in &mut self.published.awaited {
+            awaited.epoch.get_or_insert(self.published.epoch);
+        }
+        self.proxies.publish(&self.snapshot());
+    }
+
+    fn snapshot(&self) -> crate::link::Snapshot {
+        publish::snapshot(self.published.epoch, &self.sites, &self.certificates, &self.config.limits)
+    }
+
+    /// Queues what the proxies have acknowledged since; says whether there was anything.
+    fn deliver_acknowledgements(&mut self) -> bool {
+        let floor = self.proxies.floor();
+        let reached =
+            |awaited: &mut Awaited| awaited.epoch.is_some_and(|epoch| floor.is_none_or(|floor| epoch <= floor));
+        for Awaited { app, version, .. } in self.published.awaited.extract_if(.., reached) {
+            self.machines.queue.push_back((app, lifecycle::Event::Published { version }));
+        }
+        for (app, site) in &self.sites {
+            for serial in site.closing() {
+                let is_news = self.proxies.is_idle(serial) && !self.published.told_idle.contains(&serial);
+                if is_news && matches!(site, Site::Supervised(_)) {
+                    self.published.told_idle.insert(serial);
+                    self.machines.queue.push_back((app.clone(), lifecycle::Event::Idle { serial }));
+                }
+            }
+        }
+        !self.machines.queue.is_empty()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let sites = self.sites.values().filter_map(Site::deadline);
+        let others = [self.proxies.deadline(), self.scrapes.deadline(), self.phase.deadline()];
+        sites.chain(others.into_iter().flatten()).min()
+    }
+
+    fn wake(&mut self, now: Instant) {
+        let due = |site: &&Site| site.deadline().is_some_and(|deadline| deadline <= now);
+        let apps: Vec<_> = self.sites.iter().filter(|(_, site)| due(site)).map(|(name, _)| name.clone()).collect();
+        for app in apps {
+            match self.sites.get(&app) {
+                Some(Site::Supervised(_)) => self.machines.queue.push_back((app, lifecycle::Event::Wake)),
+                Some(Site::Fixed(_)) => self.probe_fixed(&app, now),
+                None => {}
+            }
+        }
+        if self.proxies.wake(now) && !self.is_stopping() {
+            self.start_proxy();
+        }
+        self.end_scrapes(now);
+        self.hasten(now);
+    }
+
+    fn proxy_said(&mut self, proxy: u64, message: FromProxy) {
+        match message {
+            FromProxy::Ready => {}
+            FromProxy::Published { epoch } => self.proxies.acknowledge(proxy, epoch),
+            FromProxy::Rejected { epoch, reason } => {
+                tracing::error!(proxy, epoch = epoch.0, %reason, "a proxy cannot use what was published");
+            }
+            FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
+            FromProxy::Fault { app, serial, kind } => {
+                tracing::debug!(%app, %serial, ?kind, "a worker failed an exchange");
+            }
+            FromProxy::Metrics { ticket, families } => self.scraped(proxy, ticket, families),
+        }
+    }
+}
+
+/// The next deadline, or never.
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,187 @@
+//! What the supervisor shows of itself: status for people, samples for metrics, readiness for balancers.
+//!
+//! Only reads; the one thing it does is to tell the service manager and the caller, once, that everything is up.
+
+use std::time::Instant;
+
+use super::Supervisor;
+use super::proxies::State;
+use super::site::{Fixed, Site, Supervised};
+use crate::control::words::{self, Status};
+use crate::id::{Address, AppName};
+use crate::lifecycle::{WorkerReport, WorkerState};
+use crate::sys::process;
+use crate::telemetry::exposition::Family;
+use crate::telemetry::supervisor_metrics::{Picture, Worker};
+
+/// What the servers of a fixed upstream are called.
+const UP: &str = "up";
+const DOWN: &str = "down";
+
+impl Supervisor {
+    pub(super) fn status(&self) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: self.outlook.began.elapsed().as_secs(),
+            listeners: self.listeners.iter().filter_map(|(tls, group)| listener(tls, group)).collect(),
+            metrics: self.outlook.metrics_address,
+            proxies: self
+                .proxies
+                .iter()
+                .map(|(number, proxy)| words::Proxy {
+                    number,
+                    pid: proxy.process.pid(),
+                    state: proxy.state.name().to_owned(),
+                })
+                .collect(),
+            apps: self.sites.iter().map(|(name, site)| app(name, site)).collect(),
+        }
+    }
+
+    /// The supervisor's own metrics.
+    pub(super) fn own_families(&self) -> Vec<Family> {
+        let reports: Vec<_> = self.sites.iter().filter_map(|(name, site)| Some((name, site.report()?))).collect();
+        let mut workers = Vec::new();
+        for (app, report) in &reports {
+            let reports = report.generations.iter().flat_map(|generation| &generation.workers).chain(&report.stranded);
+            workers.extend(reports.map(|report| Worker {
+                app,
+                slot: report.worker.slot,
+                state: report.state.as_str(),
+            }));
+        }
+        let mut states: Vec<_> = WorkerState::ALL.iter().map(|state| state.as_str()).collect();
+        states.extend([UP, DOWN]);
+        for (app, site) in &self.sites {
+            if let Site::Fixed(site) = site {
+                let server = |server: &super::site::Server| Worker {
+                    app,
+                    slot: server.slot,
+                    state: condition(server.health.is_open()),
+                };
+                workers.extend(site.servers.iter().map(server));
+            }
+        }
+        let live = self.sites.iter().filter_map(|(name, site)| Some((name, site.live_generation()?)));
+        let picture =
+            Picture { states: &states, workers, generations: live.collect(), proxies: self.proxies.iter().len() };
+        self.outlook.metrics.gather(&picture)
+    }
+
+    /// Ready: a proxy serves and every app has an open endpoint.
+    pub(super) fn readiness(&self) -> Result<(), String> {
+        if self.is_stopping() {
+            return Err("stopping".to_owned());
+        }
+        if !self.is_in_force() {
+            return Err("no proxy serves yet".to_owned());
+        }
+        let unready: Vec<_> =
+            self.sites.iter().filter(|(_, site)| !site.is_open()).map(|(name, _)| name.as_str()).collect();
+        if unready.is_empty() { Ok(()) } else { Err(format!("no worker serves: {}", unready.join(", "))) }
+    }
+
+    /// Does a proxy serve, and have all proxies what was published last?
+    fn is_in_force(&self) -> bool {
+        self.proxies.is_serving() && self.proxies.floor() >= Some(self.published.epoch)
+    }
+
+    /// Tells, once, that connections are accepted and every app serves or has failed for the first time.
+    pub(super) fn announce(&mut self) {
+        let is_settled = |site: &Site| site.is_open() || site.last_failure().is_some();
+        if self.outlook.announced || !self.is_in_force() || !self.sites.values().all(is_settled) {
+            return;
+        }
+        self.outlook.announced = true;
+        self.outlook.tell(super::Notice::Ready);
+        tracing::info!(millis = self.outlook.began.elapsed().as_millis(), "serving");
+        if let Some(announce) = self.outlook.announce.take() {
+            announce(&self.status());
+        }
+    }
+}
+
+fn listener(tls: bool, group: &super::listeners::Group) -> Option<words::Listener> {
+    let first = group.sockets.first()?;
+    Some(words::Listener { address: first.address, tls, inherited: group.inherited })
+}
+
+fn app(name: &AppName, site: &Site) -> words::App {
+    let (state, workers) = match site {
+        Site::Supervised(site) => supervised(site),
+        Site::Fixed(site) => fixed(site),
+    };
+    let last_failure = site.last_failure();
+    words::App { name: name.clone(), state, generation: site.live_generation(), workers, last_failure }
+}
+
+fn supervised(site: &Supervised) -> (String, Vec<words::Worker>) {
+    let report = site.machine.report();
+    let reports = report.generations.iter().flat_map(|generation| &generation.workers).chain(&report.stranded);
+    (report.state.to_string(), reports.filter_map(|report| worker(site, report)).collect())
+}
+
+fn worker(site: &Supervised, report: &WorkerReport) -> Option<words::Worker> {
+    let running = report.serial.and_then(|serial| site.workers.get(&serial));
+    let address = running.map(super::workers::Worker::address);
+    let pid = running.map(|worker| worker.process.pid());
+    let since = running.map_or(report.since, |worker| worker.started);
+    Some(words::Worker {
+        id: report.worker.to_string(),
+        serial: report.serial?,
+        slot: report.worker.slot,
+        generation: report.worker.generation,
+        state: report.state.to_string(),
+        pid,
+        port: address.as_ref().and_then(port),
+        address,
+        uptime_seconds: Instant::now().saturating_duration_since(since).as_secs(),
+        restarts: report.restarts.by_reason().iter().map(|(_, count)| count).sum(),
+        memory: pid.and_then(|pid| process::resident_bytes(pid).ok()),
+    })
+}
+
+fn fixed(site: &Fixed) -> (String, Vec<words::Worker>) {
+    let up = site.servers.iter().filter(|server| server.health.is_open()).count();
+    let state = match up {
+        0 => "down",
+        up if up < site.servers.len() => "degraded",
+        _ => "running",
+    };
+    let server = |server: &super::site::Server| words::Worker {
+        id: format!("{} {}", site.app.name, server.slot),
+        serial: server.serial,
+        slot: server.slot,
+        generation: crate::id::Generation(0),
+        state: condition(server.health.is_open()).to_owned(),
+        pid: None,
+        port: port(&server.address),
+        address: Some(server.address.clone()),
+        uptime_seconds: server.since.elapsed().as_secs(),
+        restarts: 0,
+        memory: None,
+    };
+    (state.to_owned(), site.servers.iter().map(server).collect())
+}
+
+fn condition(open: bool) -> &'static str {
+    if open { UP } else { DOWN }
+}
+
+fn port(address: &Address) -> Option<u16> {
+    match address {
+        Address::Tcp(address) => Some(address.port()),
+        Address::Unix(_) => None,
+    }
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Retiring => "retiring",
+        }
+    }
+}

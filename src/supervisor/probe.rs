@@ -1,0 +1,142 @@
+//! Asks a server whether it is ready: a TCP connection, or a `GET` answered with a status below 400.
+//!
+//! One question, one answer, within a limit. What an answer leads to is decided elsewhere.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::config::{Probe, ProbeKind};
+use crate::id::Address;
+
+/// What probes call themselves.
+const USER_AGENT: &str = concat!("portreeve/", env!("CARGO_PKG_VERSION"), " (probe)");
+
+/// Asks once; an error says in one clause what happened.
+///
+/// Cancellation safe: nothing is left behind but a closed connection.
+pub(super) async fn ask(address: &Address, probe: &Probe) -> Result<(), String> {
+    let asked = async {
+        match address {
+            Address::Tcp(address) => answer(TcpStream::connect(address).await, &probe.kind).await,
+            Address::Unix(path) => answer(UnixStream::connect(path).await, &probe.kind).await,
+        }
+    };
+    let Limit(limit) = Limit(probe.timeout);
+    tokio::time::timeout(limit, asked)
+        .await
+        .unwrap_or_else(|_| Err(format!("{} had no answer within {}", Asked(&probe.kind), Limit(limit))))
+}
+
+async fn answer<S>(connected: std::io::Result<S>, kind: &ProbeKind) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let stream = connected.map_err(|error| format!("connect: {error}"))?;
+    let ProbeKind::Http { path, host } = kind else { return Ok(()) };
+    let request = Request::get(path)
+        .header(http::header::HOST, host)
+        .header(http::header::USER_AGENT, USER_AGENT)
+        // Apps that send plain HTTP elsewhere would otherwise answer the probe with a redirect to themselves.
+        .header("x-forwarded-proto", "https")
+        .header(http::header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| format!("{}: {error}", Asked(kind)))?;
+    let failed = |error: hyper::Error| format!("{}: {error}", Asked(kind));
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    let response = async move { sender.send_request(request).await };
+    let (response, _) = tokio::join!(response, async { connection.await.ok() });
+    let status = response.map_err(failed)?.status();
+    if status.as_u16() < 400 { Ok(()) } else { Err(format!("{} answered {}", Asked(kind), status.as_u16())) }
+}
+
+/// The question, for messages.
+struct Asked<'a>(&'a ProbeKind);
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ProbeKind::Tcp => f.write_str("a TCP connection"),
+            ProbeKind::Http { path, .. } => write!(f, "GET {path}"),
+        }
+    }
+}
+
+/// A duration, for messages.
+struct Limit(Duration);
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn probe(kind: ProbeKind, timeout: u64) -> Probe {
+        let one = NonZeroU32::MIN;
+        let interval = Duration::from_millis(1);
+        Probe { kind, interval, timeout: Duration::from_millis(timeout), successes: one, failures: one }
+    }
+
+    fn http() -> ProbeKind {
+        ProbeKind::Http { path: "/health".into(), host: "example.com".into() }
+    }
+
+    /// Answers one request with the given text, or with silence, and returns what was asked.
+    async fn asked_of(answer: Option<&'static str>, timeout: u64) -> (Result<(), String>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::Tcp(listener.local_addr().unwrap());
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 1024];
+            let length = stream.read(&mut head).await.unwrap();
+            match answer {
+                Some(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
+                None => drop(stream.read(&mut [0; 1]).await),
+            }
+            String::from_utf8_lossy(&head[..length]).into_owned()
+        };
+        let probe = probe(http(), timeout);
+        tokio::join!(ask(&address, &probe), server)
+    }
+
+    #[tokio::test]
+    async fn a_status_below_400_is_ready() {
+        let (result, asked) = asked_of(Some("HTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n"), 5000).await;
+        assert_eq!(result, Ok(()));
+        assert!(asked.starts_with("GET /health HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.contains("host: example.com\r\n"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn other_answers_are_told_apart() {
+        let (result, _) = asked_of(Some("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"), 5000).await;
+        assert_eq!(result, Err("GET /health answered 500".into()));
+        let (result, _) = asked_of(None, 50).await;
+        assert_eq!(result, Err("GET /health had no answer within 50ms".into()));
+        let (result, _) = asked_of(Some("nonsense\r\n\r\n"), 5000).await;
+        assert!(result.unwrap_err().starts_with("GET /health: "));
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_a_failure() {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let error = ask(&Address::Tcp(free), &probe(ProbeKind::Tcp, 1000)).await.unwrap_err();
+        assert!(error.starts_with("connect: "), "{error}");
+    }
+}

@@ -1,0 +1,85 @@
+//! A child process and the task that waits for it.
+//!
+//! The task owns the child, so a signal can never reach a process that has been reaped; whoever holds the [`Process`]
+//! sends orders. Does not know what the child is for.
+
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use crate::sys::spawn::{Child, Exit, Signal};
+
+/// Orders that may wait for the task; it takes them at once.
+const QUEUED_ORDERS: usize = 8;
+
+/// Holds the leash of one child.
+#[derive(Debug)]
+pub(super) struct Process {
+    pid: u32,
+    orders: mpsc::Sender<Order>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Signal(Signal),
+    Kill,
+}
+
+impl Process {
+    /// Hands the child to a task, which calls `ended` once the child is reaped.
+    pub(super) fn watch<F>(child: Child, tasks: &TaskTracker, ended: impl FnOnce(Exit) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let (orders, queue) = mpsc::channel(QUEUED_ORDERS);
+        let pid = child.pid();
+        tasks.spawn(async move {
+            let exit = wait(child, queue).await;
+            ended(exit).await;
+        });
+        Self { pid, orders }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Sends a signal to the process group; nothing happens when the process has ended.
+    pub(super) fn signal(&self, signal: Signal) {
+        self.order(Order::Signal(signal));
+    }
+
+    /// Kills the process group.
+    pub(super) fn kill(&self) {
+        self.order(Order::Kill);
+    }
+
+    fn order(&self, order: Order) {
+        // The task drains this queue without ever waiting in between, so it is full only when the order is already there;
+        // it is closed when there is nobody left to signal.
+        let _ = self.orders.try_send(order);
+    }
+}
+
+async fn wait(mut child: Child, mut orders: mpsc::Receiver<Order>) -> Exit {
+    loop {
+        tokio::select! {
+            exit = child.wait() => {
+                return exit.unwrap_or_else(|error| {
+                    tracing::error!(pid = child.pid(), %error, "cannot wait for a child");
+                    Exit::Code(-1)
+                });
+            }
+            Some(order) = orders.recv() => obey(&child, order),
+        }
+    }
+}
+
+fn obey(child: &Child, order: Order) {
+    let sent = match order {
+        Order::Signal(signal) => child.signal(signal),
+        Order::Kill => child.kill(),
+    };
+    if let Err(error) = sent {
+        tracing::error!(pid = child.pid(), ?order, %error, "cannot signal a child");
+    }
+}

@@ -1,0 +1,346 @@
+//! The proxy processes: starting them on the listening sockets, speaking to them, and what they have acknowledged.
+//!
+//! Does not know what a snapshot holds. Invariants: at most [`MOST`] are alive, the oldest retiring one is killed first;
+//! a proxy that dies is replaced at once, and slower each time when it dies young; one that does not acknowledge
+//! within [`ACK_LIMIT`] is killed, because a worker may only be stopped when no proxy can send to it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::event::{Event, Events};
+use super::listeners::Listeners;
+use super::process::Process;
+use crate::id::Serial;
+use crate::link::{self, Epoch, FromProxy, Manifest, ManifestEntry, Snapshot, ToProxy, codec};
+use crate::sys::socket;
+use crate::sys::spawn::{self, Exit, Identity, Spawn, Stdio};
+
+/// Proxies alive at once.
+const MOST: usize = 3;
+
+/// Time a proxy has to acknowledge a snapshot.
+const ACK_LIMIT: Duration = Duration::from_secs(5);
+
+/// A proxy that lived this long did not die young.
+const GROWN: Duration = Duration::from_secs(10);
+
+/// Pause before a proxy that died young is replaced, doubled each time up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Messages that may wait for one proxy.
+const QUEUED_MESSAGES: usize = 256;
+
+/// How proxies are started.
+#[derive(Clone, Debug)]
+pub(super) struct Recipe {
+    pub(super) threads: u32,
+    pub(super) identity: Option<Identity>,
+    pub(super) log_level: String,
+    pub(super) log_json: bool,
+    pub(super) access_log: Option<PathBuf>,
+    pub(super) access_json: bool,
+}
+
+/// Where a proxy stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Has not acknowledged a snapshot yet.
+    // Starting => (Serving | Retiring)
+    Starting,
+    // Serving => Retiring
+    Serving,
+    Retiring,
+}
+
+/// One proxy process.
+#[derive(Debug)]
+pub(super) struct Proxy {
+    pub(super) process: Process,
+    pub(super) state: State,
+    to: mpsc::Sender<ToProxy>,
+    born: Instant,
+    sent: Epoch,
+    acked: Epoch,
+    /// Since when an acknowledgement is awaited.
+    waiting: Option<Instant>,
+    idle: HashSet<Serial>,
+}
+
+/// All proxies.
+#[derive(Debug)]
+pub(super) struct Proxies {
+    pub(super) recipe: Recipe,
+    alive: BTreeMap<u64, Proxy>,
+    next: u64,
+    young_deaths: u32,
+    restart_at: Option<Instant>,
+    events: Events,
+    tasks: TaskTracker,
+}
+
+impl Proxies {
+    pub(super) fn new(recipe: Recipe, events: Events, tasks: TaskTracker) -> Self {
+        Self { recipe, alive: BTreeMap::new(), next: 1, young_deaths: 0, restart_at: None, events, tasks }
+    }
+
+    /// Starts one more proxy and sends it the snapshot in force.
+    ///
+    /// # Errors
+    /// A sentence that names the step that failed; nothing has changed then.
+    pub(super) fn start(&mut self, listeners: &Listeners, snapshot: &Snapshot) -> Result<(), String> {
+        let number = self.next;
+        let (near, far) = socket::pair().map_err(|error| format!("make the link: {error}"))?;
+        let (manifest, sockets) =
+            manifest(&self.recipe, listeners).map_err(|error| format!("copy a listener: {error}"))?;
+        let child = spawn::spawn(program(&self.recipe, far, sockets)).map_err(|error| error.to_string())?;
+        let to = self.connect(number, near).map_err(|error| format!("open the link: {error}"))?;
+        let events = self.events.clone();
+        let process = Process::watch(child, &self.tasks, async move |exit: Exit| {
+            let _ = events.send(Event::ProxyExited { proxy: number, exit }).await;
+        });
+        tracing::info!(proxy = number, pid = process.pid(), "proxy started");
+        let mut proxy = Proxy {
+            process,
+            state: State::Starting,
+            to,
+            born: Instant::now(),
+            sent: Epoch::default(),
+            acked: Epoch::default(),
+            waiting: None,
+            idle: HashSet::new(),
+        };
+        proxy.send(ToProxy::Manifest(manifest));
+        proxy.publish(snapshot);
+        self.next += 1;
+        self.restart_at = None;
+        self.alive.insert(number, proxy);
+        self.kill_surplus();
+        Ok(())
+    }
+
+    fn connect(&self, number: u64, near: OwnedFd) -> std::io::Result<mpsc::Sender<ToProxy>> {
+        let stream = std::os::unix::net::UnixStream::from(near);
+        stream.set_nonblocking(true)?;
+        let (mut reader, mut writer) = UnixStream::from_std(stream)?.into_split();
+        let (to, mut queue) = mpsc::channel::<ToProxy>(QUEUED_MESSAGES);
+        self.tasks.spawn(async move {
+            while let Some(message) = queue.recv().await {
+                if let Err(error) = codec::write(&mut writer, &message).await {
+                    return tracing::debug!(proxy = number, %error, "link");
+                }
+            }
+        });
+        let events = self.events.clone();
+        self.tasks.spawn(async move {
+            loop {
+                match codec::read::<FromProxy>(&mut reader).await {
+                    Ok(Some(message)) => drop(events.send(Event::Said { proxy: number, message }).await),
+                    Ok(None) => return,
+                    Err(error) => return tracing::warn!(proxy = number, %error, "link"),
+                }
+            }
+        });
+        Ok(to)
+    }
+
+    /// Sends a snapshot to all.
+    pub(super) fn publish(&mut self, snapshot: &Snapshot) {
+        for proxy in self.alive.values_mut() {
+            proxy.publish(snapshot);
+        }
+    }
+
+    /// Notes what a proxy acknowledged.
+    pub(super) fn acknowledge(&mut self, number: u64, epoch: Epoch) {
+        let Some(proxy) = self.alive.get_mut(&number) else { return };
+        proxy.acked = proxy.acked.max(epoch);
+        if proxy.acked >= proxy.sent {
+            proxy.waiting = None;
+        }
+        if proxy.state == State::Starting {
+            proxy.state = State::Serving;
+            tracing::info!(proxy = number, "proxy serves");
+        }
+    }
+
+    /// Notes that a proxy has nothing in flight to an endpoint.
+    pub(super) fn note_idle(&mut self, number: u64, serial: Serial) {
+        if let Some(proxy) = self.alive.get_mut(&number) {
+            proxy.idle.insert(serial);
+        }
+    }
+
+    /// The epoch that every proxy has acknowledged; `None` when there is no proxy that could send anything.
+    pub(super) fn floor(&self) -> Option<Epoch> {
+        self.alive.values().map(|proxy| proxy.acked).min()
+    }
+
+    /// Has every proxy reported that nothing is in flight to this closed endpoint?
+    pub(super) fn is_idle(&self, serial: Serial) -> bool {
+        self.alive.values().all(|proxy| proxy.idle.contains(&serial))
+    }
+
+    /// Forgets an endpoint that is gone.
+    pub(super) fn forget(&mut self, serial: Serial) {
+        for proxy in self.alive.values_mut() {
+            proxy.idle.remove(&serial);
+        }
+    }
+
+    /// Does one of them accept connections with a snapshot in force?
+    pub(super) fn is_serving(&self) -> bool {
+        self.alive.values().any(|proxy| proxy.state == State::Serving)
+    }
+
+    /// Tells those that serve, or all but the newest, to finish and go.
+    pub(super) fn retire(&mut self, keep_newest: bool, within: Duration) {
+        let newest = self.alive.keys().next_back().copied().filter(|_| keep_newest);
+        for (number, proxy) in &mut self.alive {
+            if Some(*number) != newest && proxy.state != State::Retiring {
+                proxy.state = State::Retiring;
+                proxy.send(ToProxy::Retire { within });
+                tracing::info!(proxy = *number, ?within, "proxy retires");
+            }
+        }
+    }
+
+    /// Is the newest one ready to take over from older ones that still serve?
+    pub(super) fn has_successor(&self) -> bool {
+        let mut newest_first = self.alive.values().rev();
+        newest_first.next().is_some_and(|proxy| proxy.state == State::Serving)
+            && newest_first.any(|proxy| proxy.state != State::Retiring)
+    }
+
+    pub(super) fn broadcast(&self, message: &ToProxy) {
+        self.alive.values().for_each(|proxy| proxy.send(message.clone()));
+    }
+
+    pub(super) fn kill_all(&self) {
+        self.alive.values().for_each(|proxy| proxy.process.kill());
+    }
+
+    /// Takes note of an end; says whether the proxy went without being asked to, and is to be replaced.
+    pub(super) fn exited(&mut self, number: u64, exit: Exit, now: Instant) -> bool {
+        let Some(proxy) = self.alive.remove(&number) else { return false };
+        if proxy.state == State::Retiring {
+            tracing::info!(proxy = number, %exit, "proxy retired");
+            return false;
+        }
+        self.young_deaths = if now.duration_since(proxy.born) < GROWN { self.young_deaths + 1 } else { 0 };
+        let pause = match self.young_deaths {
+            0 | 1 => Duration::ZERO,
+            deaths => FIRST_PAUSE.saturating_mul(1 << (deaths - 2).min(16)).min(LONGEST_PAUSE),
+        };
+        tracing::error!(proxy = number, %exit, ?pause, "proxy died");
+        self.plan_restart(now + pause);
+        true
+    }
+
+    /// A start is due at the given time, unless another proxy is at work by then.
+    pub(super) fn plan_restart(&mut self, at: Instant) {
+        self.restart_at = Some(at);
+    }
+
+    /// No more starts.
+    pub(super) fn cancel_restart(&mut self) {
+        self.restart_at = None;
+    }
+
+    /// When [`Proxies::wake`] wants to be called.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let acks = self.alive.values().filter_map(|proxy| proxy.waiting).map(|since| since + ACK_LIMIT);
+        acks.chain(self.restart_at).min()
+    }
+
+    /// Kills those that are overdue; says whether a new one is to be started.
+    pub(super) fn wake(&mut self, now: Instant) -> bool {
+        for (number, proxy) in &mut self.alive {
+            if proxy.waiting.is_some_and(|since| since + ACK_LIMIT <= now) {
+                tracing::error!(proxy = *number, "proxy does not acknowledge; killing it");
+                proxy.waiting = None;
+                proxy.process.kill();
+            }
+        }
+        if self.restart_at.is_some_and(|at| at <= now) {
+            self.restart_at = None;
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (u64, &Proxy)> {
+        self.alive.iter().map(|(number, proxy)| (*number, proxy))
+    }
+
+    fn kill_surplus(&self) {
+        let surplus = self.alive.len().saturating_sub(MOST);
+        for (number, proxy) in self.alive.iter().take(surplus) {
+            tracing::warn!(proxy = *number, "too many proxies drain; killing the oldest");
+            proxy.process.kill();
+        }
+    }
+}
+
+impl Proxy {
+    fn publish(&mut self, snapshot: &Snapshot) {
+        self.sent = snapshot.epoch;
+        self.waiting.get_or_insert_with(Instant::now);
+        self.send(ToProxy::Publish(Box::new(snapshot.clone())));
+    }
+
+    fn send(&self, message: ToProxy) {
+        match self.to.try_send(message) {
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                tracing::error!(pid = self.process.pid(), "proxy does not read its link; killing it");
+                self.process.kill();
+            }
+        }
+    }
+}
+
+fn manifest(recipe: &Recipe, listeners: &Listeners) -> std::io::Result<(Manifest, Vec<(OwnedFd, i32)>)> {
+    let (mut entries, mut sockets) = (Vec::new(), Vec::new());
+    let mut descriptor = link::DESCRIPTOR + 1;
+    for (tls, group) in listeners.iter() {
+        for socket in &group.sockets {
+            entries.push(ManifestEntry { descriptor, address: socket.address, tls, cookie: socket.cookie });
+            sockets.push((socket.socket.as_fd().try_clone_to_owned()?, descriptor));
+            descriptor += 1;
+        }
+    }
+    let manifest = Manifest {
+        threads: recipe.threads,
+        listeners: entries,
+        access_log: recipe.access_log.clone(),
+        access_json: recipe.access_json,
+    };
+    Ok((manifest, sockets))
+}
+
+fn program(recipe: &Recipe, near: OwnedFd, sockets: Vec<(OwnedFd, i32)>) -> Spawn {
+    let mut args = vec!["portreeve".into(), "proxy".into(), "--log-level".into(), recipe.log_level.clone().into()];
+    if recipe.log_json {
+        args.push("--log-json".into());
+    }
+    Spawn {
+        // The running program itself, also when the file at its path has been replaced.
+        program: "/proc/self/exe".into(),
+        args,
+        env: Vec::new(),
+        directory: Some("/".into()),
+        identity: recipe.identity.clone(),
+        stdin: Stdio::Null,
+        stdout: Stdio::Inherit,
+        stderr: Stdio::Inherit,
+        descriptors: std::iter::once((near, link::DESCRIPTOR)).chain(sockets).collect(),
+        no_new_privs: true,
+    }
+}

@@ -1,0 +1,54 @@
+//! Makes the snapshot: what the proxies are to know of the configuration and of what runs now.
+//!
+//! A pure translation; who receives it and when is the driver's affair.
+
+use std::collections::BTreeMap;
+
+use super::site::Site;
+use crate::config::Limits;
+use crate::id::AppName;
+use crate::link::{self, Certificate, Condition, Epoch, Snapshot};
+
+/// The world at this moment.
+pub(super) fn snapshot(
+    epoch: Epoch,
+    sites: &BTreeMap<AppName, Site>,
+    certificates: &[Certificate],
+    limits: &Limits,
+) -> Snapshot {
+    let apps = sites.iter().map(|(name, site)| app(name, site)).collect();
+    Snapshot { epoch, apps, certificates: certificates.to_vec(), limits: translate(limits) }
+}
+
+fn app(name: &AppName, site: &Site) -> link::App {
+    let app = site.app();
+    let forwarding = &app.forwarding;
+    link::App {
+        name: name.clone(),
+        hosts: app.hosts.clone(),
+        path: app.path.clone(),
+        condition: if site.is_expected() { Condition::Expected } else { Condition::Down },
+        endpoints: site.endpoints(),
+        max_inflight: forwarding.max_inflight,
+        hold_requests: forwarding.hold_requests,
+        hold_time: forwarding.hold_time,
+        connect_timeout: forwarding.connect_timeout,
+        response_timeout: forwarding.response_timeout,
+        keepalive: forwarding.keepalive,
+        retry_idempotency_key: forwarding.retry_idempotency_key,
+    }
+}
+
+fn translate(limits: &Limits) -> link::Limits {
+    link::Limits {
+        connections: limits.connections,
+        header_bytes: limits.header_bytes,
+        header_count: limits.header_count,
+        body_bytes: limits.body_bytes,
+        handshake_timeout: limits.handshake_timeout,
+        header_timeout: limits.header_timeout,
+        body_idle: limits.body_idle,
+        keepalive_idle: limits.keepalive_idle,
+        h2_streams: limits.h2_streams,
+    }
+}

@@ -1,0 +1,167 @@
+//! What one generation of an app runs: its settings, with program, directory and user looked up once.
+//!
+//! A release directory is often a symlink that a deploy moves; all workers of a generation, also those restarted later,
+//! run what it pointed to when the generation began. Does not start anything.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::{App, Command, Program};
+use crate::id::WorkerId;
+use crate::sys::spawn::{self, Identity};
+
+/// The settings of one generation.
+#[derive(Debug)]
+pub(super) struct Release {
+    pub(super) app: Arc<App>,
+    resolved: Option<Resolved>,
+}
+
+/// What was looked up.
+#[derive(Clone, Debug)]
+pub(super) struct Resolved {
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<OsString>,
+    pub(super) directory: PathBuf,
+    pub(super) identity: Option<Identity>,
+}
+
+impl Release {
+    pub(super) fn new(app: Arc<App>) -> Self {
+        Self { app, resolved: None }
+    }
+
+    /// Looks everything up at the first call and gives the same answer from then on; a failure is tried anew.
+    ///
+    /// # Errors
+    /// A sentence that names the step that failed.
+    pub(super) fn resolve(&mut self, command: &Command, path: &OsStr) -> Result<&Resolved, String> {
+        let resolved = match self.resolved.take() {
+            Some(resolved) => resolved,
+            None => look_up(command, path)?,
+        };
+        Ok(self.resolved.insert(resolved))
+    }
+}
+
+fn look_up(command: &Command, path: &OsStr) -> Result<Resolved, String> {
+    let directory = std::fs::canonicalize(&command.directory)
+        .map_err(|error| format!("directory {}: {error}", command.directory.display()))?;
+    let path = command.env.get("PATH").map_or(path, |path| OsStr::new(path.as_str()));
+    let (program, args) = match &command.program {
+        Program::Direct(words) => (find(&words[0], path, &directory)?, words.iter().map(OsString::from).collect()),
+        Program::Shell(line) => (PathBuf::from("/bin/sh"), ["sh", "-c", line].map(OsString::from).to_vec()),
+    };
+    let identity = match &command.user {
+        Some(user) => Some(spawn::identity(user).map_err(|error| format!("user {user}: {error}"))?),
+        None => None,
+    };
+    Ok(Resolved { program, args, directory, identity })
+}
+
+fn find(name: &str, path: &OsStr, directory: &Path) -> Result<PathBuf, String> {
+    spawn::find_program(name, path, directory).map_err(|error| format!("program {name}: {error}"))
+}
+
+/// The environment of one worker: what it inherits, then the app's, then what places it.
+pub(super) fn environment(
+    inherited: &[(OsString, OsString)],
+    command: &Command,
+    worker: &WorkerId,
+    port: u16,
+    identity: Option<&Identity>,
+) -> Vec<(OsString, OsString)> {
+    let mut env: std::collections::BTreeMap<OsString, OsString> = inherited.iter().cloned().collect();
+    let mut set = |key: &str, value: OsString| env.insert(key.into(), value);
+    if let Some(identity) = identity {
+        set("HOME", identity.home.clone().into());
+        set("USER", identity.name.clone().into());
+        set("LOGNAME", identity.name.clone().into());
+    }
+    for (key, value) in &command.env {
+        set(key, value.into());
+    }
+    set("HOST", "127.0.0.1".into());
+    set("PORT", port.to_string().into());
+    set("PORTREEVE_APP", worker.app.as_str().into());
+    set("PORTREEVE_GENERATION", worker.generation.to_string().into());
+    set("PORTREEVE_SLOT", worker.slot.to_string().into());
+    set("NODE_APP_INSTANCE", worker.slot.to_string().into());
+    env.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Backoff, StopSignal};
+    use crate::id::{Generation, Slot};
+
+    fn command(directory: &Path, words: &[&str]) -> Command {
+        let second = Duration::from_secs(1);
+        Command {
+            program: Program::Direct(words.iter().map(ToString::to_string).collect()),
+            directory: directory.to_owned(),
+            env: BTreeMap::from([("COLOUR".into(), "blue".into()), ("PORT".into(), "1".into())]),
+            user: None,
+            workers: None,
+            start_timeout: second,
+            drain_timeout: second,
+            kill_timeout: second,
+            stop_signal: StopSignal::Term,
+            backoff: Backoff { min: second, max: second, reset: second },
+        }
+    }
+
+    fn app(command: Command) -> Arc<App> {
+        let text = "[app.web]\ncommand = 'true'\n";
+        let mut config = crate::config::parse(text, Path::new("/portreeve.toml")).unwrap().config;
+        let mut app = config.apps.pop_first().unwrap().1;
+        app.server = crate::config::Server::Command(Box::new(command));
+        Arc::new(app)
+    }
+
+    #[test]
+    fn a_release_symlink_is_resolved_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
+        std::fs::create_dir(&one).unwrap();
+        std::fs::create_dir(&two).unwrap();
+        let current = folder.path().join("current");
+        std::os::unix::fs::symlink(&one, &current).unwrap();
+        let command = command(&current, &["true"]);
+        let mut release = Release::new(app(command.clone()));
+        let path = OsStr::new("/usr/bin:/bin");
+        assert_eq!(release.resolve(&command, path).unwrap().directory, one.canonicalize().unwrap());
+        std::fs::remove_file(&current).unwrap();
+        std::os::unix::fs::symlink(&two, &current).unwrap();
+        assert_eq!(release.resolve(&command, path).unwrap().directory, one.canonicalize().unwrap());
+    }
+
+    #[test]
+    fn a_failed_look_up_names_its_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = OsStr::new("/usr/bin:/bin");
+        let command_in = |words: &[&str]| command(folder.path(), words);
+        let look_up = |command: Command| look_up(&command, path).unwrap_err();
+        assert!(look_up(command_in(&["no-such-program"])).starts_with("program no-such-program: "));
+        assert!(look_up(command(Path::new("/no/such"), &["true"])).starts_with("directory /no/such: "));
+        let stranger = Command { user: Some("no-such-user".into()), ..command_in(&["true"]) };
+        assert!(look_up(stranger).starts_with("user no-such-user: "));
+    }
+
+    #[test]
+    fn the_environment_places_the_worker_over_what_app_and_parent_say() {
+        let inherited = ["LANG", "COLOUR", "HOST"].map(|key| (key.into(), "inherited".into()));
+        let app = "web".parse().unwrap();
+        let worker = WorkerId { app, generation: Generation(4), slot: Slot(2) };
+        let env = environment(&inherited, &command(Path::new("/"), &["true"]), &worker, 8123, None);
+        let get = |key: &str| env.iter().find(|(name, _)| name == key).map(|(_, value)| value.to_str().unwrap());
+        assert_eq!((get("LANG"), get("COLOUR"), get("PORT")), (Some("inherited"), Some("blue"), Some("8123")));
+        assert_eq!((get("PORTREEVE_GENERATION"), get("NODE_APP_INSTANCE")), (Some("4"), Some("2")));
+        assert_eq!((get("HOST"), get("PORTREEVE_APP")), (Some("127.0.0.1"), Some("web")));
+    }
+}

@@ -1,0 +1,117 @@
+//! Collects the metrics of all proxies and of the supervisor for whoever asks.
+//!
+//! What a dead proxy had counted is kept, so that counters never fall while the supervisor lives. Invariant: a proxy
+//! that does not answer delays an answer by [`LIMIT`] at most.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::Supervisor;
+use crate::link::ToProxy;
+use crate::telemetry::exposition::{self, Family};
+
+/// How long proxies may take to answer.
+const LIMIT: Duration = Duration::from_millis(500);
+
+/// How often the counts of all proxies are noted, so that little is lost when one is killed.
+const NOTE_EVERY: Duration = Duration::from_secs(5);
+
+/// Open questions, and what is known of each proxy.
+#[derive(Debug)]
+pub(super) struct Scrapes {
+    next_ticket: u64,
+    open: BTreeMap<u64, Scrape>,
+    /// The latest counts of each living proxy.
+    latest: BTreeMap<u64, Vec<Family>>,
+    /// The counts of those that are gone.
+    carried: Vec<Family>,
+    next_note: Instant,
+}
+
+#[derive(Debug)]
+struct Scrape {
+    waiting: BTreeSet<u64>,
+    until: Instant,
+    reply: Option<oneshot::Sender<String>>,
+}
+
+impl Scrapes {
+    pub(super) fn new(now: Instant) -> Self {
+        let next_note = now + NOTE_EVERY;
+        Self { next_ticket: 0, open: BTreeMap::new(), latest: BTreeMap::new(), carried: Vec::new(), next_note }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.open.values().map(|scrape| scrape.until).chain([self.next_note]).min()
+    }
+
+    fn begin(&mut self, proxies: BTreeSet<u64>, reply: Option<oneshot::Sender<String>>) -> u64 {
+        self.next_ticket += 1;
+        self.open.insert(self.next_ticket, Scrape { waiting: proxies, until: Instant::now() + LIMIT, reply });
+        self.next_ticket
+    }
+
+    /// Those that wait for nobody any more, or for too long.
+    fn take_ended(&mut self, now: Instant) -> Vec<Scrape> {
+        self.open.extract_if(.., |_, scrape| scrape.waiting.is_empty() || scrape.until <= now).map(|(_, s)| s).collect()
+    }
+
+    /// The sum over all proxies, dead and alive.
+    fn sum(&self) -> Vec<Family> {
+        let mut families = self.carried.clone();
+        for latest in self.latest.values() {
+            exposition::merge(&mut families, latest.clone());
+        }
+        families
+    }
+}
+
+impl Supervisor {
+    /// Asks all proxies, then answers.
+    pub(super) fn scrape(&mut self, reply: oneshot::Sender<String>) {
+        self.begin_scrape(Some(reply));
+    }
+
+    fn begin_scrape(&mut self, reply: Option<oneshot::Sender<String>>) {
+        let ticket = self.scrapes.begin(self.proxies.iter().map(|(number, _)| number).collect(), reply);
+        self.proxies.broadcast(&ToProxy::Scrape { ticket });
+        self.end_scrapes(Instant::now());
+    }
+
+    /// A proxy answered.
+    pub(super) fn scraped(&mut self, proxy: u64, ticket: u64, families: Vec<Family>) {
+        self.scrapes.latest.insert(proxy, families);
+        if let Some(scrape) = self.scrapes.open.get_mut(&ticket) {
+            scrape.waiting.remove(&proxy);
+        }
+        self.end_scrapes(Instant::now());
+    }
+
+    /// A proxy is gone: what it had counted stays counted.
+    pub(super) fn keep_counters_of(&mut self, proxy: u64) {
+        if let Some(latest) = self.scrapes.latest.remove(&proxy) {
+            exposition::merge(&mut self.scrapes.carried, exposition::counters_only(latest));
+        }
+        for scrape in self.scrapes.open.values_mut() {
+            scrape.waiting.remove(&proxy);
+        }
+        self.end_scrapes(Instant::now());
+    }
+
+    /// Answers whoever has waited enough, and notes all counts now and then.
+    pub(super) fn end_scrapes(&mut self, now: Instant) {
+        for scrape in self.scrapes.take_ended(now) {
+            if let Some(reply) = scrape.reply {
+                let mut families = self.own_families();
+                exposition::merge(&mut families, self.scrapes.sum());
+                let _ = reply.send(exposition::render(families));
+            }
+        }
+        if self.scrapes.next_note <= now {
+            self.scrapes.next_note = now + NOTE_EVERY;
+            self.begin_scrape(None);
+        }
+    }
+}

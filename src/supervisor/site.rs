@@ -1,0 +1,247 @@
+//! One app as the supervisor holds it: its machine with the workers it has started, or its fixed servers.
+//!
+//! Keeps what belongs together and decides nothing: decisions are the machine's, effects the driver's.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::output::Tail;
+use super::release::Release;
+use super::workers::{Starter, Worker};
+use crate::config::{self, App};
+use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
+use crate::lifecycle::{self, GenerationState, Health, Report, Restarts};
+use crate::link;
+
+/// Ended workers whose last lines stay at hand.
+const KEPT_TAILS: usize = 16;
+
+/// The generation that servers of a fixed upstream are shown with.
+const FIXED: Generation = Generation(0);
+
+/// One app.
+#[derive(Debug)]
+pub(super) enum Site {
+    Supervised(Box<Supervised>),
+    Fixed(Fixed),
+}
+
+/// An app whose workers we start.
+#[derive(Debug)]
+pub(super) struct Supervised {
+    pub(super) machine: lifecycle::App,
+    pub(super) workers: BTreeMap<Serial, Worker>,
+    pub(super) releases: BTreeMap<Generation, Release>,
+    /// The settings of the next generation to be declared.
+    pub(super) upcoming: Arc<App>,
+    tails: VecDeque<(Serial, Tail)>,
+    restarts: Restarts,
+}
+
+/// An app whose servers something else runs.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    pub(super) app: Arc<App>,
+    pub(super) servers: Vec<Server>,
+}
+
+/// One server of a fixed upstream.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) serial: Serial,
+    pub(super) slot: Slot,
+    pub(super) address: Address,
+    pub(super) health: Health,
+    pub(super) since: Instant,
+}
+
+impl Site {
+    /// The settings in force: those of the generation that serves, or of the next when none does.
+    pub(super) fn app(&self) -> &Arc<App> {
+        match self {
+            Self::Supervised(site) => site.app(),
+            Self::Fixed(site) => &site.app,
+        }
+    }
+
+    pub(super) fn endpoints(&self) -> Vec<link::Endpoint> {
+        match self {
+            Self::Supervised(site) => site.endpoints(),
+            Self::Fixed(site) => site.endpoints(),
+        }
+    }
+
+    /// Is a server to be expected, so that a request is worth holding?
+    pub(super) fn is_expected(&self) -> bool {
+        match self {
+            Self::Supervised(site) => site.machine.is_expected(),
+            Self::Fixed(_) => true,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Supervised(site) => site.machine.deadline(),
+            Self::Fixed(site) => site.servers.iter().filter_map(|server| server.health.deadline()).min(),
+        }
+    }
+
+    /// The machine's picture, when there is one.
+    pub(super) fn report(&self) -> Option<lifecycle::Report> {
+        match self {
+            Self::Supervised(site) => Some(site.machine.report()),
+            Self::Fixed(_) => None,
+        }
+    }
+
+    /// The generation that serves, or is to.
+    pub(super) fn live_generation(&self) -> Option<Generation> {
+        match self {
+            Self::Supervised(site) => site.live_generation(),
+            Self::Fixed(_) => None,
+        }
+    }
+
+    /// Can it be claimed?
+    pub(super) fn is_open(&self) -> bool {
+        self.endpoints().iter().any(|endpoint| endpoint.open)
+    }
+
+    /// Why a worker last ended or failed, or a server last failed its probe.
+    pub(super) fn last_failure(&self) -> Option<String> {
+        match self {
+            Self::Supervised(site) => site.last_failure(),
+            Self::Fixed(site) => site.servers.iter().find_map(|server| server.health.last_failure().map(str::to_owned)),
+        }
+    }
+
+    /// Serials that take no new claim and are still listed.
+    pub(super) fn closing(&self) -> Vec<Serial> {
+        self.endpoints().iter().filter(|endpoint| !endpoint.open).map(|endpoint| endpoint.serial).collect()
+    }
+}
+
+impl Supervised {
+    pub(super) fn new(name: AppName, app: Arc<App>) -> Self {
+        Self {
+            machine: lifecycle::App::new(name),
+            workers: BTreeMap::new(),
+            releases: BTreeMap::new(),
+            upcoming: app,
+            tails: VecDeque::new(),
+            restarts: Restarts::default(),
+        }
+    }
+
+    fn app(&self) -> &Arc<App> {
+        let live = self.live_generation().and_then(|generation| self.releases.get(&generation));
+        live.map_or(&self.upcoming, |release| &release.app)
+    }
+
+    fn live_generation(&self) -> Option<Generation> {
+        let is_live = |state| matches!(state, GenerationState::Promoting | GenerationState::Live);
+        let mut generations = self.machine.report().generations.into_iter();
+        generations.find(|generation| is_live(generation.state)).map(|generation| generation.number)
+    }
+
+    /// Of all its workers, the failure that came last.
+    fn last_failure(&self) -> Option<String> {
+        let report = self.machine.report();
+        let workers = report.generations.into_iter().flat_map(|generation| generation.workers);
+        let failed = workers.filter_map(|worker| Some((worker.since, worker.last_failure?)));
+        failed.max_by_key(|(since, _)| *since).map(|(_, failure)| failure)
+    }
+
+    fn endpoints(&self) -> Vec<link::Endpoint> {
+        let views = self.machine.endpoints().into_iter();
+        let listed = views.filter_map(|view| self.workers.get(&view.serial).map(|worker| (view, worker)));
+        listed
+            .map(|(view, worker)| link::Endpoint {
+                serial: view.serial,
+                slot: view.slot,
+                generation: view.generation,
+                address: worker.address(),
+                open: view.open,
+            })
+            .collect()
+    }
+
+    /// A generation that the machine has just declared runs what was upcoming then.
+    pub(super) fn note_new_generation(&mut self, report: &Report) {
+        if let Some(newest) = report.generations.last() {
+            let upcoming = &self.upcoming;
+            self.releases.entry(newest.number).or_insert_with(|| Release::new(Arc::clone(upcoming)));
+        }
+    }
+
+    /// How many workers were started again since this was last asked, by reason.
+    pub(super) fn new_restarts(&mut self, report: &Report) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        let before = std::mem::replace(&mut self.restarts, report.restarts).by_reason();
+        let now = report.restarts.by_reason();
+        now.into_iter().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
+    }
+
+    /// Starts a worker of a declared generation; gives its pid.
+    pub(super) fn start(&mut self, starter: &Starter, serial: Serial, id: WorkerId) -> Result<u32, String> {
+        let release = self.releases.get_mut(&id.generation).expect("a worker is spawned only in a declared generation");
+        let worker = starter.start(serial, id, release)?;
+        let pid = worker.process.pid();
+        self.workers.insert(serial, worker);
+        Ok(pid)
+    }
+
+    /// Takes a worker that has ended out of the books; its last lines stay at hand for a while.
+    pub(super) fn bury(&mut self, serial: Serial) {
+        if let Some(worker) = self.workers.remove(&serial) {
+            self.tails.push_back((serial, worker.tail));
+            if self.tails.len() > KEPT_TAILS {
+                self.tails.pop_front();
+            }
+        }
+    }
+
+    /// The last lines of a worker, alive or ended not long ago.
+    pub(super) fn last_lines(&self, serial: Serial, count: usize) -> Vec<String> {
+        let alive = self.workers.get(&serial).map(|worker| &worker.tail);
+        let ended = self.tails.iter().find(|(ended, _)| *ended == serial).map(|(_, tail)| tail);
+        alive.or(ended).map(|tail| tail.last(count)).unwrap_or_default()
+    }
+}
+
+impl Fixed {
+    /// Takes in the answer to a probe; says whether the server opened or closed.
+    pub(super) fn probed(&mut self, serial: Serial, outcome: Result<(), String>, now: Instant) -> bool {
+        let Some(server) = self.servers.iter_mut().find(|server| server.serial == serial) else { return false };
+        let changed = server.health.probed(now, outcome);
+        if changed {
+            server.since = now;
+            let (address, state) = (&server.address, if server.health.is_open() { "up" } else { "down" });
+            tracing::info!(app = %self.app.name, %address, reason = server.health.last_failure(), "server is {state}");
+        }
+        changed
+    }
+
+    fn endpoints(&self) -> Vec<link::Endpoint> {
+        let endpoint = |server: &Server| link::Endpoint {
+            serial: server.serial,
+            slot: server.slot,
+            generation: FIXED,
+            address: server.address.clone(),
+            open: server.health.is_open(),
+        };
+        self.servers.iter().map(endpoint).collect()
+    }
+
+    /// Takes on new settings; servers whose address stays keep their health.
+    pub(super) fn update(&mut self, app: &Arc<App>, mut fresh: impl FnMut(Address, Slot) -> Server) {
+        let config::Server::Fixed(addresses) = &app.server else { return };
+        let mut before = std::mem::take(&mut self.servers);
+        for (address, slot) in addresses.iter().zip((0..).map(Slot)) {
+            let kept = before.iter().position(|server| server.address == *address).map(|at| before.swap_remove(at));
+            let server = kept.map(|server| Server { slot, ..server });
+            self.servers.push(server.unwrap_or_else(|| fresh(address.clone(), slot)));
+        }
+        self.app = Arc::clone(app);
+    }
+}

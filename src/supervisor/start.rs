@@ -1,0 +1,212 @@
+//! From a configuration to a running supervisor: the composition root of the control plane.
+//!
+//! Everything that can fail at the start fails here, before the first worker is started.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Instant;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use super::act::cpus;
+use super::event::{Event, Events, QUEUED_EVENTS, Signal};
+use super::listeners::{self, Listeners};
+use super::output::{Sink, Writer};
+use super::proxies::{Proxies, Recipe};
+use super::reload::{Reloads, read_certificates};
+use super::scrape::Scrapes;
+use super::shutdown::Phase;
+use super::workers::Starter;
+use super::{Machines, Outlook, Published, Supervisor, web};
+use crate::certs::CertError;
+use crate::config::{Config, LogFormat};
+use crate::control::server::{BindError, Server};
+use crate::control::words::Status;
+use crate::id::Serial;
+use crate::lifecycle::Todo;
+use crate::sys::notify::{self, Notifier};
+use crate::sys::process;
+use crate::sys::spawn::{self, Identity};
+use crate::telemetry::supervisor_metrics::SupervisorMetrics;
+
+/// Whom the proxy runs as when the supervisor is root and `[proxy] user` is not set.
+const NOBODY: &str = "nobody";
+
+/// What is told once, when everything is up.
+pub type Announce = Option<Box<dyn FnOnce(&Status) + Send>>;
+
+/// What the caller of [`run`] may choose.
+#[derive(Default)]
+pub struct Options {
+    /// Called once, when connections are accepted and every app serves or has failed for the first time.
+    pub announce: Announce,
+}
+
+/// Why the supervisor did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Listen(String),
+    #[error(transparent)]
+    Certificate(#[from] CertError),
+    #[error(transparent)]
+    Admin(#[from] BindError),
+    #[error("metrics listener {address}: {source}")]
+    Metrics { address: SocketAddr, source: std::io::Error },
+    #[error("[proxy] user {user}: {source}")]
+    User { user: String, source: std::io::Error },
+    #[error("proxy: {0}")]
+    Proxy(String),
+    #[error("{step}: {source}")]
+    System { step: &'static str, source: std::io::Error },
+}
+
+/// Runs until told to stop by SIGTERM, SIGINT or the admin socket; every process that it started is gone then.
+///
+/// # Errors
+/// When something fails before the first worker is started; nothing is left behind then.
+pub fn run(config: Config, options: Options) -> Result<(), Error> {
+    let failed = |step| move |source| Error::System { step, source };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed("runtime"))?;
+    let result = runtime.block_on(supervise(config, options));
+    // A lookup that hangs in the background must not hold the exit up.
+    runtime.shutdown_background();
+    result
+}
+
+async fn supervise(config: Config, options: Options) -> Result<(), Error> {
+    let (events, queue) = mpsc::channel(QUEUED_EVENTS);
+    let tasks = TaskTracker::new();
+    let admin = Server::bind(&config.admin.socket)?;
+    let metrics = match config.metrics.listen {
+        Some(address) => Some(web::bind(address).await.map_err(|source| Error::Metrics { address, source })?),
+        None => None,
+    };
+    let metrics_address = metrics.as_ref().map(|(_, address)| *address);
+    let (supervisor, writer) = build(config, options, metrics_address, (&events, &tasks))?;
+    let mut helpers = vec![abort_on_drop(signals(events.clone())?), abort_on_drop(calls(admin, events.clone()))];
+    if let Some((listener, _)) = metrics {
+        let served = web::serve(listener, events.clone(), tasks.clone());
+        helpers.push(abort_on_drop(async {
+            let _ = served.await;
+        }));
+    }
+    drop(events);
+    supervisor.serve(queue).await;
+    drop(helpers);
+    writer.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn build(
+    config: Config,
+    options: Options,
+    metrics_address: Option<SocketAddr>,
+    (events, tasks): (&Events, &TaskTracker),
+) -> Result<(Supervisor, Writer), Error> {
+    let failed = |step| move |source| Error::System { step, source };
+    if let Err(error) = process::raise_descriptor_limit() {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    let certificates = read_certificates(&config)?;
+    let recipe = recipe(&config, proxy_identity(&config)?);
+    let listeners = Listeners::open(&config.listen, recipe.threads as usize)
+        .map_err(|error: listeners::Error| Error::Listen(error.to_string()))?;
+    let json = config.log.format == LogFormat::Json;
+    let (sink, writer) = Sink::open(std::io::stdout(), json).map_err(failed("output thread"))?;
+    let environment = notify::inheritable_environment().collect();
+    let mut supervisor = Supervisor {
+        certificates,
+        listeners,
+        sites: std::collections::BTreeMap::new(),
+        proxies: Proxies::new(recipe, events.clone(), tasks.clone()),
+        starter: Starter { environment, events: events.clone(), sink, tasks: tasks.clone() },
+        machines: Machines {
+            todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
+            queue: std::collections::VecDeque::new(),
+        },
+        reloads: Reloads::default(),
+        scrapes: Scrapes::new(Instant::now()),
+        published: Published::default(),
+        phase: Phase::Running,
+        outlook: Outlook {
+            notifier: Notifier::from_environment().map_err(failed("the service manager's socket"))?,
+            metrics: SupervisorMetrics::new(),
+            metrics_address,
+            began: Instant::now(),
+            announce: options.announce,
+            announced: false,
+        },
+        config,
+    };
+    for (name, app) in supervisor.config.apps.clone() {
+        supervisor.add_site(name, std::sync::Arc::new(app));
+    }
+    // Before the first snapshot, so that the first request of all is held for the workers and not refused.
+    supervisor.run_queue();
+    let snapshot = supervisor.snapshot();
+    supervisor.proxies.start(&supervisor.listeners, &snapshot).map_err(Error::Proxy)?;
+    Ok((supervisor, writer))
+}
+
+/// How proxies are started under this configuration.
+pub(super) fn recipe(config: &Config, identity: Option<Identity>) -> Recipe {
+    let access = config.log.access.as_ref();
+    Recipe {
+        threads: config.proxy.threads.map_or_else(cpus, NonZeroU32::get),
+        identity,
+        log_level: config.log.level.clone(),
+        log_json: config.log.format == LogFormat::Json,
+        access_log: access.map(|access| access.path.clone().unwrap_or_default()),
+        access_json: access.is_some_and(|access| access.format == LogFormat::Json),
+    }
+}
+
+fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {
+    if !process::is_root() {
+        return Ok(None);
+    }
+    let user = config.proxy.user.as_deref().unwrap_or(NOBODY);
+    spawn::identity(user).map(Some).map_err(|source| Error::User { user: user.to_owned(), source })
+}
+
+/// Listens for the signals that mean something to us.
+fn signals(events: Events) -> Result<impl Future<Output = ()>, Error> {
+    let listen = |kind| signal(kind).map_err(|source| Error::System { step: "signal handler", source });
+    let (mut hangup, mut reopen) = (listen(SignalKind::hangup())?, listen(SignalKind::user_defined1())?);
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        loop {
+            let signal = tokio::select! {
+                Some(()) = hangup.recv() => Signal::Reload,
+                Some(()) = reopen.recv() => Signal::ReopenLogs,
+                Some(()) = terminate.recv() => Signal::Stop,
+                Some(()) = interrupt.recv() => Signal::Stop,
+                else => return,
+            };
+            if events.send(Event::Signal(signal)).await.is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Serves the admin socket and passes its calls on as events.
+async fn calls(admin: Server, events: Events) {
+    let (sender, mut calls) = mpsc::channel(1);
+    let _serving = AbortOnDropHandle::new(tokio::spawn(async move {
+        let _ = admin.serve(sender).await;
+    }));
+    while let Some(call) = calls.recv().await {
+        if events.send(Event::Call(call)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn abort_on_drop(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(task))
+}

@@ -1,0 +1,115 @@
+//! Starting one worker: a port of its own, its environment, its output, and the task that waits for it.
+//!
+//! Says what happened and decides nothing. Invariant: a worker's port stays reserved for as long as its [`Worker`] lives.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::task::TaskTracker;
+
+use super::event::{Event, Events};
+use super::output::{Sink, Stream, Tail};
+use super::process::Process;
+use super::release::{self, Release};
+use crate::config::{Server, StopSignal};
+use crate::id::{Address, Serial, WorkerId};
+use crate::sys::listener::{self, Reservation};
+use crate::sys::socket;
+use crate::sys::spawn::{self, Exit, Signal, Spawn, Stdio};
+
+/// How long after its end a worker's output is still read before the end is told; a grandchild may hold the pipe open.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// A running worker.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) id: WorkerId,
+    pub(super) process: Process,
+    pub(super) tail: Tail,
+    pub(super) stop_signal: StopSignal,
+    pub(super) started: Instant,
+    port: Reservation,
+}
+
+impl Worker {
+    pub(super) fn address(&self) -> Address {
+        Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.port())))
+    }
+
+    /// Asks it to end.
+    pub(super) fn stop(&self) {
+        self.process.signal(match self.stop_signal {
+            StopSignal::Term => Signal::Term,
+            StopSignal::Int => Signal::Int,
+            StopSignal::Quit => Signal::Quit,
+            StopSignal::Hup => Signal::Hup,
+            StopSignal::Usr1 => Signal::Usr1,
+            StopSignal::Usr2 => Signal::Usr2,
+        });
+    }
+}
+
+/// What every start needs.
+#[derive(Debug)]
+pub(super) struct Starter {
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) events: Events,
+    pub(super) sink: Sink,
+    pub(super) tasks: TaskTracker,
+}
+
+impl Starter {
+    /// Starts a worker of the given release.
+    ///
+    /// # Errors
+    /// A sentence that names the step that failed.
+    pub(super) fn start(&self, serial: Serial, id: WorkerId, release: &mut Release) -> Result<Worker, String> {
+        let app = Arc::clone(&release.app);
+        let Server::Command(command) = &app.server else {
+            return Err("the app has no command".to_owned());
+        };
+        let path = self.variable("PATH").unwrap_or_default();
+        let resolved = release.resolve(command, &path)?.clone();
+        let port = listener::reserve_port().map_err(|error| format!("reserve a loopback port: {error}"))?;
+        let [stdout, stderr] = [pipe()?, pipe()?];
+        let child = spawn::spawn(Spawn {
+            program: resolved.program,
+            args: resolved.args,
+            env: release::environment(&self.environment, command, &id, port.port(), resolved.identity.as_ref()),
+            directory: Some(resolved.directory),
+            identity: resolved.identity,
+            stdin: Stdio::Null,
+            stdout: Stdio::Fd(stdout.1),
+            stderr: Stdio::Fd(stderr.1),
+            descriptors: Vec::new(),
+            no_new_privs: false,
+        })
+        .map_err(|error| error.to_string())?;
+        let tail = Tail::default();
+        let readers = TaskTracker::new();
+        for (stream, source) in [(Stream::Stdout, stdout.0), (Stream::Stderr, stderr.0)] {
+            let capture = self.sink.clone().capture(id.clone(), stream, source, tail.clone());
+            readers.spawn(self.tasks.track_future(capture));
+        }
+        readers.close();
+        let (app, events) = (id.app.clone(), self.events.clone());
+        let process = Process::watch(child, &self.tasks, async move |exit: Exit| {
+            // A limit that passes is no loss: the readers go on, only the message about the end is shorter.
+            let _ = tokio::time::timeout(LAST_WORDS, readers.wait()).await;
+            let _ = events.send(Event::Exited { app, serial, exit }).await;
+        });
+        Ok(Worker { id, process, tail, stop_signal: command.stop_signal, started: Instant::now(), port })
+    }
+
+    fn variable(&self, name: &str) -> Option<OsString> {
+        self.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    }
+}
+
+/// A pipe: its read end, its write end.
+fn pipe() -> Result<(OwnedFd, OwnedFd), String> {
+    socket::pipe().map_err(|error| format!("make a pipe for the worker's output: {error}"))
+}

@@ -1,0 +1,44 @@
+//! Makes text from clients harmless within one line.
+//!
+//! Knows nothing of access logs. Invariant: what is appended holds no control character (C0, DEL, C1), so it can neither
+//! end the line nor command a terminal.
+
+use std::fmt::Write;
+
+/// Appends the inside of a JSON string (RFC 8259, section 7). Bytes that are not UTF-8 become U+FFFD.
+pub(super) fn json(out: &mut String, text: &[u8]) {
+    for chunk in text.utf8_chunks() {
+        json_text(out, chunk.valid());
+        if !chunk.invalid().is_empty() {
+            out.push('\u{fffd}');
+        }
+    }
+}
+
+fn json_text(out: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some((at, c)) = rest.char_indices().find(|(_, c)| c.is_control() || matches!(c, '"' | '\\')) {
+        out.push_str(&rest[..at]);
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c => append(out, format_args!("\\u{:04x}", u32::from(c))),
+        }
+        rest = &rest[at + c.len_utf8()..];
+    }
+    out.push_str(rest);
+}
+
+/// Appends the inside of a quoted field as nginx writes it: `"`, `\`, and all but printable ASCII as `\xHH`.
+pub(super) fn quoted(out: &mut String, text: &[u8]) {
+    for &byte in text {
+        match byte {
+            b' ' | b'!' | b'#'..=b'[' | b']'..=b'~' => out.push(char::from(byte)),
+            _ => append(out, format_args!("\\x{byte:02X}")),
+        }
+    }
+}
+
+/// Appends formatted text.
+pub(super) fn append(out: &mut String, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a String takes all");
+}

@@ -1,0 +1,145 @@
+use serde_json::Value;
+
+use super::*;
+
+/// 2026-11-23T04:12:59.007Z.
+const TIME: Duration = Duration::from_millis(1_795_407_179_007);
+
+/// What a hostile client may send: every byte, ends of lines and strings, terminal commands, broken UTF-8.
+fn hostile() -> Vec<Vec<u8>> {
+    vec![
+        (0..=255).collect(),
+        b"/\r\n{\"status\":200}\n".to_vec(),
+        b"\"\\\\\" \"- 200".to_vec(),
+        "\u{1b}[2J\u{9b}31m\u{7f}\u{85}\u{2028}\u{1f600}".into(),
+        b"\xff\xfe\xc3\x28\xf0\x9f".to_vec(),
+        Vec::new(),
+    ]
+}
+
+fn request() -> Request<'static> {
+    Request {
+        id: RequestId(0xabc),
+        method: "GET",
+        host: "example.org:8080",
+        path: "/a/b?c=d",
+        protocol: "HTTP/1.1",
+        referer: None,
+        user_agent: Some(b"curl/8.5"),
+    }
+}
+
+pub(super) fn line<'a>(request: Request<'a>, service: Service<'a>) -> Line<'a> {
+    Line {
+        time: SystemTime::UNIX_EPOCH + TIME,
+        client: Client { address: "192.0.2.7".parse().unwrap(), tls: true },
+        request,
+        service,
+        status: 502,
+        received: 17,
+        sent: 2326,
+        took: Duration::from_nanos(1_012_345_678),
+        fault: Some("connect"),
+    }
+}
+
+pub(super) fn line_for(path: &str) -> Line<'_> {
+    line(Request { path, ..request() }, Service::default())
+}
+
+fn formatted(format: Format, line: &Line<'_>) -> String {
+    let mut out = String::new();
+    format.append(&mut out, line);
+    assert_eq!(out.matches('\n').count(), 1, "{out:?}");
+    out.strip_suffix('\n').unwrap().to_owned()
+}
+
+#[test]
+fn a_text_line_is_combined_and_then_some() {
+    let app = "web".parse().unwrap();
+    let worker = Some((Generation(12), Slot(0)));
+    let service = Service { app: Some(&app), worker, attempts: 2, queued: Duration::from_micros(50) };
+    assert_eq!(
+        formatted(Format::Text, &line(request(), service)),
+        "192.0.2.7 - - [23/Nov/2026:04:12:59 +0000] \"GET /a/b?c=d HTTP/1.1\" 502 2326 \"-\" \"curl/8.5\" \
+         host=\"example.org:8080\" app=web worker=12.0 in=17 seconds=1.012345 queued=0.000050 attempts=2 fault=connect \
+         tls=yes id=00000000000000000000000000000abc"
+    );
+}
+
+#[test]
+fn a_json_line_says_the_same() {
+    let app = "web".parse().unwrap();
+    let worker = Some((Generation(12), Slot(0)));
+    let service = Service { app: Some(&app), worker, attempts: 2, queued: Duration::from_micros(50) };
+    let parsed: Value = serde_json::from_str(&formatted(Format::Json, &line(request(), service))).unwrap();
+    let expected = serde_json::json!({
+        "time": "2026-11-23T04:12:59.007Z", "id": "00000000000000000000000000000abc", "peer": "192.0.2.7", "tls": true,
+        "protocol": "HTTP/1.1", "method": "GET", "host": "example.org:8080", "path": "/a/b?c=d",
+        "user_agent": "curl/8.5", "status": 502, "bytes_in": 17, "bytes_out": 2326, "seconds": 1.012_345,
+        "app": "web", "worker": "12.0", "queued": 0.000_05, "attempts": 2, "fault": "connect",
+    });
+    assert_eq!(parsed, expected);
+}
+
+#[test]
+fn what_is_not_there_is_a_dash_or_left_out() {
+    let request = Request { user_agent: None, ..request() };
+    let line = Line { fault: None, ..line(request, Service::default()) };
+    let text = formatted(Format::Text, &line);
+    assert!(text.contains("\"-\" \"-\"") && text.contains(" app=- worker=- ") && text.contains(" fault=- "), "{text}");
+    let json: Value = serde_json::from_str(&formatted(Format::Json, &line)).unwrap();
+    for name in ["app", "worker", "fault", "referer", "user_agent"] {
+        assert!(json.get(name).is_none(), "{name}");
+    }
+}
+
+#[test]
+fn every_json_line_parses_and_gives_back_what_was_sent() {
+    for bytes in hostile() {
+        let text = String::from_utf8_lossy(&bytes);
+        let request = Request {
+            method: &text,
+            host: &text,
+            path: &text,
+            referer: Some(&bytes),
+            user_agent: Some(&bytes),
+            ..request()
+        };
+        let out = formatted(Format::Json, &line(request, Service::default()));
+        assert!(!out.chars().any(char::is_control), "{out:?}");
+        let json: Value = serde_json::from_str(&out).unwrap();
+        for name in ["method", "host", "path", "referer", "user_agent"] {
+            assert_eq!(json[name], *text, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_hostile_text_line_is_printable_and_keeps_its_quotes_in_pairs() {
+    for bytes in hostile() {
+        let text = String::from_utf8_lossy(&bytes);
+        let request = Request {
+            method: &text,
+            host: &text,
+            path: &text,
+            referer: Some(&bytes),
+            user_agent: Some(&bytes),
+            ..request()
+        };
+        let out = formatted(Format::Text, &line(request, Service::default()));
+        assert!(out.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{out:?}");
+        assert_eq!(out.matches('"').count(), 8, "{out:?}");
+    }
+}
+
+#[test]
+fn a_clock_outside_the_calendar_still_makes_a_line() {
+    let times =
+        [SystemTime::UNIX_EPOCH - Duration::from_secs(1), SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 45)];
+    for time in times {
+        let line = Line { time, ..line_for("/") };
+        assert!(serde_json::from_str::<Value>(&formatted(Format::Json, &line)).is_ok());
+        assert!(formatted(Format::Text, &line).contains(" +0000] "));
+    }
+}

@@ -1,0 +1,219 @@
+//! What the supervisor counts, and what it shows of its workers.
+//!
+//! Counters are live handles. Gauges are not kept at all: they are read off a [`Picture`] when somebody asks, so none can
+//! go stale and a slot that no longer exists leaves nothing behind. Does not know lifecycles: states, reasons and
+//! outcomes are label values given by the caller, each one of a few constants.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter, IntCounterVec, Registry};
+
+use super::exposition::{self, Family, Kind, Sample, Value};
+use super::registration::{counter, counters, histogram};
+use crate::id::{AppName, Generation, Slot};
+
+/// Upper bounds in seconds for reloads, which wait for programs to start.
+const BOUNDS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+
+/// All counters of one supervisor. Cheap to clone; clones count into the same metrics.
+#[derive(Clone, Debug)]
+pub struct SupervisorMetrics {
+    registry: Registry,
+    worker_restarts: IntCounterVec,
+    reloads: IntCounterVec,
+    reload_seconds: Histogram,
+    proxy_restarts: IntCounter,
+    invariants: Invariants,
+}
+
+/// Counters of what must never happen, and of what may happen but never silently.
+#[derive(Clone, Debug)]
+pub struct Invariants {
+    drain_forced: IntCounterVec,
+    /// I4: our own action left an app without a serving worker.
+    pub self_emptied: IntCounter,
+    /// I5: a generation was promoted that had not passed its gate in this supervisor's life.
+    pub promote_ungated: IntCounter,
+    /// I7: a descriptor was passed on and nobody claimed it.
+    pub fd_unclaimed: IntCounter,
+    /// I7: a generation was forgotten before it had ended.
+    pub generation_leaked: IntCounter,
+}
+
+/// What there is to show at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Picture<'a> {
+    /// Every state that a worker can be in.
+    pub states: &'a [&'static str],
+    pub workers: Vec<Worker<'a>>,
+    /// The generation that serves each app.
+    pub generations: Vec<(&'a AppName, Generation)>,
+    /// Proxies that are alive, draining ones included.
+    pub proxies: usize,
+}
+
+/// One process of an app. During a reload two of them share a slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Worker<'a> {
+    pub app: &'a AppName,
+    pub slot: Slot,
+    /// One of [`Picture::states`].
+    pub state: &'static str,
+}
+
+impl SupervisorMetrics {
+    /// A fresh set, all at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let by_app =
+            |name, help, second: &'static str| -> IntCounterVec { counters(&registry, name, help, &["app", second]) };
+        Self {
+            worker_restarts: by_app(
+                "portreeve_worker_restarts_total",
+                "Workers started again in their slot, by reason.",
+                "reason",
+            ),
+            reloads: by_app("portreeve_reloads_total", "Finished reloads by outcome.", "outcome"),
+            reload_seconds: histogram(
+                &registry,
+                "portreeve_reload_seconds",
+                "From the order to reload to the new generation serving.",
+                &BOUNDS,
+            ),
+            proxy_restarts: counter(
+                &registry,
+                "portreeve_proxy_restarts_total",
+                "Proxies started in place of one that ended by itself.",
+            ),
+            invariants: Invariants::new(&registry),
+            registry,
+        }
+    }
+
+    /// A worker is started again in its slot.
+    pub fn worker_restarted(&self, app: &AppName, reason: &'static str) {
+        self.worker_restarts.with_label_values(&[app.as_str(), reason]).inc();
+    }
+
+    /// A reload put a new generation into service, so long after it was ordered.
+    pub fn reload_live(&self, app: &AppName, outcome: &'static str, took: Duration) {
+        self.reload_failed(app, outcome);
+        self.reload_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A reload ended without a new generation in service.
+    pub fn reload_failed(&self, app: &AppName, outcome: &'static str) {
+        self.reloads.with_label_values(&[app.as_str(), outcome]).inc();
+    }
+
+    /// A proxy was started in place of one that ended by itself.
+    pub fn proxy_restarted(&self) {
+        self.proxy_restarts.inc();
+    }
+
+    /// Counters of what must never happen.
+    #[must_use]
+    pub fn invariants(&self) -> &Invariants {
+        &self.invariants
+    }
+
+    /// Everything as of now.
+    #[must_use]
+    pub fn gather(&self, picture: &Picture<'_>) -> Vec<Family> {
+        let mut families = exposition::gather(&self.registry);
+        families.extend([
+            worker_states(picture),
+            generations(picture),
+            proxies(picture.proxies),
+            build_info(env!("CARGO_PKG_VERSION")),
+        ]);
+        families
+    }
+}
+
+impl Default for SupervisorMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Invariants {
+    fn new(registry: &Registry) -> Self {
+        let never = |name, help| counter(registry, name, help);
+        Self {
+            drain_forced: counters(
+                registry,
+                "portreeve_drain_forced_total",
+                "Stops that did not wait for all work in flight.",
+                &["kind"],
+            ),
+            self_emptied: never(
+                "portreeve_self_emptied_total",
+                "Apps left without a serving worker by our own action (must stay 0).",
+            ),
+            promote_ungated: never(
+                "portreeve_promote_ungated_total",
+                "Generations promoted without having passed their gate (must stay 0).",
+            ),
+            fd_unclaimed: never(
+                "portreeve_fd_unclaimed_total",
+                "Descriptors passed on that nobody claimed (must stay 0).",
+            ),
+            generation_leaked: never(
+                "portreeve_generation_leaked_total",
+                "Generations forgotten before they had ended (must stay 0).",
+            ),
+        }
+    }
+
+    /// I2: a worker (`kind` "worker") or a proxy ("proxy") was stopped with work in flight, its drain deadline past.
+    pub fn drain_forced(&self, kind: &'static str) {
+        self.drain_forced.with_label_values(&[kind]).inc();
+    }
+}
+
+/// For each slot one series per state: 1 when a worker of that slot is in that state, else 0.
+fn worker_states(picture: &Picture<'_>) -> Family {
+    let mut slots: Vec<_> = picture.workers.iter().map(|worker| (worker.app, worker.slot)).collect();
+    slots.sort();
+    slots.dedup();
+    let is_in = |app: &AppName, slot: Slot, state: &str| {
+        picture.workers.iter().any(|worker| worker.app == app && worker.slot == slot && worker.state == state)
+    };
+    let samples = slots.into_iter().flat_map(|(app, slot)| {
+        picture.states.iter().map(move |state| {
+            let labels = [("app", app.to_string()), ("slot", slot.to_string()), ("state", (*state).to_owned())];
+            sample(&labels, f64::from(u8::from(is_in(app, slot, state))))
+        })
+    });
+    gauge("portreeve_worker_state", "1 for the state that a slot's worker is in.", samples.collect())
+}
+
+fn generations(picture: &Picture<'_>) -> Family {
+    let samples =
+        picture.generations.iter().map(|(app, generation)| sample(&[("app", app.to_string())], generation.0 as f64));
+    gauge("portreeve_generation", "The generation that serves an app.", samples.collect())
+}
+
+fn proxies(count: usize) -> Family {
+    gauge("portreeve_proxies", "Proxies alive, draining ones included.", vec![sample(&[], count as f64)])
+}
+
+fn build_info(version: &str) -> Family {
+    let samples = vec![sample(&[("version", version.to_owned())], 1.0)];
+    gauge("portreeve_build_info", "Always 1; the version is the label.", samples)
+}
+
+fn gauge(name: &str, help: &str, samples: Vec<Sample>) -> Family {
+    Family { name: name.to_owned(), help: help.to_owned(), kind: Kind::Gauge, samples }
+}
+
+/// `labels` sorted by name.
+fn sample(labels: &[(&str, String)], value: f64) -> Sample {
+    let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    Sample { labels, value: Value::Number(value) }
+}
+
+#[cfg(test)]
+mod tests;

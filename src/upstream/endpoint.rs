@@ -1,0 +1,166 @@
+//! One endpoint: where a worker is reached, who is on it, and the idle connections to it.
+//!
+//! It does not know why it is opened or closed, nor who else serves its app. Invariants: once closed, it takes no claim
+//! and keeps no connection that is given back; each closing is reported once, when its last exchange has ended.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use super::gate::{Gate, Left};
+use super::hold::Hold;
+use super::pool::Pool;
+use super::queue;
+use crate::id::{Address, Generation, Serial, Slot};
+
+/// Called when a closed endpoint has no exchange in flight, once per closing, on whichever thread ended the last one.
+///
+/// It may be called before [`Upstream::set`](super::Upstream::set) returns, and must not call back into it.
+pub type OnIdle = Arc<dyn Fn(Serial) + Send + Sync>;
+
+/// What is said of an endpoint when it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    pub serial: Serial,
+    pub slot: Slot,
+    pub generation: Generation,
+    pub address: Address,
+    /// May it be claimed?
+    pub open: bool,
+}
+
+/// Where one worker, or one server that something else runs, is reached. `C` is a connection to it.
+pub struct Endpoint<C> {
+    pub serial: Serial,
+    pub slot: Slot,
+    pub generation: Generation,
+    pub address: Address,
+    gate: Gate,
+    idle: Pool<C>,
+    gone: CancellationToken,
+    hold: Arc<Hold<C>>,
+    on_idle: OnIdle,
+}
+
+impl<C> Endpoint<C> {
+    pub(super) fn new(spec: &Spec, threads: usize, hold: Arc<Hold<C>>, on_idle: OnIdle) -> Self {
+        let endpoint = Self {
+            serial: spec.serial,
+            slot: spec.slot,
+            generation: spec.generation,
+            address: spec.address.clone(),
+            gate: Gate::new(None),
+            idle: Pool::new(threads),
+            gone: CancellationToken::new(),
+            hold,
+            on_idle,
+        };
+        if !spec.open {
+            endpoint.close();
+        }
+        endpoint
+    }
+
+    /// The idle connection that `thread` gave back last, unless none is left that has not expired at `now`.
+    ///
+    /// # Panics
+    /// When `thread` is not below the number of threads of the upstream; so do [`put_idle`](Self::put_idle) and
+    /// [`sweep`](Self::sweep).
+    pub fn take_idle(&self, thread: usize, now: Instant) -> Option<C> {
+        self.idle.take(thread, now)
+    }
+
+    /// Keeps a connection for the next exchange of `thread`, to be used before `until`.
+    ///
+    /// It is dropped instead when the endpoint is closed or the thread keeps many already.
+    pub fn put_idle(&self, thread: usize, connection: C, until: Instant) {
+        self.idle.put(thread, connection, until, || !self.is_closed());
+    }
+
+    /// Drops the idle connections of `thread` that have expired at `now`.
+    pub fn sweep(&self, thread: usize, now: Instant) {
+        self.idle.sweep(thread, now);
+    }
+
+    /// Drops the idle connections of all threads. A closed endpoint gets no new ones.
+    pub fn drop_idle(&self) {
+        self.idle.clear();
+    }
+
+    /// How many idle connections all threads keep.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// How many exchanges are on it.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.gate.in_flight()
+    }
+
+    /// Does it take no new claim? Leases from before the closing may still be at work, or about to begin.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.gate.is_closed()
+    }
+
+    /// Is it closed, with nothing in flight? Then it has been reported idle, and its worker may be told to stop:
+    /// whoever holds a lease and sees this has found the gate broken (invariant I1).
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.gate.is_drained()
+    }
+
+    /// Cancelled once the endpoint is no longer listed: tunnels on it must end.
+    #[must_use]
+    pub fn gone(&self) -> &CancellationToken {
+        &self.gone
+    }
+
+    /// How many exchanges are on it; `None` when it cannot be claimed.
+    pub(super) fn load(&self) -> Option<u32> {
+        self.gate.load()
+    }
+
+    pub(super) fn try_enter(&self) -> bool {
+        self.gate.try_enter()
+    }
+
+    /// Sets how many exchanges it takes at once.
+    pub(super) fn set_limit(&self, limit: Option<NonZeroU32>) {
+        self.gate.set_limit(limit);
+    }
+
+    /// Takes claims again.
+    pub(super) fn open(&self) {
+        self.gate.open();
+    }
+
+    /// Takes no claim from now on; reports itself idle at once if it is.
+    pub(super) fn close(&self) {
+        self.report(self.gate.close());
+    }
+
+    /// Ends its life: takes no claim, keeps no connection, ends its tunnels.
+    pub(super) fn retire(&self) {
+        self.close();
+        self.gone.cancel();
+        self.idle.clear();
+    }
+
+    /// Gives up one claim: to the oldest request held that does not avoid this endpoint, if any.
+    pub(super) fn release(self: &Arc<Self>) {
+        let accepts = |waiting: &_| Hold::accepts(waiting, self.serial);
+        let give = |waiting| Hold::give(waiting, Arc::clone(self));
+        self.report(queue::release(&self.gate, self.hold.queue(), accepts, give));
+    }
+
+    fn report(&self, left: Left) {
+        if left.now_idle {
+            (self.on_idle)(self.serial);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Requests that wait because no worker can take them.
+//!
+//! It does not know what an endpoint does, nor when there is reason to wait. Invariants: what a waiter is handed is a
+//! place inside a gate, entered on its behalf; a place that was handed to somebody who has gone away is passed on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::endpoint::Endpoint;
+use super::lease::Lease;
+use super::queue::Queue;
+use crate::id::Serial;
+
+/// Why a claim was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No endpoint is open and none is expected.
+    #[error("no worker is up and none is coming up")]
+    Down,
+    /// As many requests are held as may be.
+    #[error("too many requests are waiting for a worker")]
+    Full,
+    /// It was held for as long as may be.
+    #[error("no worker was free in time")]
+    TimedOut,
+}
+
+/// The requests held for one app, oldest first.
+pub(super) struct Hold<C> {
+    queue: Queue<Waiting<C>>,
+}
+
+/// A held request as those see it who have something for it.
+pub(super) struct Waiting<C> {
+    avoid: Box<[Serial]>,
+    answer: oneshot::Sender<Answer<C>>,
+}
+
+/// The endpoint in an answer comes with a place inside its gate: whoever takes it out makes a [`Lease`] of it.
+pub(super) type Answer<C> = Result<Arc<Endpoint<C>>, Refused>;
+
+impl<C> Hold<C> {
+    pub(super) fn new() -> Self {
+        Self { queue: Queue::new() }
+    }
+
+    /// Joins the line; refused when `bound` others are in it.
+    pub(super) fn join(&self, avoid: &[Serial], bound: u32) -> Result<Waiter<'_, C>, Refused> {
+        let (sender, answer) = oneshot::channel();
+        let waiting = Waiting { avoid: avoid.into(), answer: sender };
+        let ticket = self.queue.join(waiting, bound as usize).ok_or(Refused::Full)?;
+        Ok(Waiter { hold: self, ticket, answer })
+    }
+
+    /// Would this waiter take a place on the endpoint with this serial?
+    pub(super) fn accepts(waiting: &Waiting<C>, serial: Serial) -> bool {
+        !waiting.avoid.contains(&serial)
+    }
+
+    /// Hands a place inside the endpoint's gate to a waiter; says whether it was still there.
+    pub(super) fn give(waiting: Waiting<C>, endpoint: Arc<Endpoint<C>>) -> bool {
+        waiting.answer.send(Ok(endpoint)).is_ok()
+    }
+
+    /// Asks for an answer to each waiter, oldest first; those who get none wait on.
+    pub(super) fn settle(&self, answer: impl Fn(&[Serial]) -> Option<Answer<C>>) {
+        for (ticket, avoid) in self.queue.survey(|waiting| waiting.avoid.clone()) {
+            let Some(answer) = answer(&avoid) else { continue };
+            let untold = match self.queue.remove(ticket) {
+                Some(waiting) => waiting.answer.send(answer).err(),
+                None => Some(answer),
+            };
+            // Served by another, or gone: the place goes to the next one as if it had been used and given up.
+            if let Some(Ok(place)) = untold {
+                drop(Lease::of(place));
+            }
+        }
+    }
+
+    pub(super) fn queue(&self) -> &Queue<Waiting<C>> {
+        &self.queue
+    }
+}
+
+/// A held request as it sees itself. Dropping it leaves the line and passes on what it may just have been handed.
+pub(super) struct Waiter<'a, C> {
+    hold: &'a Hold<C>,
+    ticket: u64,
+    answer: oneshot::Receiver<Answer<C>>,
+}
+
+impl<C> Waiter<'_, C> {
+    /// Is it still in line, so that no answer is under way?
+    pub(super) fn is_waiting(&self) -> bool {
+        self.hold.queue.has(self.ticket)
+    }
+
+    /// Waits for an answer, at most for `limit`. Cancellation safe: a lease handed over meanwhile goes to the next waiter.
+    pub(super) async fn wait(mut self, limit: Duration) -> Result<Lease<C>, Refused> {
+        match timeout(limit, &mut self.answer).await {
+            Ok(answer) => answer.unwrap_or(Err(Refused::Down)).map(Lease::of),
+            Err(_elapsed) => self.withdraw().ok_or(Refused::TimedOut),
+        }
+    }
+
+    /// Leaves the line; returns the lease that was handed over at the last moment.
+    fn withdraw(&mut self) -> Option<Lease<C>> {
+        self.hold.queue.remove(self.ticket);
+        // From here on giving fails, so what was given before is all there is.
+        self.answer.close();
+        let place = self.answer.try_recv().ok()?.ok()?;
+        Some(Lease::of(place))
+    }
+}
+
+impl<C> Drop for Waiter<'_, C> {
+    fn drop(&mut self) {
+        drop(self.withdraw());
+    }
+}

@@ -1,0 +1,194 @@
+//! An app as the proxy sees it: its endpoints, who is on them, and who waits for one.
+//!
+//! It does not know processes, configuration or HTTP: who lists the endpoints and what a connection is, is given.
+//! The way of a claim: [`pick`] names an endpoint, its [`gate`] lets the exchange in, the [`Lease`] stands for the place
+//! until the last byte; when nothing can be claimed the request is put on [`hold`], and a place that is given up goes to
+//! the oldest in that line. Invariant: after [`Upstream::set`] has returned, nobody claims an endpoint that it listed as
+//! closed or did not list.
+
+mod atomic;
+mod budget;
+mod endpoint;
+mod gate;
+mod hold;
+mod lease;
+mod pick;
+mod pool;
+mod queue;
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+pub use budget::Budget;
+pub use endpoint::{Endpoint, OnIdle, Spec};
+pub use hold::Refused;
+pub use lease::Lease;
+
+use crate::id::Serial;
+use hold::{Hold, Waiter};
+
+/// The endpoints of one app and the requests held for it. Lives as long as the app is configured; `C` is a connection.
+pub struct Upstream<C> {
+    world: ArcSwap<World<C>>,
+    hold: Arc<Hold<C>>,
+    threads: usize,
+    on_idle: OnIdle,
+    /// Taken by whoever replaces `world`.
+    setting: Mutex<()>,
+}
+
+/// What an app may be asked to bear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Exchanges on one endpoint at once; `None`: unlimited.
+    pub max_inflight: Option<NonZeroU32>,
+    /// Requests on hold at once.
+    pub hold_requests: u32,
+    /// How long one is held.
+    pub hold_time: Duration,
+    /// While no endpoint is open: is one expected, so that it is worth waiting?
+    pub expected: bool,
+}
+
+/// What [`Upstream::set`] replaces as one.
+struct World<C> {
+    endpoints: Vec<Arc<Endpoint<C>>>,
+    bounds: Bounds,
+}
+
+impl<C: Send + 'static> Upstream<C> {
+    /// An app without endpoints, with none expected. `threads` is how many keep idle connections.
+    #[must_use]
+    pub fn new(threads: usize, on_idle: OnIdle) -> Self {
+        let world = World { endpoints: Vec::new(), bounds: Bounds::default() };
+        let (hold, setting) = (Arc::new(Hold::new()), Mutex::new(()));
+        Self { world: ArcSwap::from_pointee(world), hold, threads, on_idle, setting }
+    }
+
+    /// Lists the endpoints anew, and settles what this means for requests on hold.
+    ///
+    /// An endpoint listed before is the same one still, with its exchanges and connections, opened or closed as is said
+    /// now. One that is no longer listed is retired: closed for ever, its idle connections dropped, its tunnels told.
+    /// At no instant is nothing open that was and stays open, or that replaces what was.
+    pub fn set(&self, specs: &[Spec], bounds: Bounds) {
+        let _one_at_a_time = self.setting.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.world.load_full();
+        let endpoints: Vec<_> = specs.iter().map(|spec| self.endpoint(&before, spec)).collect();
+        for (endpoint, spec) in endpoints.iter().zip(specs) {
+            endpoint.set_limit(bounds.max_inflight);
+            if spec.open {
+                endpoint.open();
+            }
+        }
+        self.world.store(Arc::new(World { endpoints: endpoints.clone(), bounds }));
+        for (endpoint, _) in endpoints.iter().zip(specs).filter(|(_, spec)| !spec.open) {
+            endpoint.close();
+        }
+        for endpoint in before.endpoints.iter().filter(|old| !specs.iter().any(|spec| spec.serial == old.serial)) {
+            endpoint.retire();
+        }
+        self.settle();
+    }
+
+    /// Retires all endpoints and refuses all requests, now and from now on: the app is no longer configured.
+    pub fn retire(&self) {
+        self.set(&[], Bounds::default());
+    }
+
+    /// Claims an open endpoint that is not full and not to be avoided, the less loaded of two drawn at random.
+    #[must_use]
+    pub fn try_claim(&self, avoid: &[Serial]) -> Option<Lease<C>> {
+        self.world.load().enter(avoid).map(Lease::of)
+    }
+
+    /// Claims an endpoint as [`try_claim`](Self::try_claim) does, and waits in line for one if need be.
+    ///
+    /// `avoid` is strict: an endpoint in it is not claimed even when it is the only one. Cancellation safe: a request that
+    /// goes away leaves the line, and what it was just handed goes to the next one.
+    ///
+    /// # Errors
+    /// [`Refused::Down`] at once when no endpoint but those avoided is open and none is expected, or as soon as that is
+    /// so; [`Refused::Full`] at once when as many wait as may; [`Refused::TimedOut`] after the time to hold.
+    pub async fn claim(&self, avoid: &[Serial]) -> Result<Lease<C>, Refused> {
+        if let Some(lease) = self.try_claim(avoid) {
+            return Ok(lease);
+        }
+        let (waiter, limit) = self.join(avoid)?;
+        waiter.wait(limit).await
+    }
+
+    /// How many requests are on hold.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.hold.queue().len()
+    }
+
+    /// The endpoints listed, open and closed.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<Arc<Endpoint<C>>> {
+        self.world.load().endpoints.clone()
+    }
+
+    /// Drops the idle connections of `thread` that have expired at `now`, on all endpoints.
+    pub fn sweep(&self, thread: usize, now: Instant) {
+        self.world.load().endpoints.iter().for_each(|endpoint| endpoint.sweep(thread, now));
+    }
+
+    /// The endpoint listed before under this serial, or a new one.
+    fn endpoint(&self, before: &World<C>, spec: &Spec) -> Arc<Endpoint<C>> {
+        let known = before.endpoints.iter().find(|endpoint| endpoint.serial == spec.serial);
+        known.cloned().unwrap_or_else(|| {
+            Arc::new(Endpoint::new(spec, self.threads, Arc::clone(&self.hold), Arc::clone(&self.on_idle)))
+        })
+    }
+
+    /// Joins the line of requests on hold; also says for how long to wait.
+    fn join(&self, avoid: &[Serial]) -> Result<(Waiter<'_, C>, Duration), Refused> {
+        let bounds = self.world.load().may_hold(avoid)?;
+        let waiter = self.hold.join(avoid, bounds.hold_requests)?;
+        // What was given up or listed before we joined was not offered to us, so look again. A place found now is the
+        // oldest waiter's: dropping the lease hands it over, maybe to us. So at most as many turns as there are waiters.
+        while waiter.is_waiting() {
+            let Some(lease) = self.try_claim(avoid) else { break };
+            drop(lease);
+        }
+        if waiter.is_waiting() {
+            self.world.load().may_hold(avoid)?;
+        }
+        Ok((waiter, bounds.hold_time))
+    }
+
+    /// Gives every request on hold what it would get if it came now.
+    fn settle(&self) {
+        let world = self.world.load();
+        self.hold.settle(|avoid| match world.enter(avoid) {
+            Some(place) => Some(Ok(place)),
+            None => world.may_hold(avoid).err().map(Err),
+        });
+    }
+}
+
+impl<C> World<C> {
+    /// Enters the gate of the endpoint picked. The caller owns the place and makes a [`Lease`] of it.
+    fn enter(&self, avoid: &[Serial]) -> Option<Arc<Endpoint<C>>> {
+        let may_take = |endpoint: &Arc<Endpoint<C>>| !avoid.contains(&endpoint.serial);
+        // Others may fill or close what was picked before we get in; then pick again, and at last try each in turn.
+        for _ in 0..3 {
+            let dice = (fastrand::u32(..), fastrand::u32(..));
+            let picked = pick::pick(&self.endpoints, dice, |it| if may_take(it) { it.load() } else { None })?;
+            if picked.try_enter() {
+                return Some(Arc::clone(picked));
+            }
+        }
+        self.endpoints.iter().find(|endpoint| may_take(endpoint) && endpoint.try_enter()).cloned()
+    }
+
+    /// The bounds of waiting for an endpoint, if there is one to wait for.
+    fn may_hold(&self, avoid: &[Serial]) -> Result<Bounds, Refused> {
+        let is_busy = |endpoint: &Arc<Endpoint<C>>| !endpoint.is_closed() && !avoid.contains(&endpoint.serial);
+        if self.bounds.expected || self.endpoints.iter().any(is_busy) { Ok(self.bounds) } else { Err(Refused::Down) }
+    }
+}

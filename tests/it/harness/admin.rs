@@ -1,0 +1,100 @@
+//! The admin API as an outsider sees it: its JSON, read with types of our own, so that a renamed field fails a test.
+
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+
+/// `GET /v1/status`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) proxies: Vec<Proxy>,
+    pub(crate) apps: Vec<App>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Listener {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: bool,
+    pub(crate) inherited: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Proxy {
+    pub(crate) pid: u32,
+    pub(crate) state: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct App {
+    pub(crate) name: String,
+    pub(crate) generation: Option<u64>,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) last_failure: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Worker {
+    pub(crate) id: String,
+    pub(crate) serial: Option<u64>,
+    pub(crate) slot: u32,
+    pub(crate) generation: u64,
+    pub(crate) state: String,
+    pub(crate) pid: Option<u32>,
+    pub(crate) port: Option<u16>,
+    pub(crate) restarts: u64,
+}
+
+/// `POST /v1/reload`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Reloaded {
+    pub(crate) apps: Vec<AppReloaded>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct AppReloaded {
+    pub(crate) app: String,
+    pub(crate) outcome: String,
+    pub(crate) generation: Option<u64>,
+    pub(crate) reason: Option<String>,
+    pub(crate) lines: Vec<String>,
+    pub(crate) millis: u64,
+}
+
+impl Status {
+    /// The address of the (first) listener with or without TLS.
+    #[track_caller]
+    pub(crate) fn listener(&self, tls: bool) -> SocketAddr {
+        let found = self.listeners.iter().find(|listener| listener.tls == tls);
+        found.unwrap_or_else(|| panic!("no listener with tls = {tls} in {self:?}")).address
+    }
+
+    #[track_caller]
+    pub(crate) fn app(&self, name: &str) -> &App {
+        self.apps.iter().find(|app| app.name == name).unwrap_or_else(|| panic!("no app {name} in {self:?}"))
+    }
+
+    /// The proxy that takes new connections, when there is exactly one.
+    pub(crate) fn serving_proxy(&self) -> Option<u32> {
+        let mut serving = self.proxies.iter().filter(|proxy| proxy.state == "serving");
+        serving.next().filter(|_| serving.next().is_none()).map(|proxy| proxy.pid)
+    }
+}
+
+impl App {
+    /// Workers that take requests, by slot.
+    pub(crate) fn serving(&self) -> Vec<&Worker> {
+        let mut serving: Vec<_> = self.workers.iter().filter(|worker| worker.is_serving()).collect();
+        serving.sort_by_key(|worker| worker.slot);
+        serving
+    }
+}
+
+impl Worker {
+    pub(crate) fn is_serving(&self) -> bool {
+        self.state == "serving"
+    }
+}

@@ -1,0 +1,15 @@
+//! The programs under test, as cargo built them.
+
+use std::path::{Path, PathBuf};
+
+/// portreeve itself.
+pub(crate) fn portreeve() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_portreeve"))
+}
+
+/// The scripted worker, an example of the same build.
+pub(crate) fn worker() -> PathBuf {
+    let path = portreeve().with_file_name("examples").join("scripted-worker");
+    assert!(path.exists(), "no {}: `cargo test` builds it, `cargo test --test it` does not", path.display());
+    path
+}

@@ -1,0 +1,315 @@
+//! Steady load from many keep-alive clients, as strict as clients can be.
+//!
+//! Each client has one connection and sends one request after the other: every second client `GET`s, the others `POST`
+//! orders with unique ids, and nobody ever sends anything twice. Anything but the right answer is a failure, also a
+//! connection that ends without `Connection: close`. Runs on a thread of its own until told to stop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use http::Method;
+use tokio::task::JoinSet;
+
+use super::client::{Connection, Failure, PATIENCE, Reply, Target, block_on, request};
+use super::ledger::Ledger;
+use super::poll::{SOON, until};
+
+/// Clients to be started.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    clients: Vec<Target>,
+    think: Think,
+    orders_only: bool,
+}
+
+/// How long a client waits between an answer and its next request, at most; the wait is drawn evenly from zero on.
+#[derive(Clone, Copy, Debug)]
+struct Think(Duration);
+
+impl Default for Think {
+    fn default() -> Self {
+        Self(Duration::from_millis(10))
+    }
+}
+
+impl Load {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds so many clients of this target.
+    pub(crate) fn clients(mut self, count: usize, target: &Target) -> Self {
+        self.clients.extend(std::iter::repeat_n(target.clone(), count));
+        self
+    }
+
+    /// Longest wait between two requests of a client.
+    pub(crate) fn think(mut self, longest: Duration) -> Self {
+        self.think = Think(longest);
+        self
+    }
+
+    /// All clients `POST`.
+    pub(crate) fn orders_only(mut self) -> Self {
+        self.orders_only = true;
+        self
+    }
+
+    /// Lets the clients loose; returns when each has had an answer.
+    pub(crate) fn start(self) -> Running {
+        let shared = Arc::new(Shared::default());
+        let clients = self.clients.len() as u64;
+        let thread = std::thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || block_on(self.run(&shared))
+        });
+        let running = Running { shared, thread: Some(thread) };
+        until(SOON, "every client has had an answer", || {
+            let settled = running.shared.settled.load(Ordering::SeqCst) == clients;
+            (settled || running.is_over()).then_some(())
+        });
+        running
+    }
+
+    async fn run(self, shared: &Arc<Shared>) -> Tally {
+        let mut clients = JoinSet::new();
+        for (number, target) in self.clients.into_iter().enumerate() {
+            let method = if self.orders_only || number % 2 == 1 { Method::POST } else { Method::GET };
+            let client = Client {
+                number,
+                target,
+                method,
+                think: self.think,
+                connection: None,
+                shared: Arc::clone(shared),
+                tally: Tally::default(),
+            };
+            clients.spawn(client.run());
+        }
+        clients.join_all().await.into_iter().fold(Tally::default(), Tally::plus)
+    }
+}
+
+/// What the clients and the test share.
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    /// Requests with an answer or a failure.
+    ended: AtomicU64,
+    failed: AtomicBool,
+    /// Clients with at least one answer.
+    settled: AtomicU64,
+    /// No answer to a request that begins now may come from a generation before this one.
+    floor: AtomicU64,
+}
+
+/// Clients at work.
+#[derive(Debug)]
+pub(crate) struct Running {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Tally>>,
+}
+
+impl Running {
+    /// From now on no request may be answered by a generation before this one.
+    pub(crate) fn expect_generation(&self, generation: u64) {
+        self.shared.floor.store(generation, Ordering::SeqCst);
+    }
+
+    /// Waits until so many more requests have ended, one way or the other.
+    #[track_caller]
+    pub(crate) fn goes_on(&self, more: u64) {
+        let goal = self.shared.ended.load(Ordering::SeqCst) + more;
+        until(SOON, "requests come to an end", || (self.shared.ended.load(Ordering::SeqCst) >= goal).then_some(()));
+    }
+
+    /// Lets every client finish its request, and adds up.
+    pub(crate) fn finish(mut self) -> Tally {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.thread.take().expect("finished once").join().expect("the clients do not panic")
+    }
+
+    /// Has any request failed so far?
+    pub(crate) fn has_failed(&self) -> bool {
+        self.shared.failed.load(Ordering::SeqCst)
+    }
+
+    fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        // Without a call of finish() the test has failed: what the clients saw may tell why.
+        if let Some(Ok(tally)) = self.thread.take().map(JoinHandle::join) {
+            eprintln!("the load until then: {tally}");
+        }
+    }
+}
+
+/// One client with its own sums.
+struct Client {
+    number: usize,
+    target: Target,
+    method: Method,
+    think: Think,
+    connection: Option<Connection>,
+    shared: Arc<Shared>,
+    tally: Tally,
+}
+
+impl Client {
+    async fn run(mut self) -> Tally {
+        for sequence in 0.. {
+            if self.shared.stop.load(Ordering::SeqCst) {
+                break;
+            }
+            let id = format!("{}-{sequence}", self.number);
+            let outcome = tokio::time::timeout(PATIENCE, self.exchange(&id)).await;
+            self.note(id, outcome.unwrap_or(Err(Failure::TimedOut)));
+            tokio::time::sleep(self.think.0.mul_f64(fastrand::f64())).await;
+        }
+        self.tally
+    }
+
+    async fn exchange(&mut self, id: &str) -> Result<u64, Failure> {
+        // Taken out, so that a failure leaves none behind.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open(&self.target).await.inspect(|_| self.tally.connections += 1)?,
+        };
+        connection.ready().await?;
+        let floor = self.shared.floor.load(Ordering::SeqCst);
+        let reply = if self.method == Method::POST {
+            let body = vec![b'o'; fastrand::usize(0..4096)];
+            let expected = serde_json::json!({ "id": id, "bytes": body.len() });
+            let reply = connection.exchange(request(Method::POST, &format!("/once?id={id}"), body)).await?.ok()?;
+            if reply.json() == expected { Ok(reply) } else { Err(Failure::Wrong(reply.text().to_owned())) }
+        } else {
+            let reply = connection.exchange(request(Method::GET, "/whoami", "")).await?.ok()?;
+            if reply.json()["pid"].is_u64() { Ok(reply) } else { Err(Failure::Wrong(reply.text().to_owned())) }
+        }?;
+        if !reply.is_last() {
+            self.connection = Some(connection);
+        }
+        fresh_enough(&reply, floor)
+    }
+
+    fn note(&mut self, id: String, outcome: Result<u64, Failure>) {
+        let is_post = self.method == Method::POST;
+        self.shared.ended.fetch_add(1, Ordering::SeqCst);
+        match outcome {
+            Ok(generation) => {
+                if self.tally.answered() == 0 {
+                    self.shared.settled.fetch_add(1, Ordering::SeqCst);
+                }
+                *self.tally.generations.entry(generation).or_default() += 1;
+                if is_post {
+                    self.tally.orders.insert(id);
+                } else {
+                    self.tally.gets += 1;
+                }
+            }
+            Err(failure) => {
+                self.shared.failed.store(true, Ordering::SeqCst);
+                self.tally.failures.push(Failed { id, is_post, failure });
+            }
+        }
+    }
+}
+
+/// The generation that answered (0 when the app does not tell), unless it is one that should not have.
+fn fresh_enough(reply: &Reply, floor: u64) -> Result<u64, Failure> {
+    match reply.generation() {
+        None => Ok(0),
+        Some(generation) if generation >= floor => Ok(generation),
+        Some(generation) => Err(Failure::Wrong(format!("generation {generation} after {floor} was live"))),
+    }
+}
+
+/// What came of it all.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Connections that were made.
+    pub(crate) connections: u64,
+    /// `GET`s that were answered.
+    pub(crate) gets: u64,
+    /// Ids of the orders that were answered.
+    pub(crate) orders: BTreeSet<String>,
+    pub(crate) failures: Vec<Failed>,
+    /// Answers by generation.
+    pub(crate) generations: BTreeMap<u64, u64>,
+}
+
+/// A request without the right answer.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) id: String,
+    pub(crate) is_post: bool,
+    pub(crate) failure: Failure,
+}
+
+impl Tally {
+    pub(crate) fn answered(&self) -> u64 {
+        self.gets + self.orders.len() as u64
+    }
+
+    /// Failures of a method and kind.
+    pub(crate) fn failed(&self, is_post: bool) -> impl Iterator<Item = &Failure> {
+        self.failures.iter().filter(move |failed| failed.is_post == is_post).map(|failed| &failed.failure)
+    }
+
+    /// Panics unless every request was answered rightly.
+    #[track_caller]
+    pub(crate) fn assert_nothing_failed(&self) {
+        assert!(self.failures.is_empty(), "{self}");
+        assert!(self.answered() > 0, "there was load at all");
+    }
+
+    /// Panics unless every answered order was handled exactly once, every failed one at most once, and no other ever.
+    #[track_caller]
+    pub(crate) fn assert_each_order_once(&self, ledger: &Ledger) {
+        let handled = ledger.orders();
+        let failed: BTreeSet<&String> = self.failures.iter().filter(|one| one.is_post).map(|one| &one.id).collect();
+        let twice: Vec<_> = handled.iter().filter(|(_, count)| **count != 1).collect();
+        assert!(twice.is_empty(), "handled more than once: {twice:?}");
+        let lost: Vec<_> = self.orders.iter().filter(|id| !handled.contains_key(*id)).collect();
+        assert!(lost.is_empty(), "answered, but never handled: {lost:?}");
+        let strange: Vec<_> = handled.keys().filter(|id| !self.orders.contains(*id) && !failed.contains(id)).collect();
+        assert!(strange.is_empty(), "handled, but never sent: {strange:?}");
+    }
+
+    fn plus(mut self, mut other: Self) -> Self {
+        self.connections += other.connections;
+        self.gets += other.gets;
+        self.orders.append(&mut other.orders);
+        self.failures.append(&mut other.failures);
+        for (generation, count) in other.generations {
+            *self.generations.entry(generation).or_default() += count;
+        }
+        self
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (gets, orders) = (self.gets, self.orders.len());
+        let failed = self.failures.len();
+        write!(f, "{} connections, {gets} GET and {orders} POST answered, {failed} failed:", self.connections)?;
+        let mut kinds: BTreeMap<(&str, &str), (u64, &Failed)> = BTreeMap::new();
+        for one in &self.failures {
+            let method = if one.is_post { "POST" } else { "GET" };
+            kinds.entry((method, one.failure.kind())).or_insert((0, one)).0 += 1;
+        }
+        for ((method, kind), (count, example)) in kinds {
+            write!(f, "\n  {count} × {method} {kind}, such as {}: {}", example.id, example.failure)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,369 @@
+//! A portreeve at work: what a test can ask of it, do to it, and what must hold when it ends.
+//!
+//! Dropping it stops it. A test that has not failed by then fails when it does not end in time, when a process of its
+//! family is left, or when one of [`MUST_STAY_ZERO`] has moved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::{Child, ExitStatus};
+use std::time::Duration;
+
+use http::Method;
+use rustix::process::Signal;
+use tempfile::TempDir;
+use toml::{Table, Value};
+
+use super::admin::{Reloaded, Status, Worker};
+use super::app::Site;
+use super::binaries;
+use super::builder::{isolated, set};
+use super::client::{Failure, Reply, Target, request};
+use super::exposition::Exposition;
+use super::ledger::Ledger;
+use super::notify::Notices;
+use super::output::Output;
+use super::poll::{SOON, until};
+use super::process::{self, Process};
+use super::tls::Certificate;
+
+/// Counters whose every increment is a lost or endangered request.
+const MUST_STAY_ZERO: [&str; 8] = [
+    "portreeve_dispatch_after_quiesce_total",
+    "portreeve_drain_forced_total",
+    "portreeve_upstream_reset_stopping_total",
+    "portreeve_self_emptied_total",
+    "portreeve_promote_ungated_total",
+    "portreeve_close_unread_total",
+    "portreeve_fd_unclaimed_total",
+    "portreeve_generation_leaked_total",
+];
+
+/// What the builder hands over.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) folder: TempDir,
+    pub(super) settings: Table,
+    pub(super) ledger: Ledger,
+    pub(super) certificate: Option<Certificate>,
+    pub(super) notices: Option<Notices>,
+    /// `NAME=value` in the environment of every process of the run.
+    pub(super) mark: String,
+}
+
+/// The supervisor and all below it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    parts: Parts,
+    ended: Option<ExitStatus>,
+    /// Seen before the end, to be looked for after it.
+    family: BTreeSet<Process>,
+    excused: Vec<&'static str>,
+}
+
+/// Output of a command.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    /// Standard output, then standard error.
+    pub(crate) text: String,
+    pub(crate) stdout: String,
+}
+
+impl Running {
+    pub(super) fn new(child: Child, parts: Parts) -> Self {
+        Self { child, parts, ended: None, family: BTreeSet::new(), excused: Vec::new() }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.parts.ledger
+    }
+
+    pub(crate) fn output(&self) -> Output {
+        Output::new(self.parts.folder.path())
+    }
+
+    /// What it tells its service manager.
+    pub(crate) fn notices(&self) -> &Notices {
+        self.parts.notices.as_ref().expect("it was built with managed()")
+    }
+
+    /// The folder of a scripted worker's app.
+    pub(crate) fn site(&self, app: &str) -> Site {
+        Site::new(self.parts.folder.path().join(app))
+    }
+
+    /// This counter may move: the test provokes it.
+    pub(crate) fn excuse(&mut self, counter: &'static str) {
+        assert!(MUST_STAY_ZERO.contains(&counter), "{counter} needs no excuse");
+        self.excused.push(counter);
+    }
+
+    // --- its public face ---
+
+    /// The plain listener.
+    #[track_caller]
+    pub(crate) fn http(&self) -> Target {
+        Target::Plain(self.status().listener(false))
+    }
+
+    /// The TLS listener, speaking HTTP/1.1.
+    #[track_caller]
+    pub(crate) fn https(&self) -> Target {
+        Target::Tls(self.status().listener(true), self.certificate().client(&["http/1.1"]))
+    }
+
+    /// The TLS listener, speaking HTTP/2.
+    #[track_caller]
+    pub(crate) fn h2(&self) -> Target {
+        Target::Http2(self.status().listener(true), self.certificate().client(&["h2"]))
+    }
+
+    fn certificate(&self) -> &Certificate {
+        self.parts.certificate.as_ref().expect("it was built with https()")
+    }
+
+    /// `GET`s from the plain listener.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        self.http().get(path)
+    }
+
+    /// `GET`s from the listener of metrics and health.
+    #[track_caller]
+    pub(crate) fn get_metrics(&self, path: &str) -> Reply {
+        Target::Plain(self.status().metrics.expect("metrics are switched on")).get(path)
+    }
+
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> Exposition {
+        let reply = self.get_metrics("/metrics");
+        Exposition::parse(reply.text()).unwrap_or_else(|fault| panic!("{fault} in\n{}", reply.text()))
+    }
+
+    /// Waits until so many exchanges are in flight to an app.
+    #[track_caller]
+    pub(crate) fn in_flight(&self, app: &str, count: f64) {
+        self.gauge("portreeve_inflight", app, count);
+    }
+
+    /// Waits until so many requests are held for an app.
+    #[track_caller]
+    pub(crate) fn held(&self, app: &str, count: f64) {
+        self.gauge("portreeve_held_requests", app, count);
+    }
+
+    #[track_caller]
+    fn gauge(&self, name: &str, app: &str, wanted: f64) {
+        until(SOON, &format!("{name} of {app} is {wanted}"), || {
+            let value = self.metrics().value(name, &[("app", app)]).unwrap_or(0.0);
+            (value.to_bits() == wanted.to_bits()).then_some(())
+        });
+    }
+
+    // --- orders and answers ---
+
+    /// Asks on the admin socket.
+    pub(crate) fn admin(&self, method: Method, path: &str) -> Result<Reply, Failure> {
+        Target::Unix(self.parts.folder.path().join("admin.sock")).send(request(method, path, ""))
+    }
+
+    pub(crate) fn try_status(&self) -> Result<Status, Failure> {
+        let reply = self.admin(Method::GET, "/v1/status")?.ok()?;
+        serde_json::from_slice(&reply.body).map_err(|error| Failure::Wrong(format!("{error}: {}", reply.text())))
+    }
+
+    #[track_caller]
+    pub(crate) fn status(&self) -> Status {
+        self.try_status().unwrap_or_else(|failure| panic!("status: {failure}"))
+    }
+
+    /// Reloads everything; returns when that has ended.
+    #[track_caller]
+    pub(crate) fn reload(&self) -> Reloaded {
+        let reply = self.admin(Method::POST, "/v1/reload").and_then(Reply::ok);
+        let reply = reply.unwrap_or_else(|failure| panic!("reload: {failure}"));
+        serde_json::from_slice(&reply.body).unwrap_or_else(|error| panic!("{error}: {}", reply.text()))
+    }
+
+    /// Reloads everything and returns the generation that is live now; panics when it is not a new one.
+    #[track_caller]
+    pub(crate) fn reload_live(&self) -> u64 {
+        let reloaded = self.reload();
+        let [app] = &reloaded.apps[..] else { panic!("not one app: {reloaded:?}") };
+        assert_eq!(app.outcome, "live", "{reloaded:?}");
+        app.generation.expect("a live generation has a number")
+    }
+
+    /// Runs a verb of the command line, with this run's configuration.
+    #[track_caller]
+    pub(crate) fn cli(&self, words: &[&str]) -> Said {
+        let config = self.parts.folder.path().join("portreeve.toml");
+        let mut command = isolated(binaries::portreeve());
+        command.args(words).arg("-c").arg(config);
+        said(&mut command)
+    }
+
+    /// Runs a verb of the command line that finds this run by its socket alone.
+    #[track_caller]
+    pub(crate) fn cli_by_socket(&self, words: &[&str]) -> Said {
+        let mut command = isolated(binaries::portreeve());
+        command.args(words).arg("--socket").arg(self.parts.folder.path().join("admin.sock"));
+        said(&mut command)
+    }
+
+    /// Changes the configuration file: sets `table.key`.
+    pub(crate) fn configure(&mut self, name: &str, value: impl Into<Value>) {
+        set(&mut self.parts.settings, name, value.into());
+        self.write_config(&self.parts.settings.to_string());
+    }
+
+    /// Takes an app out of the configuration file, and returns its table.
+    pub(crate) fn unconfigure(&mut self, app: &str) -> Value {
+        let apps = self.parts.settings.get_mut("app").and_then(Value::as_table_mut).expect("there are apps");
+        let table = apps.remove(app).expect("there is such an app");
+        self.write_config(&self.parts.settings.to_string());
+        table
+    }
+
+    /// Replaces the configuration file by this text.
+    pub(crate) fn write_config(&self, text: &str) {
+        let path = self.parts.folder.path().join("portreeve.toml");
+        fs::write(path, text).expect("the configuration can be written");
+    }
+
+    /// Waits until exactly so many workers of an app serve, all of one generation; returns them by slot.
+    #[track_caller]
+    pub(crate) fn serving(&self, app: &str, count: usize) -> Vec<Worker> {
+        until(SOON, &format!("{count} workers of {app} serve"), || {
+            let status = self.try_status().ok()?;
+            let app = status.app(app);
+            let serving: Vec<Worker> = app.serving().into_iter().cloned().collect();
+            let current = serving.iter().all(|worker| Some(worker.generation) == app.generation);
+            (serving.len() == count && current).then_some(serving)
+        })
+    }
+
+    /// Pids of the serving workers of an app, by slot.
+    #[track_caller]
+    pub(crate) fn pids(&self, app: &str, count: usize) -> Vec<u32> {
+        self.serving(app, count).iter().map(|worker| worker.pid.expect("a serving worker has a pid")).collect()
+    }
+
+    /// Waits for the one serving proxy; returns its pid.
+    #[track_caller]
+    pub(crate) fn proxy(&self) -> u32 {
+        until(SOON, "one proxy serves", || self.try_status().ok()?.serving_proxy())
+    }
+
+    /// Kills the proxy, and returns its pid once it is gone.
+    #[track_caller]
+    pub(crate) fn kill_proxy(&self) -> u32 {
+        let pid = self.proxy();
+        process::kill(pid);
+        pid
+    }
+
+    // --- its end ---
+
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.remember();
+        process::send(self.pid(), signal);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        Process::find(self.pid()).is_none()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn ended(&mut self, limit: Duration) -> ExitStatus {
+        let status = self.ended.or_else(|| process::wait(&mut self.child, limit));
+        self.ended = status;
+        status.unwrap_or_else(|| panic!("portreeve has not ended within {limit:?}"))
+    }
+
+    /// Panics unless every process that was ever seen below it is gone.
+    #[track_caller]
+    pub(crate) fn assert_nothing_left(&self) {
+        let left = self.left();
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+
+    fn left(&self) -> Vec<Process> {
+        let known: BTreeMap<_, _> = process::marked(&self.parts.mark)
+            .into_iter()
+            .chain(self.family.iter().cloned())
+            .map(|process| (process.key(), process))
+            .collect();
+        // The kernel may still be at it, just after a kill.
+        known.into_values().filter(|process| !process.ends_within(Duration::from_secs(1))).collect()
+    }
+
+    fn remember(&mut self) {
+        self.family.extend(process::family(self.pid()));
+    }
+
+    fn moved(&self) -> Vec<String> {
+        let Ok(status) = self.try_status() else { return Vec::new() };
+        let Some(metrics) = status.metrics else { return Vec::new() };
+        let reply = Target::Plain(metrics).try_get("/metrics").and_then(Reply::ok);
+        let exposition = match reply.map(|reply| Exposition::parse(reply.text())) {
+            Ok(Ok(exposition)) => exposition,
+            broken => return vec![format!("no metrics: {broken:?}")],
+        };
+        let counters = MUST_STAY_ZERO.iter().filter(|name| !self.excused.contains(name));
+        let values = counters.map(|name| (name, exposition.sum(name, &[])));
+        values.filter(|(_, value)| *value != 0.0).map(|(name, value)| format!("{name} is {value}")).collect()
+    }
+
+    /// Stops it if it still runs, and says what is wrong with its end.
+    fn end(&mut self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.ended.is_none() && self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            faults.extend(self.moved());
+            self.signal(Signal::TERM);
+            if process::wait(&mut self.child, SOON).is_none() {
+                faults.push(format!("it has not ended {SOON:?} after SIGTERM"));
+            }
+        }
+        let left = self.left();
+        if !left.is_empty() {
+            faults.push(format!("left behind: {left:?}"));
+            for process in &left {
+                process::send(process.pid, Signal::KILL);
+            }
+        }
+        faults
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        let faults = self.end();
+        if failed || !faults.is_empty() {
+            self.output().show();
+        }
+        if failed {
+            for fault in &faults {
+                eprintln!("moreover, {fault}");
+            }
+        } else {
+            assert!(faults.is_empty(), "{}", faults.join("\n"));
+        }
+    }
+}
+
+/// Runs a command to its end.
+#[track_caller]
+pub(crate) fn said(command: &mut std::process::Command) -> Said {
+    let output = command.output().expect("the command can be started");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = format!("{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    Said { code: output.status.code().expect("the command is not killed"), text, stdout }
+}
