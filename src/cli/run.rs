@@ -16,6 +16,6 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Code> {
 
 pub(super) fn proxy(log_level: &str, log_json: bool) -> anyhow::Result<Code> {
     super::install_log(log_level, log_json)?;
-    proxy::run(crate::sys::spawn::inherited(link::DESCRIPTOR)?)?;
+    proxy::run(crate::sys::socket::adopt(link::DESCRIPTOR)?)?;
     Ok(Code::Done)
 }

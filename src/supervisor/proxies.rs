@@ -18,9 +18,8 @@ use super::listeners::Listeners;
 use super::process::Process;
 use crate::id::Serial;
 use crate::link::{self, Epoch, FromProxy, Manifest, ManifestEntry, Snapshot, ToProxy, codec};
-use crate::sys::identity::Identity;
 use crate::sys::socket;
-use crate::sys::spawn::{self, Exit, Spawn, Stdio};
+use crate::sys::spawn::{self, Exit, Identity, Spawn, Stdio};
 
 /// Proxies alive at once.
 const MOST: usize = 3;

@@ -27,9 +27,9 @@ use crate::control::server::{BindError, Server};
 use crate::control::words::Status;
 use crate::id::Serial;
 use crate::lifecycle::Todo;
-use crate::sys::identity::{self, Identity};
 use crate::sys::notify::{self, Notifier};
 use crate::sys::process;
+use crate::sys::spawn::{self, Identity};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 
 /// Whom the proxy runs as when the supervisor is root and `[proxy] user` is not set.
@@ -137,7 +137,7 @@ fn build(
         published: Published::default(),
         phase: Phase::Running,
         outlook: Outlook {
-            notifier: Notifier::from_environment(),
+            notifier: Notifier::from_environment().map_err(failed("the service manager's socket"))?,
             metrics: SupervisorMetrics::new(),
             metrics_address,
             began: Instant::now(),
@@ -186,7 +186,7 @@ fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {
         return Ok(None);
     }
     let user = config.proxy.user.as_deref().unwrap_or(NOBODY);
-    identity::identity(user).map(Some).map_err(|source| Error::User { user: user.to_owned(), source })
+    spawn::identity(user).map(Some).map_err(|source| Error::User { user: user.to_owned(), source })
 }
 
 /// Listens for the signals that mean something to us.

@@ -28,3 +28,4 @@ mod shutdown;
 mod status;
 mod streams;
 mod tools;
+mod units;
