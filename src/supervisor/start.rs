@@ -111,9 +111,6 @@ fn build(
     (events, tasks): (&Events, &TaskTracker),
 ) -> Result<(Supervisor, Writer), Error> {
     let failed = |step| move |source| Error::System { step, source };
-    if let Err(error) = process::raise_descriptor_limit() {
-        tracing::warn!(%error, "cannot raise the limit of open files");
-    }
     let certificates = read_certificates(&config)?;
     let recipe = recipe(&config, proxy_identity(&config)?);
     prepare_access_log(&recipe).map_err(Error::AccessLog)?;
