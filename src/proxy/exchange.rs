@@ -54,7 +54,7 @@ pub(crate) async fn handle(peer: &Arc<Peer>, request: Request<Incoming>) -> Resp
 }
 
 async fn attempt(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record) -> Result<Answer, Fault> {
-    let Admitted { app, checked, bounds } = admit(peer, &request)?;
+    let Admitted { app, checked, bounds } = admit(peer, &request).inspect_err(|_| leave_body(peer, &request))?;
     record.route(&app);
     let is_websocket = checked.is_websocket;
     let upgrade = is_websocket.then(|| hyper::upgrade::on(&mut request));
@@ -75,9 +75,8 @@ async fn attempt(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut 
 /// The one look at the snapshot.
 fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<Admitted, Fault> {
     let world = peer.proxy.world.load();
-    let checked = policy::check(request, &world.limits).inspect_err(|_| leave_body(peer, request))?;
-    let app = world.find(checked.host.name(), request.uri().path()).ok_or(Fault::NoRoute);
-    let app = app.inspect_err(|_| leave_body(peer, request))?;
+    let checked = policy::check(request, &world.limits)?;
+    let app = world.find(checked.host.name(), request.uri().path()).ok_or(Fault::NoRoute)?;
     let bounds = upload::Bounds { bytes: world.limits.body_bytes, idle: world.limits.body_idle };
     Ok(Admitted { app: Arc::clone(app), checked, bounds })
 }

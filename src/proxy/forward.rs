@@ -5,7 +5,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 use http::{HeaderValue, Request, Response};
@@ -90,16 +89,17 @@ fn copy(request: &Request<Upload>) -> Option<Box<Request<Upload>>> {
 /// With the last attempt's fault, or the reason why no worker could be claimed.
 pub(crate) async fn forward(
     peer: &Peer,
-    app: &Arc<App>,
+    app: &App,
     mut outgoing: Outgoing,
     record: &mut Record,
 ) -> Result<(Response<Incoming>, Carriage), Fault> {
     let (mut tries, mut avoid) = (Tries::default(), Vec::new());
-    app.budget.count(std::time::Instant::now());
     let mut lease = claim(app, &avoid).await?;
     loop {
-        record.attempt(&lease, tries.attempts());
-        let fault = match attempt(peer, app, &lease, &mut outgoing, tries).await {
+        let now = Instant::now();
+        record.attempt(&lease, tries.attempts(), now);
+        let idle = if tries.may_reuse() { idle_wire(&lease, peer.thread, now) } else { None };
+        let fault = match attempt(peer, app, &lease, &mut outgoing, idle.map(|wire| (wire, now))).await {
             Ok((response, wire)) => return Ok((response, Carriage { lease, wire, keep: app.keepalive })),
             Err(fault) => fault,
         };
@@ -159,24 +159,23 @@ fn hold_end(claimed: &Result<Lease<Wire>, Refused>) -> HoldEnd {
     }
 }
 
-/// One attempt under a lease.
+/// One attempt under a lease, on this connection or on a fresh one.
 async fn attempt(
     peer: &Peer,
     app: &App,
     lease: &Lease<Wire>,
     outgoing: &mut Outgoing,
-    tries: Tries,
+    idle: Option<(Wire, Instant)>,
 ) -> Result<(Response<Incoming>, Wire), Fault> {
-    let reused = if tries.may_reuse() { idle_wire(lease, peer.thread) } else { None };
-    let mut wire = match reused {
-        Some(wire) => wire,
-        None => Box::pin(Wire::connect(&lease.address, app.connect_timeout)).await.map_err(|_| Fault::Connect)?,
+    let (mut wire, now) = match idle {
+        Some(idle) => idle,
+        None => Box::pin(connect(lease, app)).await?,
     };
     if lease.is_drained() {
         peer.proxy.metrics.invariants().dispatch_after_quiesce.inc();
     }
     let request = outgoing.next().ok_or(Fault::Unsent)?;
-    match wire.send(request, app.response_timeout, Instant::now()).await {
+    match wire.send(request, app.response_timeout, now).await {
         Ok(response) => Ok((response, wire)),
         Err(failure) => {
             if let Some(request) = failure.unsent {
@@ -187,12 +186,16 @@ async fn attempt(
     }
 }
 
+async fn connect(lease: &Lease<Wire>, app: &App) -> Result<(Wire, Instant), Fault> {
+    let wire = Wire::connect(&lease.address, app.connect_timeout).await.map_err(|_| Fault::Connect)?;
+    Ok((wire, Instant::now()))
+}
+
 /// The connection given back last that still works, as far as is known.
-fn idle_wire(lease: &Lease<Wire>, thread: usize) -> Option<Wire> {
-    let now = std::time::Instant::now();
+fn idle_wire(lease: &Lease<Wire>, thread: usize, now: Instant) -> Option<Wire> {
     // At most as many turns as there are idle connections.
     loop {
-        let wire = lease.take_idle(thread, now)?;
+        let wire = lease.take_idle(thread, now.into_std())?;
         if wire.is_idle() {
             return Some(wire);
         }

@@ -105,12 +105,11 @@ impl Record {
     }
 
     /// It is about to be sent to a worker, for the so many-th time.
-    pub(crate) fn attempt(&mut self, lease: &Lease<Wire>, number: u32) {
-        if number == 1 {
-            self.served.queued = self.started.elapsed();
-            if let Some((app, _)) = &self.app {
-                app.metrics.claimed(self.served.queued);
-            }
+    pub(crate) fn attempt(&mut self, lease: &Lease<Wire>, number: u32, now: Instant) {
+        if let (1, Some((app, _))) = (number, &self.app) {
+            self.served.queued = now.saturating_duration_since(self.started);
+            app.metrics.claimed(self.served.queued);
+            app.budget.count(now.into_std());
         }
         self.served.attempts = number;
         self.served.worker = Some((lease.generation, lease.slot));
