@@ -247,6 +247,7 @@ impl Supervisor {
             FromProxy::Published { epoch } => self.proxies.acknowledge(proxy, epoch),
             FromProxy::Rejected { epoch, reason } => {
                 tracing::error!(proxy, epoch = epoch.0, %reason, "a proxy cannot use what was published");
+                self.proxies.excuse(proxy);
             }
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
             FromProxy::Fault { app, serial, kind } => {

@@ -170,6 +170,13 @@ impl Proxies {
         }
     }
 
+    /// A proxy that cannot use a snapshot serves on with the one before; to kill it would leave nobody who serves.
+    pub(super) fn excuse(&mut self, number: u64) {
+        if let Some(proxy) = self.alive.get_mut(&number) {
+            proxy.waiting = None;
+        }
+    }
+
     /// Notes that a proxy has nothing in flight to an endpoint.
     pub(super) fn note_idle(&mut self, number: u64, serial: Serial) {
         if let Some(proxy) = self.alive.get_mut(&number) {
