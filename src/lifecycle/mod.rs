@@ -14,6 +14,7 @@ mod app;
 mod backoff;
 mod generation;
 mod health;
+mod parting;
 mod place;
 mod report;
 mod state;
@@ -25,6 +26,7 @@ use std::time::Duration;
 pub use app::App;
 pub use backoff::Backoff;
 pub use health::Health;
+pub use parting::{Cause, Parting};
 pub use report::{AppState, GenerationReport, GenerationState, Report, Restarts, WorkerReport, WorkerState};
 pub use todo::Todo;
 

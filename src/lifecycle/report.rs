@@ -120,6 +120,8 @@ macro_rules! named {
     };
 }
 
+pub(super) use named;
+
 named! {
     /// What an app does.
     AppState {

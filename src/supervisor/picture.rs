@@ -113,7 +113,11 @@ fn app(name: &AppName, site: &Site) -> words::App {
         Site::Fixed(site) => fixed(site),
     };
     let last_failure = site.last_failure();
-    words::App { name: name.clone(), state, generation: site.live_generation(), workers, last_failure }
+    let exits = match site {
+        Site::Supervised(site) => site.exits.told(),
+        Site::Fixed(_) => Vec::new(),
+    };
+    words::App { name: name.clone(), state, generation: site.live_generation(), workers, last_failure, exits }
 }
 
 fn supervised(site: &Supervised) -> (String, Vec<words::Worker>) {

@@ -97,7 +97,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Backoff, StopSignal};
+    use crate::config::{Backoff, LogFormat, Output, StopSignal};
     use crate::id::{Generation, Slot};
 
     fn command(directory: &Path, words: &[&str]) -> Command {
@@ -113,6 +113,16 @@ mod tests {
             kill_timeout: second,
             stop_signal: StopSignal::Term,
             backoff: Backoff { min: second, max: second, reset: second },
+            output: Output {
+                file: None,
+                out: None,
+                err: None,
+                format: LogFormat::Text,
+                time: None,
+                per_worker: false,
+                stdout: true,
+                rotate: None,
+            },
         }
     }
 

@@ -126,6 +126,7 @@ fn end(outcome: &Outcome) -> String {
 }
 
 mod crashes;
+mod partings;
 mod reloads;
 mod starts;
 mod stops;
