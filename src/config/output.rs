@@ -160,6 +160,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_belongs_to_one_app_and_to_one_that_has_workers() {
+        let web = "[app.web]\ncommand = \"x\"\n[app.web.log]\nfile = \"a.log\"\nerr = \"a.log\"\n";
+        let other = |lines: &str| bad(&format!("{web}{lines}\n")).render(false);
+        assert!(good(web).warnings.is_empty());
+        let api = "[app.api]\npath = \"/api\"\ncommand = \"x\"\n[app.api.log]\nout";
+        let said = other(&format!("{api} = \"./a.log\""));
+        assert!(said.contains("a.log is written by api already"), "{said}");
+        let said = other("[log]\naccess = \"a.log\"");
+        assert!(said.contains("a.log is written by the access log already"), "{said}");
+        let null = format!("{web}out = \"/dev/null\"\n{api} = \"/dev/null\"\n");
+        assert!(good(&null).warnings.is_empty());
+        let said = other("[app.api]\npath = \"/api\"\nupstream = \"127.0.0.1:1\"\nlog = { stdout = true }");
+        assert!(said.contains("`log` has no meaning for an app with `upstream`"), "{said}");
+    }
+
+    #[test]
     fn manners_without_a_file_are_remarked_upon() {
         let warnings = loaded("time = true").warnings.render(false);
         assert!(warnings.contains("`time` has no meaning without a file"), "{warnings}");

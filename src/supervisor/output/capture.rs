@@ -91,7 +91,8 @@ mod tests {
         let out = Shared::default();
         let (sink, writer) = Sink::open(out.clone(), false).unwrap();
         let worker = WorkerId { app: "web".parse().unwrap(), generation: Generation(3), slot: Slot(1) };
-        let (tail, printed) = (Tail::default(), (0..30_000).map(|n| n.to_string()).collect::<Vec<_>>().join("\n") + "\nend");
+        let (tail, printed) =
+            (Tail::default(), (0..30_000).map(|n| n.to_string()).collect::<Vec<_>>().join("\n") + "\nend");
         let capture = Capture { worker, stream: Stream::Stdout, tail: tail.clone(), sink: Some(sink), page: None };
         capture.copy(printed.as_bytes()).await;
         drop(capture);
