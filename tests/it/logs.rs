@@ -16,7 +16,7 @@ use crate::harness::{App, Portreeve, Running, SOON, Target, until, worker};
 const BURST: usize = 10_000;
 
 fn logged(app: App, settings: &[(&str, Value)]) -> App {
-    app.set("log", Table::from_iter(settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone()))))
+    app.set("log", settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect::<Table>())
 }
 
 fn direct(port: Option<u16>) -> Target {
@@ -89,7 +89,7 @@ fn every_line_before_a_crash_is_in_the_file_in_order() {
 
 #[test]
 fn rotation_under_load_loses_no_line_and_compresses_the_old_files() {
-    let rotate = [("size", Value::from("64KiB")), ("keep", 1000.into())].map(|(key, value)| (key.to_owned(), value));
+    let rotate = [("size", Value::from("32KiB")), ("keep", 1000.into())].map(|(key, value)| (key.to_owned(), value));
     let portreeve = Portreeve::new();
     let path = portreeve.path().join("web.log");
     let settings =
@@ -102,7 +102,7 @@ fn rotation_under_load_loses_no_line_and_compresses_the_old_files() {
         let is_packed = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "gz");
         (files.len() > 4 && files.iter().all(is_packed)).then_some([files, vec![newest]].concat())
     });
-    assert!(files.iter().all(|path| path.metadata().unwrap().len() <= 64 * 1024));
+    assert!(files.iter().all(|path| path.metadata().unwrap().len() <= 32 * 1024));
     let text = |path: &PathBuf| {
         let (mut text, file) = (String::new(), File::open(path).unwrap());
         let is_packed = path.extension().is_some_and(|extension| extension == "gz");
