@@ -12,6 +12,7 @@ use super::{Awaited, Supervisor, probe};
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
 use crate::lifecycle::{self, Action, Backoff, Health, Plan};
+use crate::link::FaultKind;
 use crate::sys::spawn::Exit;
 
 /// A reload in which no worker becomes ready for so long, beyond a worker's own start timeout, is given up.
@@ -211,6 +212,22 @@ impl Supervisor {
             if self.is_stopping() {
                 self.proxies.cancel_restart();
             }
+        }
+    }
+
+    /// A worker's end is known from its process. Of a server that something else runs, a proxy may know more than our own
+    /// probes: it runs as another user.
+    pub(super) fn note_fault(&self, app: &AppName, serial: Serial, kind: FaultKind) {
+        let fixed = match self.sites.get(app) {
+            Some(Site::Fixed(site)) => site.servers.iter().find(|server| server.serial == serial),
+            _ => None,
+        };
+        match fixed {
+            Some(server) if kind == FaultKind::Connect && server.health.is_open() => {
+                let address = &server.address;
+                tracing::warn!(%app, %address, "a proxy cannot connect to a server that answers our probes; may its user?");
+            }
+            _ => tracing::debug!(%app, %serial, ?kind, "a worker failed an exchange"),
         }
     }
 

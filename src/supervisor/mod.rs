@@ -250,9 +250,7 @@ impl Supervisor {
                 self.proxies.excuse(proxy);
             }
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
-            FromProxy::Fault { app, serial, kind } => {
-                tracing::debug!(%app, %serial, ?kind, "a worker failed an exchange");
-            }
+            FromProxy::Fault { app, serial, kind } => self.note_fault(&app, serial, kind),
             FromProxy::Metrics { ticket, families } => self.scraped(proxy, ticket, families),
         }
     }
