@@ -6,17 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
+use super::settings::{plan, prepare_access_log};
 use super::site::{Fixed, Server, Site, Supervised};
-use super::start::prepare_access_log;
 use super::{Awaited, Supervisor, probe};
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, Action, Backoff, Health, Plan};
+use crate::lifecycle::{self, Action, Health};
 use crate::link::FaultKind;
 use crate::sys::spawn::Exit;
-
-/// A reload in which no worker becomes ready for so long, beyond a worker's own start timeout, is given up.
-const PROGRESS_MARGIN: Duration = Duration::from_secs(5);
 
 impl Supervisor {
     /// Hands every queued event to its machine and does what comes of it.
@@ -244,28 +241,4 @@ impl Supervisor {
         }
         self.proxies.broadcast(&crate::link::ToProxy::Reopen);
     }
-}
-
-/// How the machine is to run an app with these settings.
-pub(super) fn plan(app: &App) -> Plan {
-    let cpus = cpus();
-    let config::Server::Command(command) = &app.server else {
-        unreachable!("only apps with a command have a plan");
-    };
-    Plan {
-        workers: command.workers.map_or(cpus, std::num::NonZeroU32::get),
-        start_timeout: command.start_timeout,
-        drain_timeout: command.drain_timeout,
-        kill_timeout: command.kill_timeout,
-        probe_interval: app.probe.interval,
-        successes: app.probe.successes.get(),
-        backoff: Backoff { min: command.backoff.min, max: command.backoff.max, reset: command.backoff.reset },
-        concurrent_starts: cpus,
-        progress_deadline: command.start_timeout + PROGRESS_MARGIN,
-    }
-}
-
-/// CPUs that this process may use: affinity and cgroup quota are respected.
-pub(super) fn cpus() -> u32 {
-    std::thread::available_parallelism().map_or(1, |cpus| cpus.get().try_into().unwrap_or(u32::MAX))
 }

@@ -17,6 +17,7 @@ mod publish;
 mod release;
 mod reload;
 mod scrape;
+mod settings;
 mod shutdown;
 mod site;
 mod start;

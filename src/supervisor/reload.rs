@@ -9,12 +9,10 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::act::plan;
 use super::listeners::Listeners;
+use super::settings::{plan, prepare_access_log, read_certificates, recipe};
 use super::site::Site;
-use super::start::{prepare_access_log, recipe};
 use super::{Notice, Supervisor};
-use crate::certs;
 use crate::config::{self, Config, Server};
 use crate::control::words::{AppReloaded, Outcome, Refusal, RefusalKind, Reloaded};
 use crate::id::{AppName, Generation};
@@ -255,16 +253,6 @@ fn load(current: &Config) -> Result<Config, Refusal> {
         tracing::warn!("{}", warning.message);
     }
     Ok(loaded.config)
-}
-
-/// Reads every certificate with its key and proves that they fit.
-pub(super) fn read_certificates(config: &Config) -> Result<Vec<Certificate>, certs::CertError> {
-    let read = |files: &config::CertificateFiles| {
-        let (chain, key) = certs::load(&files.cert, &files.key)?;
-        certs::parse(&chain, &key)?;
-        Ok(Certificate { chain, key })
-    };
-    config.certificates.iter().map(read).collect()
 }
 
 fn invalid(error: String) -> Refusal {
