@@ -97,6 +97,13 @@ impl Survey {
         self.present & (1 << index) != 0
     }
 
+    /// Is the body coded in another way than once, as `chunked`?
+    pub(crate) fn is_coded(self, headers: &HeaderMap) -> bool {
+        let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+        let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+        self.has(TRANSFER_ENCODING) && !(codings.next().is_some_and(is_plain) && codings.next().is_none())
+    }
+
     /// Is there an `Expect`?
     pub(crate) fn has_expect(self) -> bool {
         self.has(EXPECT)

@@ -38,6 +38,9 @@ pub(crate) fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Ch
     check_target(request)?;
     let host = host(request, survey)?;
     check_expectation(request, survey)?;
+    if survey.is_coded(request.headers()) {
+        return Err(Fault::Coding);
+    }
     let framing = framing(request);
     if let (Framing::Length(length), Some(limit)) = (framing, limits.body_bytes)
         && length > limit

@@ -75,6 +75,19 @@ fn only_the_one_expectation_is_met() {
 }
 
 #[test]
+fn a_body_is_coded_once_and_as_chunked() {
+    let coded = |lines: &[&str]| {
+        let fields: Vec<_> = lines.iter().map(|line| ("transfer-encoding", *line)).chain([("host", "a")]).collect();
+        outcome("POST", "/", &fields)
+    };
+    assert_eq!(coded(&[]), Ok("a".into()));
+    assert_eq!(coded(&["Chunked"]), Ok("a".into()));
+    for lines in [&["gzip, chunked"][..], &["chunked, chunked"], &["gzip", "chunked"], &["chunked", "chunked"], &[""]] {
+        assert_eq!(coded(lines), Err(Fault::Coding), "{lines:?}");
+    }
+}
+
+#[test]
 fn limits_are_kept() {
     let fields: Vec<_> = std::iter::once(("host", "a")).chain((0..5).map(|_| ("x", "y"))).collect();
     assert_eq!(outcome("GET", "/", &fields[..5]), Ok("a".into()));

@@ -24,7 +24,7 @@ use super::world::{Atlas, World};
 use crate::certs::{self, CertError, Store};
 use crate::link::{FromProxy, Manifest, ToProxy, codec};
 use crate::sys::{lockdown, process};
-use crate::telemetry::access::{AccessLog, Format, OpenError, Target};
+use crate::telemetry::access::{AccessLog, Format, Target};
 use crate::telemetry::exchange_metrics::ExchangeMetrics;
 
 /// Reports of faults that may wait to be passed on.
@@ -44,12 +44,10 @@ pub enum Error {
     NoManifest,
     #[error("the supervisor went away before it had said what to serve")]
     Abandoned,
-    #[error("a listener was not claimed: {0}")]
+    #[error(transparent)]
     Unclaimed(#[from] Unclaimed),
-    #[error("TLS: {0}")]
+    #[error(transparent)]
     Tls(#[from] CertError),
-    #[error("{0}")]
-    AccessLog(#[from] OpenError),
     #[error("the threads cannot be started: {0}")]
     Start(io::Error),
     #[error("a serving thread has ended by itself")]
@@ -121,23 +119,26 @@ fn open_link(link: OwnedFd) -> io::Result<UnixStream> {
 /// What the threads are to share, without a world as yet.
 fn proxy(manifest: &Manifest, store: &Arc<Store>, reports: mpsc::Sender<FromProxy>) -> Result<Proxy, Error> {
     let metrics = ExchangeMetrics::new();
-    let format = if manifest.access_json { Format::Json } else { Format::Text };
-    let open = |path: &PathBuf| {
-        let target = if path.as_os_str().is_empty() { Target::Stdout } else { Target::File(path.clone()) };
-        AccessLog::start(target, format, metrics.access_log_dropped())
-    };
-    let access = manifest.access_log.as_ref().map(open).transpose()?;
     let tls = certs::server_config(Arc::clone(store), &[b"h2", b"http/1.1"])?;
     Ok(Proxy {
         world: ArcSwap::from_pointee(World::empty()),
         tls: TlsAcceptor::from(Arc::new(tls)),
         permits: Arc::default(),
         no_app: metrics.no_app(),
+        access: open_access_log(manifest, &metrics),
         metrics,
-        access,
         work: TaskTracker::new(),
         retiring: CancellationToken::new(),
         retirement: OnceLock::new(),
         reports,
     })
+}
+
+/// The access log, if one is wanted. One that cannot be written is missed, but not as much as the site would be.
+fn open_access_log(manifest: &Manifest, metrics: &ExchangeMetrics) -> Option<AccessLog> {
+    let path = manifest.access_log.as_ref()?;
+    let format = if manifest.access_json { Format::Json } else { Format::Text };
+    let target = if path.as_os_str().is_empty() { Target::Stdout } else { Target::File(path.clone()) };
+    let opened = AccessLog::start(target, format, metrics.access_log_dropped());
+    opened.inspect_err(|error| tracing::error!(%error, "serving without an access log")).ok()
 }

@@ -3,6 +3,8 @@
 //! Does not know WebSocket frames. Invariant: the lease is held and the record kept to the tunnel's end.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
@@ -10,7 +12,8 @@ use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncWriteExt, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::body::{Body, Carriage};
@@ -22,7 +25,7 @@ use super::record::Record;
 /// Bytes that may be under way in each direction.
 const BUFFER: usize = 16 * 1024;
 
-/// From the worker's answer until both connections have let go of their sockets; also how long a farewell may take.
+/// From the worker's answer until both connections have let go of their sockets; also how long each farewell may take.
 const HANDOVER: Duration = Duration::from_secs(5);
 
 /// May this response open a tunnel? Only one that was asked for, and only to the protocol asked for.
@@ -51,24 +54,65 @@ pub(crate) fn open(
 async fn run(client: OnUpgrade, worker: OnUpgrade, carriage: Carriage, mut record: Record) {
     let both = async { tokio::try_join!(client, worker) };
     let Ok(Ok((client, worker))) = timeout(HANDOVER, both).await else { return };
-    let (mut client, mut worker) = (TokioIo::new(client), TokioIo::new(worker));
-    let gone = carriage.lease.gone().clone();
+    let over = Notify::new();
+    let (mut client, mut worker) = (End::new(client, &over), End::new(worker, &over));
     let copied = tokio::select! {
-        copied = copy(&mut client, &mut worker) => copied,
-        () = gone.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
+        copied = copy_bidirectional_with_sizes(&mut client, &mut worker, BUFFER, BUFFER) => copied.map(|_| ()),
+        () = farewell(&over) => Ok(()),
+        () = carriage.lease.gone().cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
     };
-    // A farewell as TLS has it; whoever does not take it in time has gone.
+    record.sent(client.written);
+    // As TLS has it; whoever does not take it in time has gone.
     let _ = timeout(HANDOVER, client.shutdown()).await;
     match copied {
-        Ok(sent) => {
-            record.sent(sent as usize);
-            record.finish();
-        }
+        Ok(()) => record.finish(),
         Err(_) => record.fail(Fault::Cut),
     }
 }
 
-/// Copies both ways; returns how many bytes the client was sent.
-async fn copy(client: &mut TokioIo<Upgraded>, worker: &mut TokioIo<Upgraded>) -> io::Result<u64> {
-    copy_bidirectional_with_sizes(client, worker, BUFFER, BUFFER).await.map(|(_received, sent)| sent)
+/// Ends some time after one side has ended. A WebSocket is over for both when it is over for one (RFC 6455, section 7.1.1);
+/// what is still on its way to the other side has this long to get there.
+async fn farewell(over: &Notify) {
+    over.notified().await;
+    tokio::time::sleep(HANDOVER).await;
+}
+
+/// One end of a tunnel. Tells when its peer has nothing more to say, and counts what that is sent.
+struct End<'a> {
+    io: TokioIo<Upgraded>,
+    over: &'a Notify,
+    written: usize,
+}
+
+impl<'a> End<'a> {
+    fn new(upgraded: Upgraded, over: &'a Notify) -> Self {
+        Self { io: TokioIo::new(upgraded), over, written: 0 }
+    }
+}
+
+impl AsyncRead for End<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer));
+        if buffer.filled().len() == before {
+            self.over.notify_one();
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for End<'_> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+        self.written += written;
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
 }
