@@ -1,4 +1,6 @@
 //! The program: chooses the allocator and hands over to the command line.
+//!
+//! The only place where the process ends, with the exit code that the command line returns.
 
 use std::process::ExitCode;
 

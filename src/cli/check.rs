@@ -1,4 +1,6 @@
 //! `portreeve check`: everything that is wrong with a configuration, before anything depends on it.
+//!
+//! Asks the configuration room and prints; nothing is started, bound or written.
 
 use std::io::IsTerminal;
 use std::path::Path;

@@ -34,9 +34,15 @@ struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done; 1 a reload was aborted and the old workers serve on; 3 a newer reload took its place;
-4 a reload was refused because the configuration is invalid; 64 wrong usage; 69 no supervisor answers;
-70 something else failed; 78 invalid configuration (run, check).
+Exit codes:
+   0  done
+   1  a reload was aborted; the old workers serve on
+   3  a newer reload took its place
+   4  a reload was refused: the configuration is invalid
+  64  wrong usage
+  69  no supervisor answers
+  70  something else failed
+  78  invalid configuration (run, check)
 
 Try it without any app of your own: portreeve demo";
 

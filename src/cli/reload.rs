@@ -1,4 +1,6 @@
 //! `portreeve reload`: begins a reload, waits for its end, and tells the truth about it.
+//!
+//! The exit code is part of the answer: a deploy script goes by it.
 
 use super::{Code, Target, block_on};
 use crate::control::client;

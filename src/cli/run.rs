@@ -1,10 +1,12 @@
 //! `portreeve run`, and the hidden verb by which the supervisor starts its proxies.
+//!
+//! Reads the configuration, sets the log up, and hands over; it does not know what is done with either.
 
 use std::path::Path;
 
 use super::Code;
 use crate::config::LogFormat;
-use crate::{link, proxy, supervisor};
+use crate::{proxy, supervisor};
 
 pub(super) fn run(path: &Path) -> anyhow::Result<Code> {
     let Some(loaded) = super::load(path) else { return Ok(Code::Config) };
@@ -16,6 +18,6 @@ pub(super) fn run(path: &Path) -> anyhow::Result<Code> {
 
 pub(super) fn proxy(log_level: &str, log_json: bool) -> anyhow::Result<Code> {
     super::install_log(log_level, log_json)?;
-    proxy::run(crate::sys::spawn::inherited(link::DESCRIPTOR)?)?;
+    proxy::run(crate::sys::socket::adopt(proxy::LINK)?)?;
     Ok(Code::Done)
 }

@@ -1,4 +1,6 @@
 //! `portreeve status`: what runs, as a table or as JSON.
+//!
+//! Shows what the supervisor says and knows nothing itself.
 
 use super::{Code, Target, block_on, table};
 use crate::control::words::{App, Listener, Status, Worker};

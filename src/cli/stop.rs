@@ -1,4 +1,6 @@
-//! `portreeve stop`.
+//! `portreeve stop`: asks the supervisor to finish and go.
+//!
+//! Returns when the end has begun; the supervisor's own end is its process's.
 
 use super::{Code, Target, block_on};
 

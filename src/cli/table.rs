@@ -1,4 +1,6 @@
 //! Plain tables for a terminal: left-aligned columns, two spaces apart.
+//!
+//! Knows cells and widths, not what they mean.
 
 /// Lays rows out under their headings; cells are measured in characters.
 pub(super) fn render<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {

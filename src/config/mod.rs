@@ -1,8 +1,8 @@
 //! What the operator means: every value resolved, every default filled in, every path absolute.
 //!
-//! [`load`] turns a file into a [`Config`] or into all that is wrong with it, each problem with its place: text →
+//! [`load()`] turns a file into a [`Config`] or into all that is wrong with it, each problem with its place: text →
 //! TOML tree (`toml`) → values (`reader`, `sections`, `app`) → contradictions (`conflicts`). There are no serde
-//! structs between file and meaning: a derived reader stops at its first error. [`verify`] asks the machine.
+//! structs between file and meaning: a derived reader stops at its first error. [`verify()`] asks the machine.
 //! Nothing here knows processes, sockets or HTTP. Invariants: no field is an `Option` that has a default,
 //! and no value needs checking again by its reader.
 

@@ -3,15 +3,6 @@
 //! Composes generations and publishes what comes of it; how a generation or a worker behaves is theirs to know.
 //! Invariants: at most one generation is staging and it is the newest; at most one is live, and none exactly when the
 //! app is not wanted; each version is published once, after the step that made it; at most three generations drain.
-//!
-//! What is not obvious:
-//! - With nobody serving, a new generation takes over with its first ready worker; its other slots go on starting as
-//!   those of a live generation. While an app has never come up, or has lost all workers, that is the quickest cure.
-//!   The generation it replaces goes on trying until then; if one of its workers serves first, the reload has to meet
-//!   the full terms again.
-//! - A killed process that is still there after 5 s blocks neither `Retired` nor `Stopped`. Its slot stays its own in
-//!   a live generation, lest stuck processes pile up; it is in the report until it is gone.
-//! - A reload of an app that is not wanted is refused, as aborted.
 
 use std::time::Instant;
 
@@ -26,6 +17,15 @@ use crate::id::{AppName, Generation as Number, Serial};
 const MAX_DRAINING: usize = 3;
 
 /// The machine of one app.
+///
+/// What is not obvious:
+/// - With nobody serving, a new generation takes over with its first ready worker; its other slots go on starting as
+///   those of a live generation. While an app has never come up, or has lost all workers, that is the quickest cure.
+///   The generation it replaces goes on trying until then; if one of its workers serves first, the reload has to meet
+///   the full terms again.
+/// - A killed process that is still there after 5 s blocks neither `Retired` nor `Stopped`. Its slot stays its own in
+///   a live generation, lest stuck processes pile up; it is in the report until it is gone.
+/// - A reload of an app that is not wanted is refused, as aborted.
 #[derive(Clone, Debug)]
 pub struct App {
     pub(super) name: AppName,
@@ -34,11 +34,9 @@ pub struct App {
     /// Killed and still there.
     pub(super) stranded: Vec<Worker>,
     /// What the proxies were given last, and its version.
-    pub(super) published: Picture,
-    pub(super) version: Version,
+    published: Picture,
+    version: Version,
     next_number: Number,
-    /// `Stopped` is owed.
-    pub(super) stop_asked: bool,
     /// Of generations that are gone.
     pub(super) restarts: Restarts,
     pub(super) ignored: u64,
@@ -46,7 +44,7 @@ pub struct App {
 
 /// What the proxies know of an app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Picture {
+struct Picture {
     endpoints: Vec<EndpointView>,
     expected: bool,
 }
@@ -62,7 +60,6 @@ impl App {
             published: Picture::default(),
             version: Version::default(),
             next_number: Number(1),
-            stop_asked: false,
             restarts: Restarts::default(),
             ignored: 0,
         }
@@ -76,12 +73,12 @@ impl App {
             Event::Start(plan) => self.start(plan, step),
             Event::Reload { ticket, plan } => self.reload(ticket, plan, step),
             Event::Stop => self.stop(step),
-            Event::Spawned { serial } => self.tell(serial, |worker| worker.spawned(step)),
+            Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
             Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),
-            Event::Probed { serial, outcome } => self.tell(serial, |worker| worker.probed(outcome.clone(), step)),
+            Event::Probed { serial, outcome } => self.worker(serial).is_some_and(|worker| worker.probed(outcome, step)),
             Event::Exited { serial, how } => self.ended(serial, &End::Exited(how), step),
             Event::Published { version } => self.acknowledged(version, step),
-            Event::Idle { serial } => self.tell(serial, |worker| worker.idle(step)),
+            Event::Idle { serial } => self.worker(serial).is_some_and(|worker| worker.idle(step)),
             Event::Wake => self.wake(step),
         };
         self.ignored += u64::from(!meant);
@@ -116,7 +113,6 @@ impl App {
         if self.is_expected() {
             return false;
         }
-        self.stop_asked = false;
         self.generate(plan, Stage::Live, step);
         true
     }
@@ -133,23 +129,23 @@ impl App {
     }
 
     fn stop(&mut self, step: &mut Step<'_>) -> bool {
-        self.stop_asked = true;
+        if self.generations.is_empty() {
+            step.push(Action::Stopped);
+        }
         for generation in &mut self.generations {
             generation.dismiss(refusal(generation.number, "the app is stopping"), step);
         }
         true
     }
 
-    fn tell(&mut self, serial: Serial, mut handle: impl FnMut(&mut Worker) -> bool) -> bool {
-        let told = self.generations.iter_mut().find_map(|generation| generation.tell(serial, &mut handle));
-        told.or_else(|| self.stranded.iter_mut().find(|worker| worker.serial == serial).map(handle)).unwrap_or(false)
+    fn worker(&mut self, serial: Serial) -> Option<&mut Worker> {
+        let seated = self.generations.iter_mut().flat_map(Generation::workers_mut);
+        seated.chain(&mut self.stranded).find(|worker| worker.serial == serial)
     }
 
     fn ended(&mut self, serial: Serial, end: &End, step: &mut Step<'_>) -> bool {
-        let before = self.stranded.len();
-        self.stranded.retain(|worker| worker.serial != serial);
-        self.stranded.len() < before
-            || self.generations.iter_mut().any(|generation| generation.ended(serial, end, step))
+        let gone = self.stranded.extract_if(.., |worker| worker.serial == serial).count();
+        gone > 0 || self.generations.iter_mut().any(|generation| generation.ended(serial, end, step))
     }
 
     fn acknowledged(&mut self, version: Version, step: &mut Step<'_>) -> bool {
@@ -212,13 +208,15 @@ impl App {
     }
 
     fn retire(&mut self, step: &mut Step<'_>) {
+        let mut retired = false;
         for generation in self.generations.extract_if(.., |generation| generation.is_over()) {
+            retired = true;
             self.restarts = self.restarts.plus(generation.restarts());
             step.push(Action::Retired { generation: generation.number });
             self.stranded.extend(generation.into_workers());
         }
-        if self.stop_asked && self.generations.is_empty() {
-            self.stop_asked = false;
+        // Nothing but a stop empties an app.
+        if retired && self.generations.is_empty() {
             step.push(Action::Stopped);
         }
     }

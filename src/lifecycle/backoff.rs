@@ -35,7 +35,7 @@ mod tests {
     use proptest::prelude::*;
 
     const BACKOFF: Backoff =
-        Backoff { min: Duration::from_millis(100), max: Duration::from_secs(30), reset: Duration::from_secs(60) };
+        Backoff { min: Duration::from_millis(100), max: Duration::from_secs(30), reset: Duration::from_mins(1) };
 
     #[test]
     fn the_bound_doubles_up_to_the_cap() {

@@ -129,11 +129,6 @@ impl Generation {
         }
     }
 
-    /// Lets the worker with this serial handle something; `None` when it has none.
-    pub(super) fn tell(&mut self, serial: Serial, handle: &mut dyn FnMut(&mut Worker) -> bool) -> Option<bool> {
-        self.workers_mut().find(|worker| worker.serial == serial).map(handle)
-    }
-
     /// A process is gone, or never came; false when there is none of this serial that could be.
     pub(super) fn ended(&mut self, serial: Serial, end: &End, step: &mut Step<'_>) -> bool {
         let Some(index) = self.places.iter().position(|place| place.holds(serial)) else { return false };
@@ -239,7 +234,7 @@ impl Generation {
         self.places.iter().filter_map(Place::worker)
     }
 
-    fn workers_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
+    pub(super) fn workers_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
         self.places.iter_mut().filter_map(Place::worker_mut)
     }
 }

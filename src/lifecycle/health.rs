@@ -1,6 +1,6 @@
 //! Whether a server that something else runs may be claimed: rise on one success, fall after several failures.
 //!
-//! Knows neither address nor probe. The driver asks [`Health::is_due`] when [`Health::deadline`] has passed, probes,
+//! Knows neither address nor probe. The driver calls [`Health::wake`] when [`Health::deadline`] has passed, probes,
 //! and hands the outcome to [`Health::probed`]; a probe has its own timeout, so an outcome always comes. Invariants:
 //! one probe at a time; nothing is open that never answered.
 
@@ -63,7 +63,7 @@ impl Health {
 
     /// True, once per deadline, when a probe is to be made now.
     #[must_use]
-    pub fn is_due(&mut self, now: Instant) -> bool {
+    pub fn wake(&mut self, now: Instant) -> bool {
         self.next.take_if(|next| *next <= now).is_some()
     }
 
@@ -131,13 +131,13 @@ mod tests {
         let now = Instant::now();
         let mut health = Health::new(now, INTERVAL, 1);
         assert_eq!(health.deadline(), Some(now));
-        assert!(health.is_due(now));
-        assert!(!health.is_due(now), "asked once per deadline");
+        assert!(health.wake(now));
+        assert!(!health.wake(now), "asked once per deadline");
         assert_eq!(health.deadline(), None);
         let later = now + Duration::from_secs(2);
         health.probed(later, Ok(()));
         assert_eq!(health.deadline(), Some(later + INTERVAL));
-        assert!(!health.is_due(later));
+        assert!(!health.wake(later));
     }
 
     #[test]

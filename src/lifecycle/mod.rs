@@ -5,9 +5,10 @@
 //! asks, how a process is started, or how many proxies there are.
 //!
 //! The driver promises: every `Spawn` is answered by `Spawned` or `SpawnFailed`; every `Probe` by `Probed`; every
-//! process that was spawned ends in `Exited`; every `Publish` is answered by its `Published` or by a later one (a
-//! proxy that does not acknowledge is replaced, so that this wait ends); `Wake` comes when [`App::deadline`] has
-//! passed. In return a worker is told to stop only when no proxy can have a request for it.
+//! process that was spawned ends in `Exited`; every `Publish` is answered by its `Published` or by a later one (a proxy
+//! that does not acknowledge is replaced, so that this wait ends); every closed endpoint is `Idle` in the end (at once
+//! when there is no proxy); `Wake` comes when [`App::deadline`] has passed. In return a worker is asked to stop only
+//! when no proxy can have a request for it.
 
 mod app;
 mod backoff;

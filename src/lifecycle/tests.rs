@@ -17,13 +17,13 @@ use super::{Backoff, Plan};
 fn plan(workers: u32) -> Plan {
     Plan {
         workers,
-        start_timeout: Duration::from_secs(60),
+        start_timeout: Duration::from_mins(1),
         drain_timeout: Duration::from_secs(30),
         kill_timeout: Duration::from_secs(10),
         probe_interval: Duration::from_millis(250),
         successes: 3,
-        backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(8), reset: Duration::from_secs(60) },
+        backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(8), reset: Duration::from_mins(1) },
         concurrent_starts: 4,
-        progress_deadline: Duration::from_secs(600),
+        progress_deadline: Duration::from_mins(10),
     }
 }

@@ -19,7 +19,7 @@ pub(crate) enum Fault {
     Method,
     /// An `Expect` other than `100-continue` (RFC 9110, section 10.1.1).
     Expectation,
-    /// A transfer coding other than `chunked`, or `chunked` twice: two readers may disagree where the body ends.
+    /// A transfer coding other than one `chunked` (RFC 9112, section 6.1).
     Coding,
     /// More header fields than the limit.
     ManyHeaders,
@@ -84,9 +84,7 @@ impl Fault {
             Self::Target => client(400, "target", "400 Bad Request: the request target is not served here\n"),
             Self::Method => client(405, "method", "405 Method Not Allowed\n"),
             Self::Expectation => client(417, "expectation", "417 Expectation Failed\n"),
-            Self::Coding => {
-                client(400, "coding", "400 Bad Request: the request body is coded in a way not served here\n")
-            }
+            Self::Coding => client(400, "coding", "400 Bad Request: the only transfer coding served here is chunked\n"),
             Self::ManyHeaders => client(431, "many-headers", "431 Request Header Fields Too Large\n"),
             Self::LargeBody => client(413, "large-body", "413 Content Too Large\n"),
             Self::SlowBody => client(408, "slow-body", "408 Request Timeout: the request body stopped coming\n"),

@@ -97,16 +97,14 @@ impl Survey {
         self.present & (1 << index) != 0
     }
 
-    /// Is the body coded in another way than once, as `chunked`?
-    pub(crate) fn is_coded(self, headers: &HeaderMap) -> bool {
-        let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-        let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
-        self.has(TRANSFER_ENCODING) && !(codings.next().is_some_and(is_plain) && codings.next().is_none())
-    }
-
     /// Is there an `Expect`?
     pub(crate) fn has_expect(self) -> bool {
         self.has(EXPECT)
+    }
+
+    /// Is there a `Transfer-Encoding`?
+    pub(crate) fn has_coding(self) -> bool {
+        self.has(TRANSFER_ENCODING)
     }
 
     /// Does the message ask to switch to a WebSocket, in both fields that this takes (RFC 6455, section 4.1)?

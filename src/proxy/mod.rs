@@ -2,7 +2,7 @@
 //!
 //! A request goes down these files in this order: [`listener`] → [`connection`] (with [`io`], [`pulse`] and [`watch`] at its
 //! side) → [`exchange`], the one page → [`policy`] → [`headers`] → [`forward`] → [`wire`] → [`body`] or [`tunnel`]. What all
-//! of them share is [`Proxy`]; what changes under way is the [`World`](world::World). It knows no process, no
+//! of them share is [`Proxy`]; what changes under way is the [`World`]. It knows no process, no
 //! configuration and no life cycle: what it is to serve, it is told over the link.
 //!
 //! Each thread is a runtime of its own with its own listeners, connections and connections to workers: nothing of an
@@ -53,6 +53,9 @@ use permits::Permits;
 use world::World;
 
 pub use run::{Error, run};
+
+/// The descriptor number at which a proxy finds its link.
+pub use crate::link::DESCRIPTOR as LINK;
 
 /// What all threads of a proxy share.
 struct Proxy {

@@ -38,9 +38,7 @@ pub(crate) fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Ch
     check_target(request)?;
     let host = host(request, survey)?;
     check_expectation(request, survey)?;
-    if survey.is_coded(request.headers()) {
-        return Err(Fault::Coding);
-    }
+    check_coding(request, survey)?;
     let framing = framing(request);
     if let (Framing::Length(length), Some(limit)) = (framing, limits.body_bytes)
         && length > limit
@@ -92,6 +90,17 @@ fn check_expectation<B>(request: &Request<B>, survey: Survey) -> Result<(), Faul
     } else {
         Err(Fault::Expectation)
     }
+}
+
+/// The transfer coding, where one is named, is `chunked` and nothing else: named twice or in a list, it has been read in
+/// more than one way.
+fn check_coding<B>(request: &Request<B>, survey: Survey) -> Result<(), Fault> {
+    if !survey.has_coding() {
+        return Ok(());
+    }
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = codings.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if is_chunked && codings.next().is_none() { Ok(()) } else { Err(Fault::Coding) }
 }
 
 /// How the body ends. A request that usually has a body and has none says so, as HTTP/2 clients need not.

@@ -116,29 +116,30 @@ fn open_link(link: OwnedFd) -> io::Result<UnixStream> {
     UnixStream::from_std(link)
 }
 
+/// Opens the access log, if there is to be one. Without it we serve all the same: to serve is worth more than to log it.
+fn access_log(manifest: &Manifest, metrics: &ExchangeMetrics) -> Option<AccessLog> {
+    let path = manifest.access_log.as_ref()?;
+    let target = if path.as_os_str().is_empty() { Target::Stdout } else { Target::File(path.clone()) };
+    let format = if manifest.access_json { Format::Json } else { Format::Text };
+    let opened = AccessLog::start(target, format, metrics.access_log_dropped());
+    opened.inspect_err(|error| tracing::error!(%error, "serving without an access log")).ok()
+}
+
 /// What the threads are to share, without a world as yet.
 fn proxy(manifest: &Manifest, store: &Arc<Store>, reports: mpsc::Sender<FromProxy>) -> Result<Proxy, Error> {
     let metrics = ExchangeMetrics::new();
+    let access = access_log(manifest, &metrics);
     let tls = certs::server_config(Arc::clone(store), &[b"h2", b"http/1.1"])?;
     Ok(Proxy {
         world: ArcSwap::from_pointee(World::empty()),
         tls: TlsAcceptor::from(Arc::new(tls)),
         permits: Arc::default(),
         no_app: metrics.no_app(),
-        access: open_access_log(manifest, &metrics),
         metrics,
+        access,
         work: TaskTracker::new(),
         retiring: CancellationToken::new(),
         retirement: OnceLock::new(),
         reports,
     })
-}
-
-/// The access log, if one is wanted. One that cannot be written is missed, but not as much as the site would be.
-fn open_access_log(manifest: &Manifest, metrics: &ExchangeMetrics) -> Option<AccessLog> {
-    let path = manifest.access_log.as_ref()?;
-    let format = if manifest.access_json { Format::Json } else { Format::Text };
-    let target = if path.as_os_str().is_empty() { Target::Stdout } else { Target::File(path.clone()) };
-    let opened = AccessLog::start(target, format, metrics.access_log_dropped());
-    opened.inspect_err(|error| tracing::error!(%error, "serving without an access log")).ok()
 }

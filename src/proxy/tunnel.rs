@@ -3,8 +3,8 @@
 //! Does not know WebSocket frames. Invariant: the lease is held and the record kept to the tunnel's end.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
@@ -25,8 +25,11 @@ use super::record::Record;
 /// Bytes that may be under way in each direction.
 const BUFFER: usize = 16 * 1024;
 
-/// From the worker's answer until both connections have let go of their sockets; also how long each farewell may take.
+/// From the worker's answer until both connections have let go of their sockets; also how long a farewell may take.
 const HANDOVER: Duration = Duration::from_secs(5);
+
+/// How long one side may still speak after the other has closed.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// May this response open a tunnel? Only one that was asked for, and only to the protocol asked for.
 pub(crate) fn check(response: &Response<Incoming>, is_websocket: bool) -> Result<(), Fault> {
@@ -54,65 +57,71 @@ pub(crate) fn open(
 async fn run(client: OnUpgrade, worker: OnUpgrade, carriage: Carriage, mut record: Record) {
     let both = async { tokio::try_join!(client, worker) };
     let Ok(Ok((client, worker))) = timeout(HANDOVER, both).await else { return };
-    let over = Notify::new();
-    let (mut client, mut worker) = (End::new(client, &over), End::new(worker, &over));
+    let ended = Notify::new();
+    let (mut client, mut worker) = (End::new(client, &ended), End::new(worker, &ended));
+    let gone = carriage.lease.gone().clone();
     let copied = tokio::select! {
-        copied = copy_bidirectional_with_sizes(&mut client, &mut worker, BUFFER, BUFFER) => copied.map(|_| ()),
-        () = farewell(&over) => Ok(()),
-        () = carriage.lease.gone().cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
+        copied = copy(&mut client, &mut worker, &ended) => copied,
+        () = gone.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
     };
-    record.sent(client.written);
-    // As TLS has it; whoever does not take it in time has gone.
+    // A farewell as TLS has it; whoever does not take it in time has gone.
     let _ = timeout(HANDOVER, client.shutdown()).await;
+    record.sent(worker.received);
     match copied {
         Ok(()) => record.finish(),
         Err(_) => record.fail(Fault::Cut),
     }
 }
 
-/// Ends some time after one side has ended. A WebSocket is over for both when it is over for one (RFC 6455, section 7.1.1);
-/// what is still on its way to the other side has this long to get there.
-async fn farewell(over: &Notify) {
-    over.notified().await;
-    tokio::time::sleep(HANDOVER).await;
+/// Copies both ways until one side has said its last; the other has a moment to follow.
+///
+/// A WebSocket knows no half-open state: who closes the connection is done in both directions (RFC 6455, 7.1.1).
+async fn copy(client: &mut End<'_>, worker: &mut End<'_>, ended: &Notify) -> io::Result<()> {
+    let mut copied = pin!(copy_bidirectional_with_sizes(client, worker, BUFFER, BUFFER));
+    tokio::select! {
+        copied = &mut copied => copied.map(drop),
+        () = ended.notified() => timeout(LINGER, copied).await.map_or(Ok(()), |copied| copied.map(drop)),
+    }
 }
 
-/// One end of a tunnel. Tells when its peer has nothing more to say, and counts what that is sent.
+/// One end of a tunnel: counts what comes out of it and tells when nothing more will.
 struct End<'a> {
-    io: TokioIo<Upgraded>,
-    over: &'a Notify,
-    written: usize,
+    stream: TokioIo<Upgraded>,
+    received: usize,
+    ended: &'a Notify,
 }
 
 impl<'a> End<'a> {
-    fn new(upgraded: Upgraded, over: &'a Notify) -> Self {
-        Self { io: TokioIo::new(upgraded), over, written: 0 }
+    fn new(stream: Upgraded, ended: &'a Notify) -> Self {
+        Self { stream: TokioIo::new(stream), received: 0, ended }
     }
 }
 
 impl AsyncRead for End<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer));
-        if buffer.filled().len() == before {
-            self.over.notify_one();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if let Poll::Ready(Ok(())) = polled {
+            let received = buffer.filled().len() - before;
+            self.received += received;
+            if received == 0 {
+                self.ended.notify_one();
+            }
         }
-        Poll::Ready(read)
+        polled
     }
 }
 
 impl AsyncWrite for End<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
-        self.written += written;
-        Poll::Ready(Ok(written))
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

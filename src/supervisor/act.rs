@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::event::Event;
 use super::site::{Fixed, Server, Site, Supervised};
+use super::start::prepare_access_log;
 use super::{Awaited, Supervisor, probe};
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
@@ -87,7 +88,11 @@ impl Supervisor {
         if let Some(worker) = site.workers.get(&serial) {
             tracing::info!(worker = %worker.id, pid = worker.process.pid(), %exit, "worker ended");
         }
-        site.bury(serial);
+        if let Some(port) = site.bury(serial) {
+            // A proxy may still list the worker; another one must not inherit its port until none does.
+            let epoch = crate::link::Epoch(self.published.epoch.0 + 1);
+            self.published.ports.push((epoch, port));
+        }
         self.proxies.forget(serial);
         self.published.told_idle.remove(&serial);
         self.published.watch.forget(serial);
@@ -106,7 +111,7 @@ impl Supervisor {
     pub(super) fn probe_fixed(&mut self, app: &AppName, now: Instant) {
         let Some(Site::Fixed(site)) = self.sites.get_mut(app) else { return };
         let due = site.servers.iter_mut().filter_map(|server| {
-            let is_due = server.health.is_due(now);
+            let is_due = server.health.wake(now);
             is_due.then(|| (server.serial, server.address.clone()))
         });
         let due: Vec<_> = due.collect();
@@ -217,6 +222,9 @@ impl Supervisor {
     }
 
     pub(super) fn reopen_logs(&mut self) {
+        if let Err(reason) = prepare_access_log(&self.proxies.recipe) {
+            tracing::error!(%reason, "cannot reopen");
+        }
         self.proxies.broadcast(&crate::link::ToProxy::Reopen);
     }
 }

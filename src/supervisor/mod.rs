@@ -36,6 +36,7 @@ use crate::control::Call;
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
+use crate::sys::listener::Reservation;
 use crate::sys::notify::Notifier;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use event::{Event, Signal};
@@ -81,6 +82,8 @@ struct Published {
     /// Closed endpoints whose machine has been told that they are idle.
     told_idle: HashSet<Serial>,
     watch: Watch,
+    /// Ports of workers that have ended, each until no proxy can take another worker for its owner.
+    ports: Vec<(Epoch, Reservation)>,
 }
 
 /// A machine that waits for the proxies; `epoch` is set once its version has been sent.
@@ -202,6 +205,7 @@ impl Supervisor {
         for Awaited { app, version, .. } in self.published.awaited.extract_if(.., reached) {
             self.machines.queue.push_back((app, lifecycle::Event::Published { version }));
         }
+        self.published.ports.retain(|(epoch, _)| floor.is_some_and(|floor| floor < *epoch));
         for (app, site) in &self.sites {
             for serial in site.closing() {
                 let is_news = self.proxies.is_idle(serial) && !self.published.told_idle.contains(&serial);
@@ -243,6 +247,7 @@ impl Supervisor {
             FromProxy::Published { epoch } => self.proxies.acknowledge(proxy, epoch),
             FromProxy::Rejected { epoch, reason } => {
                 tracing::error!(proxy, epoch = epoch.0, %reason, "a proxy cannot use what was published");
+                self.proxies.excuse(proxy);
             }
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
             FromProxy::Fault { app, serial, kind } => {

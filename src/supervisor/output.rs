@@ -26,7 +26,7 @@ pub(super) const KEPT_LINES: usize = 200;
 /// Lines that wait for the writer before workers are slowed down.
 const QUEUED_LINES: usize = 1024;
 
-/// How long [`Sink::close`] waits for a reader of our standard output that does not read.
+/// How long [`Writer::close`] waits for a reader of our standard output that does not read.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The last lines of one worker, oldest first.

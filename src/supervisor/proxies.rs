@@ -18,9 +18,8 @@ use super::listeners::Listeners;
 use super::process::Process;
 use crate::id::Serial;
 use crate::link::{self, Epoch, FromProxy, Manifest, ManifestEntry, Snapshot, ToProxy, codec};
-use crate::sys::identity::Identity;
 use crate::sys::socket;
-use crate::sys::spawn::{self, Exit, Spawn, Stdio};
+use crate::sys::spawn::{self, Exit, Identity, Spawn, Stdio};
 
 /// Proxies alive at once.
 const MOST: usize = 3;
@@ -168,6 +167,13 @@ impl Proxies {
         if proxy.state == State::Starting {
             proxy.state = State::Serving;
             tracing::info!(proxy = number, "proxy serves");
+        }
+    }
+
+    /// A proxy that cannot use a snapshot serves on with the one before; to kill it would leave nobody who serves.
+    pub(super) fn excuse(&mut self, number: u64) {
+        if let Some(proxy) = self.alive.get_mut(&number) {
+            proxy.waiting = None;
         }
     }
 

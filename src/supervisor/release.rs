@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use crate::config::{App, Command, Program};
 use crate::id::WorkerId;
-use crate::sys::identity::{self, Identity};
-use crate::sys::spawn;
+use crate::sys::spawn::{self, Identity};
 
 /// The settings of one generation.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ fn look_up(command: &Command, path: &OsStr) -> Result<Resolved, String> {
         Program::Shell(line) => (PathBuf::from("/bin/sh"), ["sh", "-c", line].map(OsString::from).to_vec()),
     };
     let identity = match &command.user {
-        Some(user) => Some(identity::identity(user).map_err(|error| format!("user {user}: {error}"))?),
+        Some(user) => Some(spawn::identity(user).map_err(|error| format!("user {user}: {error}"))?),
         None => None,
     };
     Ok(Resolved { program, args, directory, identity })

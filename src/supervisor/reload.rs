@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::act::plan;
 use super::listeners::Listeners;
 use super::site::Site;
-use super::start::recipe;
+use super::start::{prepare_access_log, recipe};
 use super::{Notice, Supervisor};
 use crate::certs;
 use crate::config::{self, Config, Server};
@@ -83,6 +83,8 @@ impl Supervisor {
         };
         let certificates = read_certificates(&config).map_err(|error| invalid(error.to_string()))?;
         self.refuse_what_needs_a_restart(&config)?;
+        let recipe = recipe(&config, self.proxies.recipe.identity.clone());
+        prepare_access_log(&recipe).map_err(invalid)?;
         let threads = self.proxies.recipe.threads as usize;
         let added = self.listeners.bind_added(&config.listen, threads).map_err(|error| invalid(error.to_string()))?;
         Ok(Prepared { config, certificates, added, apps })

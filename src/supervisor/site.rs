@@ -13,6 +13,7 @@ use crate::config::{self, App};
 use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
 use crate::lifecycle::{self, GenerationState, Health, Report, Restarts};
 use crate::link;
+use crate::sys::listener::Reservation;
 
 /// Ended workers whose last lines stay at hand.
 const KEPT_TAILS: usize = 16;
@@ -192,13 +193,14 @@ impl Supervised {
     }
 
     /// Takes a worker that has ended out of the books; its last lines stay at hand for a while.
-    pub(super) fn bury(&mut self, serial: Serial) {
-        if let Some(worker) = self.workers.remove(&serial) {
-            self.tails.push_back((serial, worker.tail));
-            if self.tails.len() > KEPT_TAILS {
-                self.tails.pop_front();
-            }
+    /// Gives the reservation of its port.
+    pub(super) fn bury(&mut self, serial: Serial) -> Option<Reservation> {
+        let worker = self.workers.remove(&serial)?;
+        self.tails.push_back((serial, worker.tail));
+        if self.tails.len() > KEPT_TAILS {
+            self.tails.pop_front();
         }
+        Some(worker.port)
     }
 
     /// The last lines of a worker, alive or ended not long ago.

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,9 +27,9 @@ use crate::control::server::{BindError, Server};
 use crate::control::words::Status;
 use crate::id::Serial;
 use crate::lifecycle::Todo;
-use crate::sys::identity::{self, Identity};
 use crate::sys::notify::{self, Notifier};
 use crate::sys::process;
+use crate::sys::spawn::{self, Identity};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 
 /// Whom the proxy runs as when the supervisor is root and `[proxy] user` is not set.
@@ -57,6 +58,8 @@ pub enum Error {
     Metrics { address: SocketAddr, source: std::io::Error },
     #[error("[proxy] user {user}: {source}")]
     User { user: String, source: std::io::Error },
+    #[error("{0}")]
+    AccessLog(String),
     #[error("proxy: {0}")]
     Proxy(String),
     #[error("{step}: {source}")]
@@ -108,11 +111,9 @@ fn build(
     (events, tasks): (&Events, &TaskTracker),
 ) -> Result<(Supervisor, Writer), Error> {
     let failed = |step| move |source| Error::System { step, source };
-    if let Err(error) = process::raise_descriptor_limit() {
-        tracing::warn!(%error, "cannot raise the limit of open files");
-    }
     let certificates = read_certificates(&config)?;
     let recipe = recipe(&config, proxy_identity(&config)?);
+    prepare_access_log(&recipe).map_err(Error::AccessLog)?;
     let listeners = Listeners::open(&config.listen, recipe.threads as usize)
         .map_err(|error: listeners::Error| Error::Listen(error.to_string()))?;
     let json = config.log.format == LogFormat::Json;
@@ -133,7 +134,7 @@ fn build(
         published: Published::default(),
         phase: Phase::Running,
         outlook: Outlook {
-            notifier: Notifier::from_environment(),
+            notifier: Notifier::from_environment().map_err(failed("the service manager's socket"))?,
             metrics: SupervisorMetrics::new(),
             metrics_address,
             began: Instant::now(),
@@ -165,12 +166,24 @@ pub(super) fn recipe(config: &Config, identity: Option<Identity>) -> Recipe {
     }
 }
 
+/// Makes the access log's file, if there is to be one, and gives it to the user that the proxy runs as.
+///
+/// # Errors
+/// A sentence that names the file.
+pub(super) fn prepare_access_log(recipe: &Recipe) -> Result<(), String> {
+    let Some(path) = recipe.access_log.as_ref().filter(|path| !path.as_os_str().is_empty()) else { return Ok(()) };
+    let failed = |error| format!("access log {}: {error}", path.display());
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o640).open(path).map_err(failed)?;
+    let Some(identity) = &recipe.identity else { return Ok(()) };
+    std::os::unix::fs::chown(path, Some(identity.uid), Some(identity.gid)).map_err(failed)
+}
+
 fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {
     if !process::is_root() {
         return Ok(None);
     }
     let user = config.proxy.user.as_deref().unwrap_or(NOBODY);
-    identity::identity(user).map(Some).map_err(|source| Error::User { user: user.to_owned(), source })
+    spawn::identity(user).map(Some).map_err(|source| Error::User { user: user.to_owned(), source })
 }
 
 /// Listens for the signals that mean something to us.

@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ pub(super) struct Worker {
     pub(super) tail: Tail,
     pub(super) stop_signal: StopSignal,
     pub(super) started: Instant,
-    port: Reservation,
+    pub(super) port: Reservation,
 }
 
 impl Worker {
@@ -81,15 +82,15 @@ impl Starter {
             directory: Some(resolved.directory),
             identity: resolved.identity,
             stdin: Stdio::Null,
-            stdout: Stdio::Fd(stdout.write),
-            stderr: Stdio::Fd(stderr.write),
+            stdout: Stdio::Fd(stdout.1),
+            stderr: Stdio::Fd(stderr.1),
             descriptors: Vec::new(),
             no_new_privs: false,
         })
         .map_err(|error| error.to_string())?;
         let tail = Tail::default();
         let readers = TaskTracker::new();
-        for (stream, source) in [(Stream::Stdout, stdout.read), (Stream::Stderr, stderr.read)] {
+        for (stream, source) in [(Stream::Stdout, stdout.0), (Stream::Stderr, stderr.0)] {
             let capture = self.sink.clone().capture(id.clone(), stream, source, tail.clone());
             readers.spawn(self.tasks.track_future(capture));
         }
@@ -108,6 +109,7 @@ impl Starter {
     }
 }
 
-fn pipe() -> Result<socket::Pipe, String> {
+/// A pipe: its read end, its write end.
+fn pipe() -> Result<(OwnedFd, OwnedFd), String> {
     socket::pipe().map_err(|error| format!("make a pipe for the worker's output: {error}"))
 }

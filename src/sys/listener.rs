@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::spawn;
+use super::descriptor;
 
 /// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -89,13 +89,13 @@ pub fn inherited() -> io::Result<Vec<Listening>> {
 /// Claims a listening socket that the parent placed at a descriptor number of this process.
 ///
 /// # Errors
-/// `InvalidData`, naming the number, when nothing was placed there, when it has an owner already
-/// ([`spawn::inherited`]), or when it is no listening TCP socket; in the last case it is closed.
-pub fn adopt(descriptor: RawFd) -> io::Result<Listening> {
-    let socket = spawn::inherited(descriptor)?;
+/// `InvalidData`, naming the number, when nothing was placed there, when it has an owner already, or when it is no
+/// listening TCP socket; in the last case it is closed.
+pub fn adopt(number: RawFd) -> io::Result<Listening> {
+    let socket = descriptor::claim(number)?;
     require_listening_tcp(&socket)
         .and_then(|()| Listening::describe(socket, None))
-        .map_err(|error| about_descriptor(descriptor, "", &error))
+        .map_err(|error| about_descriptor(number, "", &error))
 }
 
 impl Listening {

@@ -6,7 +6,8 @@
 //! places it in a child, and every process started here is reaped here, through its pidfd and by nothing else.
 
 pub mod arrived;
-pub mod identity;
+mod descriptor;
+mod identity;
 pub mod listener;
 pub mod lockdown;
 pub mod notify;

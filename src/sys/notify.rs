@@ -18,15 +18,17 @@ const MANAGER_VARIABLES: [&str; 7] =
 /// Tells the service manager how this service is doing.
 #[derive(Debug)]
 pub struct Notifier {
-    /// The manager's address as `NOTIFY_SOCKET` has it.
-    manager: Option<OsString>,
+    manager: Option<SocketAddr>,
 }
 
 impl Notifier {
     /// Finds the manager by `NOTIFY_SOCKET`; without it the notifier is silent.
-    #[must_use]
-    pub fn from_environment() -> Self {
-        Self { manager: std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) }
+    ///
+    /// # Errors
+    /// When the variable holds no address that a Unix socket can have.
+    pub fn from_environment() -> io::Result<Self> {
+        let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
+        Ok(Self { manager: name.map(|name| address(&name)).transpose()? })
     }
 
     /// All that was asked for at start or reload is done.
@@ -51,11 +53,10 @@ impl Notifier {
 
     fn send(&self, states: &[NotifyState<'_>]) -> io::Result<()> {
         let Some(manager) = &self.manager else { return Ok(()) };
-        let manager = address(manager)?;
         let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
-        socket.send_to_addr(lines.join("\n").as_bytes(), &manager)?;
+        socket.send_to_addr(lines.join("\n").as_bytes(), manager)?;
         Ok(())
     }
 }
@@ -84,9 +85,10 @@ mod tests {
     use super::*;
 
     fn manager_at(name: &OsStr) -> (UnixDatagram, Notifier) {
-        let socket = UnixDatagram::bind_addr(&address(name).unwrap()).unwrap();
+        let address = address(name).unwrap();
+        let socket = UnixDatagram::bind_addr(&address).unwrap();
         socket.set_nonblocking(true).unwrap();
-        (socket, Notifier { manager: Some(name.to_owned()) })
+        (socket, Notifier { manager: Some(address) })
     }
 
     fn next_message(manager: &UnixDatagram) -> String {
@@ -124,8 +126,7 @@ mod tests {
         let (manager, notifier) = manager_at(folder.path().join("notify").as_os_str());
         drop(manager);
         assert_eq!(notifier.ready().unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        let nowhere = Notifier { manager: Some("/".repeat(200).into()) };
-        assert_eq!(nowhere.ready().unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(address(OsStr::new(&"/".repeat(200))).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

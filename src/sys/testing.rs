@@ -25,8 +25,8 @@ pub(crate) fn must_pass(command: &mut Command) {
     assert!(said.contains("1 passed"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Tries again what a process forked by a test beside this one may stand in the way of: until its exec, it has a copy
-/// of every descriptor that was open here.
+/// Tries again, up to the limit, what depends on a process that gives no sign when it is done: a killed one that is not
+/// ours, or one forked by a test beside this one, which has a copy of every descriptor of ours until its exec.
 pub(crate) fn eventually<T, E: std::fmt::Debug>(attempt: impl Fn() -> Result<T, E>) -> T {
     let begun = std::time::Instant::now();
     loop {

@@ -43,8 +43,9 @@ fn an_order_whose_worker_crashes_gets_a_clean_502_and_the_next_one_is_served() {
 
 #[test]
 fn a_worker_that_keeps_crashing_is_restarted_at_a_growing_distance_while_the_others_serve() {
-    let backoff = toml::Table::from_iter([("backoff_min".to_owned(), "100ms".into())]);
-    let running = Portreeve::new().app("web", worker().workers(2).set("restart", backoff)).start();
+    let backoff = [("backoff_min", "100ms"), ("backoff_max", "2s")].map(|(key, time)| (key.to_owned(), time.into()));
+    let running =
+        Portreeve::new().app("web", worker().workers(2).set("restart", toml::Table::from_iter(backoff))).start();
     let pids = running.pids("web", 2);
     running.site("web").rewrite(&["say=down again", "exit=1"]);
     process::kill(pids[1]);

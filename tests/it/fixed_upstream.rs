@@ -1,12 +1,16 @@
 //! Servers that something else runs: the same routing, probes, pool and retries, and nobody supervised.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-use crate::harness::{App, Direct, Load, Portreeve, Running, SOON, process, until, upstream};
+use crate::harness::{App, Direct, Ledger, Load, Portreeve, Running, SOON, process, until, upstream};
 
 /// Two servers, one on TCP and one on a Unix socket, and the app in front of them.
 struct Pair {
     folder: tempfile::TempDir,
+    ledger: Ledger,
     tcp: Direct,
     unix: Direct,
 }
@@ -14,21 +18,29 @@ struct Pair {
 impl Pair {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = format!("ledger={}", folder.path().join("ledger").display());
-        let tcp = Direct::start(&[&ledger]);
-        let unix = Direct::start(&[&ledger, &Self::listen(&folder)]);
-        Self { folder, tcp, unix }
-    }
-
-    fn listen(folder: &tempfile::TempDir) -> String {
-        format!("listen=unix:{}", folder.path().join("app.sock").display())
+        open_to_all(folder.path());
+        let ledger = Ledger::create(folder.path().join("ledger"));
+        let tcp = Direct::start(&[&ledger.word()]);
+        let unix = start_unix(folder.path(), &ledger);
+        Self { folder, ledger, tcp, unix }
     }
 
     fn app(&self) -> App {
         let unix = format!("unix:{}", self.folder.path().join("app.sock").display());
-        let app = upstream(&[self.tcp.address().to_string(), unix]).ready_http("/health");
-        app.set("retry", toml::Table::new())
+        upstream(&[self.tcp.address().to_string(), unix]).ready_http("/health")
     }
+}
+
+fn start_unix(folder: &Path, ledger: &Ledger) -> Direct {
+    let path = folder.join("app.sock");
+    let direct = Direct::start(&[&ledger.word(), &format!("listen=unix:{}", path.display())]);
+    open_to_all(&path);
+    direct
+}
+
+/// The proxy of a supervisor that is root is somebody else.
+fn open_to_all(path: &Path) {
+    std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
 }
 
 /// Waits until exactly these processes answer, and no other does twenty times in a row.
@@ -64,10 +76,11 @@ fn the_others_serve_when_one_server_dies_and_it_is_used_again_once_it_is_back() 
     load.goes_on(50);
     let tally = load.finish();
     assert_eq!(tally.failed(false).count(), 0, "{tally}");
+    tally.assert_each_order_once(&pair.ledger);
     answering(&running, &[pair.tcp.pid()]);
 
     std::fs::remove_file(pair.folder.path().join("app.sock")).unwrap();
-    let again = Direct::start(&[&Pair::listen(&pair.folder)]);
+    let again = start_unix(pair.folder.path(), &pair.ledger);
     answering(&running, &[pair.tcp.pid(), again.pid()]);
 }
 

@@ -62,8 +62,7 @@ fn counters_survive_the_proxy_that_counted() {
         running.get("/whoami");
     }
     answered(5.0);
-    running.kill_proxy();
-    running.proxy();
+    running.proxy_after(running.kill_proxy());
     running.get("/whoami");
     answered(6.0);
 }

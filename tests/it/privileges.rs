@@ -29,8 +29,7 @@ fn as_root_the_proxy_and_the_workers_run_as_the_users_they_were_given() {
     }
     let app = worker().workers(2).set("user", NOBODY);
     let running = Portreeve::new().set("proxy.user", NOBODY).app("web", app).start();
-    let id = nobody();
-    let expected = id.map(|id| Some([id.as_str(); 4].join("\t")));
+    let expected = nobody().map(|id| Some([id.as_str(); 4].join("\t")));
     let proxy = running.proxy();
     assert_eq!(identity(proxy), expected);
     assert_eq!(process::status_field(proxy, "CapEff").as_deref(), Some("0000000000000000"));
@@ -41,8 +40,8 @@ fn as_root_the_proxy_and_the_workers_run_as_the_users_they_were_given() {
     assert_eq!(running.get("/whoami").status, 200);
     running.reload_live();
     assert_eq!(running.get("/whoami").generation(), Some(2));
-    assert_ne!(running.kill_proxy(), running.proxy());
-    assert_eq!(identity(running.proxy()), nobody().map(|id| Some([id.as_str(); 4].join("\t"))));
+    let successor = running.proxy_after(running.kill_proxy());
+    assert_eq!(identity(successor), expected);
 }
 
 /// User and group id of `nobody`.

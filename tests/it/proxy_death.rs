@@ -6,23 +6,44 @@ use rustix::process::Signal;
 
 use crate::harness::{Failure, Load, Portreeve, SOON, process, until, worker};
 
+/// Repeats something on one thread until another lets go, be it by a panic.
+#[derive(Default)]
+struct Until(AtomicBool);
+
+struct End<'a>(&'a AtomicBool);
+
+impl Until {
+    fn repeat<T>(&self, action: impl Fn() -> T) -> Vec<T> {
+        std::iter::from_fn(|| (!self.0.load(Ordering::SeqCst)).then(&action)).collect()
+    }
+
+    fn end_with_me(&self) -> End<'_> {
+        End(&self.0)
+    }
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn a_killed_proxy_is_replaced_on_the_same_sockets_and_no_worker_notices() {
     let running = Portreeve::new().https().app("web", worker().workers(2)).start();
     let (workers, listeners) = (running.serving("web", 2), [running.http().address(), running.https().address()]);
     let load = Load::new().clients(4, &running.http()).clients(2, &running.https()).clients(2, &running.h2()).start();
-    let (target, stop) = (running.http(), AtomicBool::new(false));
+    let target = running.http();
+    let newcomers = Until::default();
     let newcomers = std::thread::scope(|scope| {
-        let newcomers = scope.spawn(|| {
-            std::iter::from_fn(|| (!stop.load(Ordering::SeqCst)).then(|| target.try_get("/whoami"))).collect::<Vec<_>>()
-        });
+        let outcomes = scope.spawn(|| newcomers.repeat(|| target.try_get("/whoami")));
+        let end = newcomers.end_with_me();
         for _ in 0..3 {
-            let dead = running.kill_proxy();
-            assert_ne!(running.proxy(), dead);
+            running.proxy_after(running.kill_proxy());
             load.goes_on(50);
         }
-        stop.store(true, Ordering::SeqCst);
-        newcomers.join().unwrap()
+        drop(end);
+        outcomes.join().unwrap()
     });
     let tally = load.finish();
 
@@ -62,7 +83,7 @@ fn workers_that_die_together_with_the_proxy_are_replaced_as_well() {
     let before = running.pids("web", 2);
     let proxy = running.kill_proxy();
     process::kill(before[0]);
-    assert_ne!(running.proxy(), proxy);
+    running.proxy_after(proxy);
     until(SOON, "a new worker serves", || (running.pids("web", 2)[0] != before[0]).then_some(()));
     assert_eq!(running.get("/whoami").status, 200);
 }

@@ -102,14 +102,15 @@ fn headers_of_one_hop_end_with_it() {
 #[test]
 fn a_request_that_could_be_read_in_two_ways_is_refused() {
     let running = one_app();
-    for (headers, why) in [
-        ("Host: a\r\nHost: b\r\n", "two hosts"),
-        ("", "no host"),
-        ("Host: a\r\nTransfer-Encoding: gzip, chunked\r\n", "a coding besides chunked"),
-        ("Host: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n", "two lengths"),
+    for (headers, statuses, why) in [
+        ("Host: a\r\nHost: b\r\n", [400, 400], "two hosts"),
+        ("", [400, 400], "no host"),
+        ("Host: a\r\nTransfer-Encoding: gzip, chunked\r\n", [400, 501], "a coding besides chunked"),
+        ("Host: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n", [400, 400], "two lengths"),
     ] {
         let answer = raw(&running, &format!("POST /echo HTTP/1.1\r\n{headers}Connection: close\r\n\r\n0\r\n\r\n"));
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{why}: {answer}");
+        let refused = |status: &u16| answer.starts_with(&format!("HTTP/1.1 {status} "));
+        assert!(statuses.iter().any(refused), "{why}: {answer}");
     }
     let connect = raw(&running, "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\n\r\n");
     assert!(connect.starts_with("HTTP/1.1 405 "), "{connect}");

@@ -15,8 +15,7 @@ use crate::pattern::{Checker, Pattern};
 fn with_ledger(words: &[&str]) -> (tempfile::TempDir, Ledger, Direct) {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::create(folder.path().join("ledger"));
-    let word = format!("ledger={}", ledger.path().display());
-    let direct = Direct::start(&[&[word.as_str()], words].concat());
+    let direct = Direct::start(&[&[ledger.word().as_str()], words].concat());
     (folder, ledger, direct)
 }
 

@@ -1,5 +1,7 @@
 //! What the operator is shown: status, and the workers' output.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::harness::{Portreeve, SOON, until, worker};
 
 #[test]
@@ -67,10 +69,12 @@ fn lines_may_be_passed_on_as_json() {
 
 #[test]
 fn every_exchange_leaves_a_line_in_the_access_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("access.log");
-    let text = path.display().to_string();
-    let running = Portreeve::new().https().set("log.access", text.as_str()).app("web", worker()).start();
+    let portreeve = Portreeve::new().https().app("web", worker());
+    let path = portreeve.path().join("access.log");
+    // The proxy of a supervisor that is root is somebody else, and writes to this file.
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let running = portreeve.set("log.access", path.display().to_string()).start();
     running.get("/status?code=418");
     running.h2().get("/whoami");
     for (target, status) in [("/status", "418"), ("/whoami", "200")] {

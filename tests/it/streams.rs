@@ -137,16 +137,16 @@ fn events_arrive_one_by_one_and_a_client_that_leaves_ends_them() {
 fn a_websocket_passes_over_plain_and_tls_connections() {
     let running = Portreeve::new().https().app("web", worker()).start();
     let plain = connect(&running.http());
-    let (mut socket, response) = tungstenite::client("ws://localhost/ws", plain).unwrap();
+    let (socket, response) = tungstenite::client("ws://localhost/ws", plain).unwrap();
     assert_eq!(response.status(), 101);
-    converse(&mut socket);
+    converse(socket);
 
     let Target::Tls(_, config) = running.https() else { panic!("https() is a TLS target") };
     let session = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
     let secure = StreamOwned::new(session, connect(&running.https()));
-    let (mut socket, response) = tungstenite::client("wss://localhost/ws", secure).unwrap();
+    let (socket, response) = tungstenite::client("wss://localhost/ws", secure).unwrap();
     assert_eq!(response.status(), 101);
-    converse(&mut socket);
+    converse(socket);
     running.in_flight("web", 0.0);
 }
 
@@ -161,6 +161,7 @@ fn a_websocket_outlives_a_reload_and_its_worker_waits_for_it() {
     assert!(old.is_alive());
     socket.close(None).unwrap();
     while socket.read().is_ok() {}
+    drop(socket);
     assert!(old.ends_within(SOON), "nothing holds the old worker any more");
 }
 
@@ -178,8 +179,8 @@ fn connect(target: &Target) -> TcpStream {
     stream
 }
 
-/// Small and large messages, a ping, and a close, each answered in turn.
-fn converse<S: Read + Write>(socket: &mut WebSocket<S>) {
+/// Small and large messages, a ping, and a close, each answered in turn; then the connection is closed.
+fn converse<S: Read + Write>(mut socket: WebSocket<S>) {
     let large = vec![7; 300_000];
     for message in [Message::text("hello"), Message::binary(large), Message::text("")] {
         socket.send(message.clone()).unwrap();

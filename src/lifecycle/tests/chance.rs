@@ -12,8 +12,15 @@ use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
 use crate::lifecycle::{Backoff, Event, Plan, Version};
 
-const WILD: Mischief =
-    Mischief { reloads: 30, stops: 3, starts: 4, crashes: 60, spawn_failures: 20, dice: 0, late_answers: true };
+const WILD: Mischief = Mischief {
+    reloads: 30,
+    stops: 3,
+    starts: 4,
+    crashes: 60,
+    spawn_failures: 20,
+    late_answers: true,
+    ..Mischief::NONE
+};
 
 /// One turn of fate: what kind of thing, which of them, and how the dice fall.
 type Turn = (u8, u8, u8);
@@ -27,6 +34,7 @@ prop_compose! {
         backoff_max in 0..=3_u64,
         reset in 0..=20_u64,
         progress_deadline in 1..=90_u64,
+        drain_timeout in 1..=600_u64,
     ) -> Plan {
         Plan {
             start_timeout: Duration::from_secs(start_timeout),
@@ -38,21 +46,26 @@ prop_compose! {
             },
             concurrent_starts,
             progress_deadline: Duration::from_secs(progress_deadline),
+            drain_timeout: Duration::from_secs(drain_timeout),
             ..plan(workers)
         }
     }
 }
 
-fn turn(world: &mut World, (kind, which, dice): Turn) {
+/// One thing happens; the kinder the world, the more often it is the kindest.
+fn turn(world: &mut World, kindness: u8, (kind, which, dice): Turn) {
     world.mischief.dice = dice;
+    if kind < kindness {
+        world.kindest().into_iter().for_each(|choice| world.apply(choice));
+        return;
+    }
     let choices = world.choices();
     let any = choices.get(usize::from(which) % choices.len().max(1)).copied();
-    match kind {
-        // Mostly things go well, or nothing would ever come to serve.
-        0..=139 => world.kindest().into_iter().for_each(|choice| world.apply(choice)),
-        140..=219 => any.into_iter().for_each(|choice| world.apply(choice)),
-        220..=239 if world.app.deadline().is_some() => world.apply(Choice::Wake(u64::from(which))),
-        _ => noise(world, which),
+    match kind % 8 {
+        0 | 1 if world.mischief.reloads > 0 => world.apply(Choice::Reload),
+        2 if world.app.deadline().is_some() => world.apply(Choice::Wake(u64::from(which % 64))),
+        3 => noise(world, which),
+        _ => any.into_iter().for_each(|choice| world.apply(choice)),
     }
 }
 
@@ -83,13 +96,16 @@ proptest! {
         first in plans(),
         second in plans(),
         script in vec(any::<Turn>(), 0..400),
+        kindness in 120..=250_u8,
+        (busy, slow) in any::<(bool, bool)>(),
     ) {
-        let mut world = World::new(first, WILD);
+        let mut world = World::new(first, Mischief { busy, slow, ..WILD });
         world.apply(Choice::Start);
         for (index, one) in script.iter().enumerate() {
             world.plan = if index % 2 == 0 { first } else { second };
-            turn(&mut world, *one);
+            turn(&mut world, kindness, *one);
         }
+        world.mischief = Mischief { busy: false, slow: false, ..world.mischief };
         if !world.app.is_expected() {
             world.apply(Choice::Start);
         }

@@ -9,8 +9,9 @@ use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
 use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
 
-const CALM: Mischief =
-    Mischief { reloads: 9, stops: 9, starts: 9, crashes: 9, spawn_failures: 9, dice: 255, late_answers: true };
+/// Anything may happen, as the story wants it.
+const ANYTHING: Mischief =
+    Mischief { reloads: 9, stops: 9, starts: 9, crashes: 9, spawn_failures: 9, late_answers: true, ..Mischief::NONE };
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -23,7 +24,7 @@ fn hasty(workers: u32) -> Plan {
 
 /// An app with nothing started.
 fn fresh(plan: Plan) -> World {
-    World::new(plan, CALM)
+    World::new(plan, ANYTHING)
 }
 
 /// An app all of whose workers serve.
@@ -92,7 +93,7 @@ impl World {
         generations.map(|generation| (generation.state, workers(generation.workers).collect())).collect()
     }
 
-    /// Brings a worker from its order to readiness with one success, acknowledging what is published.
+    /// Brings a worker from its order to its first success.
     fn bring_up(&mut self, serial: u64) {
         self.spawned(serial);
         self.passed(serial);

@@ -21,19 +21,16 @@ const FAR: u64 = 20;
 /// No walk may take more steps than this.
 const BOUND: usize = 20_000_000;
 
-const CALM: Mischief =
-    Mischief { reloads: 0, stops: 0, starts: 1, crashes: 0, spawn_failures: 0, dice: 255, late_answers: false };
-
-/// Whole seconds, as few as possible.
+/// One length for all waits, that of the patience after a kill: so the fewest points in time differ.
 fn short(workers: u32) -> Plan {
-    let second = Duration::from_secs(5);
+    let wait = Duration::from_secs(5);
     Plan {
-        start_timeout: 2 * second,
-        drain_timeout: second,
-        kill_timeout: second,
-        probe_interval: second,
+        start_timeout: 2 * wait,
+        drain_timeout: wait,
+        kill_timeout: wait,
+        probe_interval: wait,
         successes: 2,
-        backoff: Backoff { min: second, max: second, reset: second },
+        backoff: Backoff { min: wait, max: wait, reset: wait },
         concurrent_starts: 1,
         ..plan(workers)
     }
@@ -100,20 +97,21 @@ impl Walk {
     }
 
     fn must_come_to_rest(&mut self, world: &World, key: Key) {
-        if !self.restful.insert(key.hash) {
+        if self.restful.contains(&key.hash) {
             return;
         }
         let mut world = world.clone();
-        for _ in 0..1000 {
-            let Some(choice) = world.kindest() else {
-                return world.require(world.is_at_rest() && !world.stop_owed, "it rests where it should not");
-            };
+        let mut path = HashSet::from([key.hash]);
+        while let Some(choice) = world.kindest() {
             world.apply(choice);
-            if !self.restful.insert(Key::of(&world).hash) {
-                return;
+            let key = Key::of(&world);
+            if self.restful.contains(&key.hash) {
+                return self.restful.extend(path);
             }
+            world.require(path.insert(key.hash), "it goes in circles");
         }
-        world.require(false, "it does not come to rest");
+        world.require(world.is_at_rest() && !world.stop_owed, "it rests where it should not");
+        self.restful.extend(path);
     }
 }
 
@@ -143,9 +141,9 @@ impl Key {
     /// What may still happen counts too.
     fn with(self, left: Mischief) -> u64 {
         let Self { mut hash, .. } = self;
-        [left.reloads, left.stops, left.starts, left.crashes, left.spawn_failures]
-            .into_iter()
-            .for_each(|count| hash = mix(hash, u64::from(count)));
+        for count in [left.reloads, left.stops, left.starts, left.crashes, left.spawn_failures] {
+            hash = mix(hash, u64::from(count));
+        }
         hash
     }
 
@@ -257,43 +255,44 @@ fn walk(plan: Plan, mischief: Mischief, at_least: usize) -> Found {
 
 #[test]
 fn one_slot_replaced_twice_and_stopped_at_any_moment() {
-    let found = walk(short(1), Mischief { reloads: 2, stops: 1, ..CALM }, 15_000);
+    let found = walk(short(1), Mischief { reloads: 2, stops: 1, ..Mischief::NONE }, 15_000);
     assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "superseded"]));
 }
 
 #[test]
 fn one_slot_where_everything_goes_wrong() {
-    walk(short(1), Mischief { reloads: 1, crashes: 2, spawn_failures: 1, ..CALM }, 10_000);
+    walk(short(1), Mischief { reloads: 1, crashes: 2, spawn_failures: 1, ..Mischief::NONE }, 10_000);
 }
 
 #[test]
 fn one_slot_stopped_and_started_again_at_any_moment() {
-    walk(short(1), Mischief { stops: 1, starts: 2, crashes: 1, spawn_failures: 1, ..CALM }, 1_000);
+    walk(short(1), Mischief { stops: 1, starts: 2, crashes: 1, spawn_failures: 1, ..Mischief::NONE }, 1_000);
 }
 
 #[test]
 fn two_slots_that_crash_and_fail_to_start() {
     let plan = Plan { concurrent_starts: 2, ..short(2) };
-    walk(plan, Mischief { crashes: 2, spawn_failures: 1, ..CALM }, 6_000);
+    walk(plan, Mischief { crashes: 2, spawn_failures: 1, ..Mischief::NONE }, 6_000);
 }
 
 #[test]
 fn two_slots_replaced() {
-    let found = walk(short(2), Mischief { reloads: 1, ..CALM }, 9_000);
+    let found = walk(short(2), Mischief { reloads: 1, ..Mischief::NONE }, 9_000);
     assert_eq!(found.workers, WorkerState::ALL.iter().copied().collect(), "states that the walk has seen");
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn one_slot_and_all_of_it_together() {
-    let all = Mischief { reloads: 1, crashes: 1, spawn_failures: 1, stops: 1, starts: 2, ..CALM };
+    let all = Mischief { reloads: 1, crashes: 1, spawn_failures: 1, stops: 1, starts: 2, ..Mischief::NONE };
     walk(short(1), all, 200_000);
-    walk(short(1), Mischief { reloads: 3, crashes: 1, ..CALM }, 300_000);
+    walk(short(1), Mischief { reloads: 3, crashes: 1, ..Mischief::NONE }, 200_000);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn two_slots_replaced_while_they_crash_and_fail() {
-    walk(short(2), Mischief { reloads: 1, crashes: 1, spawn_failures: 1, ..CALM }, 200_000);
-    walk(Plan { concurrent_starts: 2, ..short(2) }, Mischief { reloads: 1, crashes: 2, ..CALM }, 200_000);
+    walk(short(2), Mischief { reloads: 1, crashes: 1, spawn_failures: 1, ..Mischief::NONE }, 150_000);
+    walk(Plan { concurrent_starts: 2, ..short(2) }, Mischief { reloads: 1, crashes: 1, ..Mischief::NONE }, 80_000);
+    walk(short(2), Mischief { reloads: 2, ..Mischief::NONE }, 150_000);
 }

@@ -1,8 +1,8 @@
 //! The child between fork and exec.
 //!
 //! Another thread of the parent may have held any lock when it was forked, the allocator's among them, so nothing here
-//! allocates, locks, panics or drops: only system calls on what [`Image`] prepared (signal-safety(7)). The order matters:
-//! signals come first, rights are given up after the descriptors are in place and before the working directory is
+//! allocates, locks or panics: only system calls on what [`Image`] prepared (signal-safety(7)). The order matters:
+//! signals come first; rights are given up after the descriptors are in place and before the working directory is
 //! entered, so that a directory which the new user may not enter is an error here and not a surprise later.
 #![allow(unsafe_code)]
 

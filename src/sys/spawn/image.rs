@@ -16,8 +16,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Gid, Uid};
 
 use super::after_fork::Failure;
-use super::{Spawn, SpawnError, Stdio, Step};
-use crate::sys::identity::Identity;
+use super::{Identity, Spawn, SpawnError, Stdio, Step};
 
 /// A program ready to be forked into.
 pub(super) struct Image {
@@ -44,10 +43,18 @@ pub(super) struct Ids {
     pub(super) groups: Vec<Gid>,
 }
 
-impl From<&Identity> for Ids {
-    fn from(identity: &Identity) -> Self {
-        let groups = identity.groups.iter().copied().map(Gid::from_raw).collect();
-        Self { uid: Uid::from_raw(identity.uid), gid: Gid::from_raw(identity.gid), groups }
+impl Ids {
+    fn of(identity: &Identity) -> io::Result<Self> {
+        let Identity { uid, gid, groups, .. } = identity;
+        if [*uid, *gid].contains(&u32::MAX) || groups.contains(&u32::MAX) {
+            // The kernel would take it for "as before", leave root's rights in place and report success.
+            return Err(io::Error::new(
+                ErrorKind::InvalidInput,
+                format!("{} is no user's or group's number", u32::MAX),
+            ));
+        }
+        let groups = groups.iter().copied().map(Gid::from_raw).collect();
+        Ok(Self { uid: Uid::from_raw(*uid), gid: Gid::from_raw(*gid), groups })
     }
 }
 
@@ -57,8 +64,9 @@ impl Image {
         let subjects = Subjects::of(&spawn);
         let refused = |error: io::Error| SpawnError { step: Step::Prepare, source: error, detail: subjects.program() };
         let gaps = gaps(&spawn.descriptors).map_err(refused)?;
-        let above = spawn.descriptors.iter().map(|&(_, number)| number).fold(2, RawFd::max) + 1;
+        let above = spawn.descriptors.iter().map(|&(_, number)| number).fold(2, RawFd::max).saturating_add(1);
         let pairs = spawn.env.into_iter().map(|(name, value)| variable(name, value)).collect::<io::Result<_>>();
+        let identity = spawn.identity.filter(|identity| !identity.is_ours_without_privileges());
         let directory = spawn.directory.map(|directory| c_string(directory.into_os_string())).transpose();
         let (report, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| refused(error.into()))?;
         let image = Self {
@@ -66,7 +74,7 @@ impl Image {
             arguments: Strings::new(spawn.args).map_err(refused)?,
             environment: pairs.and_then(Strings::new).map_err(refused)?,
             directory: directory.map_err(refused)?,
-            user: spawn.identity.filter(|identity| !identity.is_ours_without_privileges()).as_ref().map(Ids::from),
+            user: identity.as_ref().map(Ids::of).transpose().map_err(refused)?,
             placements: lift([spawn.stdin, spawn.stdout, spawn.stderr], spawn.descriptors, above).map_err(refused)?,
             gaps,
             is_protected_from_oom: is_protected_from_oom(),
@@ -87,13 +95,12 @@ impl Image {
 pub(super) struct Subjects {
     program: PathBuf,
     directory: Option<PathBuf>,
-    user: Option<(String, u32, u32)>,
+    user: Option<Identity>,
 }
 
 impl Subjects {
     fn of(spawn: &Spawn) -> Self {
-        let user = spawn.identity.as_ref().map(|identity| (identity.name.clone(), identity.uid, identity.gid));
-        Self { program: spawn.program.clone(), directory: spawn.directory.clone(), user }
+        Self { program: spawn.program.clone(), directory: spawn.directory.clone(), user: spawn.identity.clone() }
     }
 
     pub(super) fn program(&self) -> String {
@@ -102,13 +109,13 @@ impl Subjects {
 
     pub(super) fn explain(&self, failure: Failure) -> SpawnError {
         let Failure { step, errno } = failure;
-        let user = |number: fn(&(String, u32, u32)) -> u32| {
-            self.user.as_ref().map(|user| format!("{} (user {})", number(user), user.0))
+        let user = |number: fn(&Identity) -> u32| {
+            self.user.as_ref().map(|user| format!("{} (user {})", number(user), user.name))
         };
         let detail = match step {
             Step::Directory => self.directory.as_ref().map(|directory| directory.display().to_string()),
-            Step::Groups | Step::Gid => user(|&(_, _, gid)| gid),
-            Step::Uid => user(|&(_, uid, _)| uid),
+            Step::Groups | Step::Gid => user(|user| user.gid),
+            Step::Uid => user(|user| user.uid),
             Step::Exec => Some(self.program() + self.hint(errno)),
             _ => None,
         };

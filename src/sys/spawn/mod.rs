@@ -12,7 +12,6 @@ mod child;
 mod exit;
 mod group;
 mod image;
-mod inherited;
 mod program;
 
 use std::ffi::OsString;
@@ -27,14 +26,13 @@ use nix::unistd::ForkResult;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags};
 
-use super::identity::Identity;
 use super::process::keep_exit_statuses;
 use after_fork::Failure;
 use image::Image;
 
+pub use super::identity::{Identity, identity};
 pub use child::Child;
 pub use exit::{Exit, Signal};
-pub use inherited::inherited;
 pub use program::find_program;
 
 /// The longest that a child may take from fork to exec. Only a dead network file system comes near it.
@@ -56,8 +54,8 @@ pub struct Spawn {
     pub stdin: Stdio,
     pub stdout: Stdio,
     pub stderr: Stdio,
-    /// Placed at these numbers, from 3 on, each once, for the program to claim ([`inherited`]); every other descriptor
-    /// is closed.
+    /// Placed at these numbers, from 3 on, each once, for the program to adopt ([`super::socket::adopt`],
+    /// [`super::listener::adopt`]); every other descriptor is closed.
     pub descriptors: Vec<(OwnedFd, RawFd)>,
     /// The program cannot gain rights by executing set-user-ID files (`PR_SET_NO_NEW_PRIVS`).
     pub no_new_privs: bool,

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use toml::{Table, Value};
 
 use super::binaries;
+use super::ledger::Ledger;
 
 /// An app to be configured.
 #[derive(Clone, Debug)]
@@ -66,18 +67,15 @@ impl App {
     }
 
     /// Lays the app out in its folder, and returns its table for the configuration.
-    pub(super) fn install(&self, site: &Site, ledger: &Path) -> Table {
+    pub(super) fn install(&self, site: &Site, ledger: &Ledger) -> Table {
         let mut settings = self.settings.clone();
         if let Some(script) = &self.script {
             fs::create_dir_all(&site.folder).expect("an app's folder can be made");
             fs::create_dir_all(site.release()).expect("a release folder can be made");
             symlink(binaries::worker(), site.program()).expect("the worker can be linked");
             site.rewrite(&script.iter().map(String::as_str).collect::<Vec<_>>());
-            let words = [
-                site.program().display().to_string(),
-                format!("ledger={}", ledger.display()),
-                format!("script={}", site.script().display()),
-            ];
+            let words =
+                [site.program().display().to_string(), ledger.word(), format!("script={}", site.script().display())];
             settings.insert("command".to_owned(), words.to_vec().into());
             settings.insert("directory".to_owned(), site.release().display().to_string().into());
         }

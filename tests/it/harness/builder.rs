@@ -146,7 +146,7 @@ impl Portreeve {
     fn install(&self, ledger: &Ledger) -> Table {
         let mut settings = self.settings.clone();
         for (name, app) in &self.apps {
-            let table = app.install(&Site::new(self.path().join(name)), ledger.path());
+            let table = app.install(&Site::new(self.path().join(name)), ledger);
             set(&mut settings, &format!("app.{name}"), table.into());
         }
         settings

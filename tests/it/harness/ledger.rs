@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The file that all workers append to.
 #[derive(Debug)]
@@ -19,8 +19,9 @@ impl Ledger {
         Self { path }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// What tells a scripted worker to use it.
+    pub(crate) fn word(&self) -> String {
+        format!("ledger={}", self.path.display())
     }
 
     /// Every order with the number of times that it was handled.

@@ -260,6 +260,12 @@ impl Running {
         until(SOON, "one proxy serves", || self.try_status().ok()?.serving_proxy())
     }
 
+    /// Waits for the one serving proxy that comes after this one; returns its pid.
+    #[track_caller]
+    pub(crate) fn proxy_after(&self, dead: u32) -> u32 {
+        until(SOON, "another proxy serves", || self.try_status().ok()?.serving_proxy().filter(|pid| *pid != dead))
+    }
+
     /// Kills the proxy, and returns its pid once it is gone.
     #[track_caller]
     pub(crate) fn kill_proxy(&self) -> u32 {

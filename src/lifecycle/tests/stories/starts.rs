@@ -45,8 +45,8 @@ fn no_more_workers_start_at_once_than_may() {
     world.spawned(2);
     assert_eq!(world.passed(2), "publish 2, spawn 3 as web 1.2");
     assert_eq!(world.then(Choice::SpawnFailed(Serial(1))), "spawn 4 as web 1.3");
-    use WorkerState::{Backoff, Serving, Spawning};
-    assert_eq!(world.states(), [(GenerationState::Live, vec![Backoff, Serving, Spawning, Spawning])]);
+    let workers = [WorkerState::Backoff, WorkerState::Serving, WorkerState::Spawning, WorkerState::Spawning];
+    assert_eq!(world.states(), [(GenerationState::Live, workers.to_vec())]);
 }
 
 #[test]

@@ -55,6 +55,20 @@ fn an_unkillable_process_holds_up_nothing_and_stays_in_the_report() {
 }
 
 #[test]
+fn an_unkillable_process_does_not_hold_up_a_reload_either() {
+    let mut world = fresh(hasty(1));
+    world.apply(Choice::Start);
+    world.spawned(1);
+    for asked in ["stop 1", "kill 1", ""] {
+        assert_eq!(world.woken(), asked);
+    }
+    world.apply(Choice::Reload);
+    world.spawned(2);
+    assert_eq!(world.passed(2), "publish 2, retired 1");
+    assert_eq!(world.app.report().stranded[0].serial, Some(Serial(1)));
+}
+
+#[test]
 fn a_process_that_appears_after_its_kill_is_killed_again() {
     let mut world = fresh(plan(1));
     world.apply(Choice::Start);

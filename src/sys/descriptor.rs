@@ -1,4 +1,4 @@
-//! The other end of [`super::Spawn::descriptors`]: a program claims what its parent placed.
+//! The other end of [`super::spawn::Spawn::descriptors`]: a program claims what its parent placed.
 //!
 //! What the descriptor is for is the caller's business. Invariant: each number is claimed at most once.
 #![allow(unsafe_code)]
@@ -15,7 +15,7 @@ use rustix::io::{Errno, FdFlags};
 ///
 /// # Errors
 /// `InvalidData`, naming the number, when nothing was placed there or it has an owner.
-pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+pub(super) fn claim(number: RawFd) -> io::Result<OwnedFd> {
     let refuse = |reason: &dyn std::fmt::Display| {
         io::Error::new(ErrorKind::InvalidData, format!("descriptor {number}: {reason}"))
     };
@@ -43,19 +43,19 @@ mod tests {
     #[test]
     fn what_was_placed_is_claimed_once_and_what_has_an_owner_never() {
         let owned = std::fs::File::open("/dev/null").unwrap();
-        let refusal = inherited(owned.as_raw_fd()).unwrap_err();
+        let refusal = claim(owned.as_raw_fd()).unwrap_err();
         assert_eq!(refusal.to_string(), format!("descriptor {}: it has an owner already", owned.as_raw_fd()));
 
         // As it looks after an exec: open, not close-on-exec, owned by no value.
         let placed = rustix::io::dup(&owned).unwrap().into_raw_fd();
-        let claimed = inherited(placed).unwrap();
+        let claimed = claim(placed).unwrap();
         assert!(rustix::io::fcntl_getfd(&claimed).unwrap().contains(FdFlags::CLOEXEC));
-        assert_eq!(inherited(placed).unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(claim(placed).unwrap_err().kind(), ErrorKind::InvalidData);
     }
 
     #[test]
     fn a_number_at_which_nothing_stands_is_named() {
-        assert_eq!(inherited(-1).unwrap_err().to_string(), "descriptor -1: Bad file descriptor (os error 9)");
-        assert_eq!(inherited(999_999).unwrap_err().to_string(), "descriptor 999999: Bad file descriptor (os error 9)");
+        assert_eq!(claim(-1).unwrap_err().to_string(), "descriptor -1: Bad file descriptor (os error 9)");
+        assert_eq!(claim(999_999).unwrap_err().to_string(), "descriptor 999999: Bad file descriptor (os error 9)");
     }
 }

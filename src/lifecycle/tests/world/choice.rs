@@ -1,0 +1,149 @@
+//! What may happen next in a world, and what would be kindest.
+
+use std::fmt;
+use std::rc::Rc;
+
+use super::{Process, World};
+use crate::id::Serial;
+use crate::lifecycle::Version;
+
+/// Something that may happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Start,
+    Reload,
+    Stop,
+    Spawned(Serial),
+    SpawnFailed(Serial),
+    Passed(Serial),
+    Failed(Serial),
+    Exited(Serial),
+    Acknowledged(Version),
+    Idle(Serial),
+    /// The clock jumps to the deadline, or so many seconds too far.
+    Wake(u64),
+}
+
+/// How the world came to be as it is, latest first.
+pub(super) struct Past {
+    pub(super) choice: Choice,
+    pub(super) before: Option<Rc<Past>>,
+}
+
+impl fmt::Debug for Past {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut choices = vec![self.choice];
+        let mut past = self;
+        while let Some(before) = &past.before {
+            choices.push(before.choice);
+            past = before;
+        }
+        choices.reverse();
+        choices.fmt(f)
+    }
+}
+
+/// How much of what may go wrong, or be asked, still will.
+#[derive(Clone, Copy, Debug, Hash)]
+pub(crate) struct Mischief {
+    pub(crate) reloads: u32,
+    pub(crate) stops: u32,
+    pub(crate) starts: u32,
+    /// Exits that nobody asked for.
+    pub(crate) crashes: u32,
+    pub(crate) spawn_failures: u32,
+    /// Dice for the jitter.
+    pub(crate) dice: u8,
+    /// Do answers to probes still come after the worker was asked to stop?
+    pub(crate) late_answers: bool,
+    /// Does even a kind world never let an exchange end?
+    pub(crate) busy: bool,
+    /// Do even kind proxies acknowledge only when nothing else is left to happen?
+    pub(crate) slow: bool,
+}
+
+impl Mischief {
+    /// One start, and all goes well.
+    pub(crate) const NONE: Self = Self {
+        reloads: 0,
+        stops: 0,
+        starts: 1,
+        crashes: 0,
+        spawn_failures: 0,
+        dice: 255,
+        late_answers: false,
+        busy: false,
+        slow: false,
+    };
+}
+
+impl World {
+    /// Everything that may happen now.
+    pub(crate) fn choices(&self) -> Vec<Choice> {
+        let mut choices = self.orders();
+        for (serial, process) in &self.processes {
+            self.choices_of(*serial, process, &mut choices);
+        }
+        let mut unacknowledged = self.sets.keys().skip(1);
+        choices.extend(unacknowledged.next().map(|version| Choice::Acknowledged(*version)));
+        choices.extend(unacknowledged.next_back().map(|version| Choice::Acknowledged(*version)));
+        choices.extend(self.app.deadline().map(|_| Choice::Wake(0)));
+        choices
+    }
+
+    fn orders(&self) -> Vec<Choice> {
+        let mut orders = Vec::new();
+        if self.mischief.starts > 0 && !self.app.is_expected() {
+            orders.push(Choice::Start);
+        }
+        if self.mischief.reloads > 0 {
+            orders.push(Choice::Reload);
+        }
+        if self.mischief.stops > 0 {
+            orders.push(Choice::Stop);
+        }
+        orders
+    }
+
+    fn choices_of(&self, serial: Serial, process: &Process, choices: &mut Vec<Choice>) {
+        if process.runs {
+            if process.is_told_to_end() || self.mischief.crashes > 0 {
+                choices.push(Choice::Exited(serial));
+            }
+        } else {
+            choices.push(Choice::Spawned(serial));
+            if self.mischief.spawn_failures > 0 {
+                choices.push(Choice::SpawnFailed(serial));
+            }
+        }
+        if process.probed {
+            choices.extend([Choice::Passed(serial), Choice::Failed(serial)]);
+        }
+        if !process.idle && self.is_closed(serial) {
+            choices.push(Choice::Idle(serial));
+        }
+    }
+
+    /// The kindest thing that may happen now; `None` when all is well and nothing is waited for.
+    pub(crate) fn kindest(&self) -> Option<Choice> {
+        let acknowledgement = (self.sets.len() > 1).then(|| Choice::Acknowledged(self.version()));
+        let processes = || self.processes.iter().find_map(|(serial, process)| self.kindest_of(*serial, process));
+        let next =
+            if self.mischief.slow { processes().or(acknowledgement) } else { acknowledgement.or_else(processes) };
+        next.or_else(|| self.app.deadline().map(|_| Choice::Wake(0)))
+    }
+
+    fn kindest_of(&self, serial: Serial, process: &Process) -> Option<Choice> {
+        match process {
+            Process { runs: false, .. } => Some(Choice::Spawned(serial)),
+            process if process.is_told_to_end() => Some(Choice::Exited(serial)),
+            Process { probed: true, .. } => Some(Choice::Passed(serial)),
+            Process { idle: false, .. } if !self.mischief.busy && self.is_closed(serial) => Some(Choice::Idle(serial)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_closed(&self, serial: Serial) -> bool {
+        self.latest().iter().any(|one| one.serial == serial && !one.open)
+    }
+}

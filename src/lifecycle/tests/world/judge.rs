@@ -1,0 +1,190 @@
+//! What the world does when the app asks, and what it will not stand for: one requirement per rule of the house.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Process, World};
+use crate::id::{Serial, WorkerId};
+use crate::lifecycle::generation::{Generation, Stage};
+use crate::lifecycle::place::Place;
+use crate::lifecycle::state::State;
+use crate::lifecycle::{Action, EndpointView, Outcome, Ticket, Version};
+
+impl World {
+    pub(super) fn perform(&mut self, action: Action) {
+        match action {
+            Action::Spawn { serial, worker } => self.spawn(serial, worker),
+            Action::Probe { serial } => self.probe(serial),
+            Action::Publish { version } => self.publish(version),
+            Action::Stop { serial } => self.stop(serial),
+            Action::Kill { serial } => self.kill(serial),
+            Action::Forced { serial } => self.force(serial),
+            Action::Finish { ticket, outcome } => self.finish(ticket, outcome),
+            Action::Retired { generation } => {
+                let left = self.awaited().any(|process| process.worker.generation == generation);
+                self.require(!left, "a generation is retired with a process left");
+            }
+            Action::Stopped => {
+                self.require(self.stop_owed, "an app stops because it was asked to, and says so once");
+                self.require(self.awaited().next().is_none(), "an app is stopped with a process left");
+                self.stop_owed = false;
+            }
+        }
+    }
+
+    fn spawn(&mut self, serial: Serial, worker: WorkerId) {
+        self.require(self.processes.values().all(|process| process.worker != worker), "two processes in one slot");
+        self.require(self.app.is_expected(), "a process is started for an app that is to stop");
+        let process = Process {
+            worker,
+            runs: false,
+            probed: false,
+            streak: 0,
+            stopped: None,
+            killed: None,
+            forced: false,
+            idle: false,
+            listed: Version(0),
+            closed: None,
+        };
+        let fresh = self.processes.insert(serial, process).is_none();
+        self.require(fresh, "a serial is used twice");
+    }
+
+    fn probe(&mut self, serial: Serial) {
+        let Process { runs, probed, stopped, .. } = self.processes[&serial];
+        self.require(runs && !probed && stopped.is_none(), "a probe of a worker that cannot take one");
+        self.process(serial).probed = true;
+    }
+
+    fn stop(&mut self, serial: Serial) {
+        self.require_unlisted(serial);
+        let Process { runs, stopped, .. } = self.processes[&serial];
+        self.require(runs && stopped.is_none(), "a stop signal for a worker that cannot take one");
+        let now = self.now;
+        let answers = self.mischief.late_answers;
+        let process = self.process(serial);
+        process.stopped = Some(now);
+        process.probed &= answers;
+    }
+
+    fn kill(&mut self, serial: Serial) {
+        self.require_unlisted(serial);
+        let Process { runs, stopped, killed, .. } = self.processes[&serial];
+        let patient = stopped.is_none_or(|at| self.now >= at + self.plan.kill_timeout);
+        self.require(patient && (stopped.is_some() || !runs || killed.is_some()), "a kill without a stop before it");
+        let now = self.now;
+        let process = self.process(serial);
+        process.killed = process.killed.or(Some(now));
+    }
+
+    fn force(&mut self, serial: Serial) {
+        let Process { forced, idle, closed, .. } = self.processes[&serial];
+        self.require(!forced && !idle, "a drain is forced once, and with work in flight");
+        let quiesced = closed.is_some_and(|version| version <= self.in_force());
+        // The published set is the one before this step; with a fourth generation about to drain, three do in it.
+        let draining: BTreeSet<_> = self.latest().iter().filter(|one| !one.open).map(|one| one.generation).collect();
+        self.require(quiesced || draining.len() >= 3, "a drain is forced before it began");
+        self.process(serial).forced = true;
+    }
+
+    fn finish(&mut self, ticket: Ticket, outcome: Outcome) {
+        let open = self.tickets.len();
+        self.tickets.retain(|open| *open != ticket);
+        self.require(self.tickets.len() + 1 == open, "a ticket is finished once");
+        if let Outcome::Live { generation } = outcome {
+            let opened = self.opened.get(&generation).is_some_and(|version| *version <= self.in_force());
+            self.require(opened, "a reload is called live before the proxies know");
+        }
+        self.outcomes.push((ticket, outcome));
+    }
+
+    fn publish(&mut self, version: Version) {
+        self.require(version == self.version().next(), "versions count one by one");
+        let set = self.app.endpoints();
+        let before = self.latest();
+        let is_open_in = |set: &[EndpointView], serial| set.iter().any(|one| one.open && one.serial == serial);
+        let serving = before.iter().filter(|one| one.open && self.processes.contains_key(&one.serial)).count();
+        let open = set.iter().filter(|one| one.open).count();
+        self.require(serving == 0 || open > 0 || !self.app.is_expected(), "I4: the set was emptied by our own action");
+        for one in set.iter().filter(|one| one.open && !is_open_in(before, one.serial)) {
+            self.require_gated(*one, serving, &set);
+        }
+        for one in before.iter().filter(|one| set.iter().all(|other| other.serial != one.serial)) {
+            let fair = self.processes.get(&one.serial).is_none_or(|process| process.idle || process.forced);
+            self.require(fair, "an endpoint with work in flight goes unlisted without being forced");
+        }
+        for one in &set {
+            self.list(*one, version);
+        }
+        self.sets.insert(version, set);
+    }
+
+    fn list(&mut self, one: EndpointView, version: Version) {
+        let process = self.process(one.serial);
+        process.listed = version;
+        if one.open {
+            let reopens = process.closed.is_some();
+            self.require(!reopens, "what was closed opens again");
+            self.opened.entry(one.generation).or_insert(version);
+        } else {
+            process.closed = process.closed.or(Some(version));
+        }
+    }
+
+    /// I5: who opens has earned it, in this incarnation.
+    fn require_gated(&self, one: EndpointView, serving: usize, set: &[EndpointView]) {
+        let first = self.staged.contains(&one.generation) && !self.opened.contains_key(&one.generation);
+        let generation = self.app.generations.iter().find(|generation| generation.number == one.generation);
+        let full_terms = |generation: &Generation| (generation.plan.successes, generation.places.len());
+        let terms = generation.filter(|_| first && serving > 0).map(full_terms);
+        let (needed, width) = terms.unwrap_or((1, 1));
+        let process = &self.processes[&one.serial];
+        self.require(process.streak >= needed && !process.idle, "I5: a worker opens that has not earned it");
+        let open = set.iter().filter(|other| other.open && other.generation == one.generation).count();
+        self.require(open >= width, "I5: a generation takes over before all of it is ready");
+    }
+
+    /// No proxy can have it any more: neither the acknowledged set nor one after it has it.
+    fn require_unlisted(&self, serial: Serial) {
+        let process = &self.processes[&serial];
+        let unlisted = process.listed == Version(0) || process.listed < self.in_force();
+        self.require(unlisted, "a signal for a worker that a proxy may still have");
+    }
+
+    pub(super) fn judge(&self) {
+        let generations = &self.app.generations;
+        let staging = generations.iter().filter(|generation| generation.is_staging()).count();
+        let newest = generations.last().is_none_or(|newest| staging == 0 || newest.is_staging());
+        self.require(staging <= 1 && newest, "one generation is staging, the newest");
+        self.require(generations.iter().filter(|one| one.is_live()).count() <= 1, "one generation is live");
+        self.require(generations.iter().filter(|one| one.is_draining()).count() <= 3, "three generations drain");
+        for generation in generations {
+            let starting = generation.workers().filter(|worker| worker.state.is_starting()).count();
+            let alone = generation.workers().count() <= 1 || !matches!(generation.stage, Stage::Staging { .. });
+            self.require(alone, "a generation that is not verified costs more than one process");
+            self.require(starting <= generation.plan.concurrent_starts as usize, "too many starts at once");
+            let permits = starting < generation.plan.concurrent_starts as usize;
+            let waiting = generation.places.iter().any(Place::is_waiting);
+            self.require(!(waiting && permits && generation.is_live()), "nobody waits while there are permits");
+        }
+        self.require(!self.stop_owed || !generations.is_empty() || self.app.is_expected(), "a stop is not confirmed");
+        self.require(self.app.endpoints() == self.latest(), "the published set is the present one");
+        self.require(self.is_at_rest() || self.is_going_on(), "it is stuck");
+    }
+
+    /// Something will happen, without anybody's doing.
+    fn is_going_on(&self) -> bool {
+        let awaited = |process: &Process| !process.runs || process.probed || process.is_told_to_end();
+        self.app.deadline().is_some() || self.sets.len() > 1 || self.processes.values().any(awaited)
+    }
+
+    /// Processes but those that were killed and given up.
+    fn awaited(&self) -> impl Iterator<Item = &Process> {
+        let patient = |process: &Process| process.killed.is_none_or(|at| self.now < at + Duration::from_secs(5));
+        let awaited = move |(serial, process): &(&Serial, &Process)| {
+            patient(process) || self.state(**serial) != Some(State::Unkillable)
+        };
+        self.processes.iter().filter(awaited).map(|(_, process)| process)
+    }
+}
