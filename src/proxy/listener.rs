@@ -31,7 +31,7 @@ pub(crate) struct Listener {
 /// Why a descriptor of the manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unclaimed {
-    #[error("{0}")]
+    #[error(transparent)]
     Adopt(#[from] io::Error),
     #[error("descriptor {descriptor} is another socket than the one for {address}: cookie {found}, not {meant}")]
     Cookie { descriptor: RawFd, address: SocketAddr, found: u64, meant: u64 },

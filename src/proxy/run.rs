@@ -44,9 +44,9 @@ pub enum Error {
     NoManifest,
     #[error("the supervisor went away before it had said what to serve")]
     Abandoned,
-    #[error("a listener was not claimed: {0}")]
+    #[error(transparent)]
     Unclaimed(#[from] Unclaimed),
-    #[error("TLS: {0}")]
+    #[error(transparent)]
     Tls(#[from] CertError),
     #[error("the threads cannot be started: {0}")]
     Start(io::Error),
