@@ -13,7 +13,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Proxy;
-use super::connection::{self, Accepted, Admission};
+use super::connection::{self, Accepted};
+use super::peer::Admission;
 use crate::link::ManifestEntry;
 use crate::sys::listener::adopt;
 

@@ -11,7 +11,7 @@ use super::rig::{Rig, inheritable};
 use super::run;
 use super::worker::Worker;
 use crate::link::{FromProxy, Manifest, ToProxy};
-use crate::proxy::run::Error;
+use crate::proxy::error::Error;
 use crate::sys::listener::bind;
 
 const SOON: Duration = Duration::from_secs(10);
