@@ -92,13 +92,13 @@ mod tests {
         let (sink, writer) = Sink::open(out.clone(), false).unwrap();
         let worker = WorkerId { app: "web".parse().unwrap(), generation: Generation(3), slot: Slot(1) };
         let (tail, printed) =
-            (Tail::default(), (0..30_000).map(|n| n.to_string()).collect::<Vec<_>>().join("\n") + "\nend");
+            (Tail::default(), (0..300_000).map(|n| n.to_string()).collect::<Vec<_>>().join("\n") + "\nend");
         let capture = Capture { worker, stream: Stream::Stdout, tail: tail.clone(), sink: Some(sink), page: None };
         capture.copy(printed.as_bytes()).await;
         drop(capture);
         writer.close().await;
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.replace("web 3.1 | ", ""), printed + "\n");
-        assert_eq!(tail.last(2), ["29999", "end"]);
+        assert_eq!(tail.last(2), ["299999", "end"]);
     }
 }
