@@ -170,6 +170,10 @@ pub struct Command {
     pub user: Option<String>,
     /// `None`: one per CPU (affinity and cgroup quota respected).
     pub workers: Option<NonZeroU32>,
+    /// Each worker gets Node's IPC channel.
+    pub ipc: bool,
+    /// [`Readiness::Ipc`] only together with `ipc`.
+    pub readiness: Readiness,
     /// From the start of a process to its readiness; it fails closed.
     pub start_timeout: Duration,
     /// From the end of new claims to the stop signal, at most.
@@ -178,6 +182,15 @@ pub struct Command {
     pub kill_timeout: Duration,
     pub stop_signal: StopSignal,
     pub backoff: Backoff,
+}
+
+/// How it is known that a worker can serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It is asked, by [`App::probe`].
+    Probe,
+    /// It says so itself: `process.send('ready')` (`ready = "ipc"`).
+    Ipc,
 }
 
 /// What is executed.
@@ -209,7 +222,7 @@ pub struct Backoff {
     pub reset: Duration,
 }
 
-/// How readiness is asked for.
+/// How readiness is asked for, where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     pub kind: ProbeKind,

@@ -10,16 +10,17 @@ use std::path::Path;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{Backoff, Command, StopSignal};
+use super::{Backoff, Command, Readiness, StopSignal};
 use super::{command, defaults, units};
 
 /// The keys besides `command`; an app with `upstream` has none of them.
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 11] = [
     "shell",
     "directory",
     "env",
     "user",
     "workers",
+    "ipc",
     "start_timeout",
     "drain_timeout",
     "kill_timeout",
@@ -45,6 +46,9 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
         env: table.section("env", env),
         user: table.take("user", value::text).map(str::to_owned),
         workers: table.take("workers", |value| value::unless("auto", value, workers)).flatten(),
+        ipc: table.boolean("ipc"),
+        // Said by `ready`, which other apps have too.
+        readiness: Readiness::Probe,
         start_timeout: table.duration("start_timeout", &defaults::START_TIMEOUT),
         drain_timeout: table.duration("drain_timeout", &defaults::DRAIN_TIMEOUT),
         kill_timeout: table.duration("kill_timeout", &defaults::KILL_TIMEOUT),
@@ -105,7 +109,8 @@ fn variable(key: Range<usize>, value: Value) -> Result<(String, String), Fault> 
     if name.is_empty() || name.contains(['=', '\0']) {
         return Err(Fault::error(key, "this cannot be the name of a variable").label("empty, or has a = or NUL in it"));
     }
-    if matches!(name, "PORT" | "HOST" | "NODE_APP_INSTANCE") || name.starts_with("PORTREEVE_") {
+    let is_ours = ["PORTREEVE_", "NODE_CHANNEL_"].into_iter().any(|prefix| name.starts_with(prefix));
+    if matches!(name, "PORT" | "HOST" | "NODE_APP_INSTANCE") || is_ours {
         let fault = Fault::error(key, format!("`{name}` is set by portreeve, for each worker"));
         return Err(fault.label("leave it out").help("a worker listens on HOST:PORT as it is given them"));
     }

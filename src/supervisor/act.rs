@@ -9,7 +9,7 @@ use super::event::Event;
 use super::site::{Fixed, Server, Site, Supervised};
 use super::start::prepare_access_log;
 use super::{Awaited, Supervisor, probe};
-use crate::config::{self, App};
+use crate::config::{self, App, Readiness};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
 use crate::lifecycle::{self, Action, Backoff, Health, Plan};
 use crate::sys::spawn::Exit;
@@ -144,6 +144,15 @@ impl Supervisor {
         }
     }
 
+    /// Takes in a worker's own word. Where readiness is asked for it is no news, and no proof.
+    pub(super) fn declared(&mut self, app: AppName, serial: Serial) {
+        let Some(Site::Supervised(site)) = self.sites.get(&app) else { return };
+        if site.readiness(serial) == Some(Readiness::Ipc) {
+            self.published.watch.prove(serial);
+            self.machines.queue.push_back((app, lifecycle::Event::Declared { serial }));
+        }
+    }
+
     /// Adds an app and starts it.
     pub(super) fn add_site(&mut self, name: AppName, app: Arc<App>) {
         let site = match &app.server {
@@ -241,6 +250,10 @@ pub(super) fn plan(app: &App) -> Plan {
         drain_timeout: command.drain_timeout,
         kill_timeout: command.kill_timeout,
         probe_interval: app.probe.interval,
+        readiness: match command.readiness {
+            Readiness::Probe => lifecycle::Readiness::Probed,
+            Readiness::Ipc => lifecycle::Readiness::Declared,
+        },
         successes: app.probe.successes.get(),
         backoff: Backoff { min: command.backoff.min, max: command.backoff.max, reset: command.backoff.reset },
         concurrent_starts: cpus,

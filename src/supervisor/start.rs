@@ -119,12 +119,13 @@ fn build(
     let json = config.log.format == LogFormat::Json;
     let (sink, writer) = Sink::open(std::io::stdout(), json).map_err(failed("output thread"))?;
     let environment = notify::inheritable_environment().collect();
+    let metrics = SupervisorMetrics::new();
     let mut supervisor = Supervisor {
         certificates,
         listeners,
         sites: std::collections::BTreeMap::new(),
         proxies: Proxies::new(recipe, events.clone(), tasks.clone()),
-        starter: Starter { environment, events: events.clone(), sink, tasks: tasks.clone() },
+        starter: Starter { environment, events: events.clone(), metrics: metrics.clone(), sink, tasks: tasks.clone() },
         machines: Machines {
             todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
             queue: std::collections::VecDeque::new(),
@@ -135,7 +136,7 @@ fn build(
         phase: Phase::Running,
         outlook: Outlook {
             notifier: Notifier::from_environment().map_err(failed("the service manager's socket"))?,
-            metrics: SupervisorMetrics::new(),
+            metrics,
             metrics_address,
             began: Instant::now(),
             announce: options.announce,

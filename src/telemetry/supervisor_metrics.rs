@@ -23,6 +23,7 @@ pub struct SupervisorMetrics {
     reloads: IntCounterVec,
     reload_seconds: Histogram,
     proxy_restarts: IntCounter,
+    channel_faults: IntCounterVec,
     invariants: Invariants,
 }
 
@@ -86,6 +87,11 @@ impl SupervisorMetrics {
                 "portreeve_proxy_restarts_total",
                 "Proxies started in place of one that ended by itself.",
             ),
+            channel_faults: by_app(
+                "portreeve_channel_faults_total",
+                "Lines on workers' channels that are no messages.",
+                "kind",
+            ),
             invariants: Invariants::new(&registry),
             registry,
         }
@@ -110,6 +116,11 @@ impl SupervisorMetrics {
     /// A proxy was started in place of one that ended by itself.
     pub fn proxy_restarted(&self) {
         self.proxy_restarts.inc();
+    }
+
+    /// A worker's channel carried what is no message.
+    pub fn channel_fault(&self, app: &AppName, kind: &'static str) {
+        self.channel_faults.with_label_values(&[app.as_str(), kind]).inc();
     }
 
     /// Counters of what must never happen.
