@@ -97,9 +97,10 @@ fn an_app_that_sends_a_handle_is_answered_and_heard_after_it() {
     if !tools::need("node") {
         return;
     }
+    // Without an answer Node would keep back everything that follows the handle, the word that it is ready too.
     let running = Portreeve::new().app("web", with_habit("handle")).start();
     assert_eq!(running.get("/whoami").json()["app"], "esm");
-    running.output().line(&["web 1.0 ", "Handle did not reach the receiving process correctly"]);
+    assert_eq!(running.reload_live(), 2);
 }
 
 #[test]
@@ -172,5 +173,5 @@ fn a_channel_closed_early_changes_nothing_but_how_the_worker_is_stopped() {
     let old = first_worker(&running);
     running.reload_live();
     assert!(old.ends_within(SOON), "the signal comes at once");
-    assert_eq!(faults(&running, "garbage").to_bits(), 0.0_f64.to_bits());
+    assert!(faults(&running, "garbage") < 1.0);
 }

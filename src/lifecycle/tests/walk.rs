@@ -285,15 +285,15 @@ fn two_slots_replaced() {
 #[test]
 fn a_slot_that_says_itself_when_it_is_ready() {
     let plan = Plan { readiness: Readiness::Declared, ..short(1) };
-    let found = walk(plan, Mischief { reloads: 2, stops: 1, ..Mischief::NONE }, 1);
+    let found = walk(plan, Mischief { reloads: 2, stops: 1, ..Mischief::NONE }, 14_000);
     assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "superseded"]));
-    walk(plan, Mischief { reloads: 1, crashes: 2, spawn_failures: 1, ..Mischief::NONE }, 1);
+    walk(plan, Mischief { reloads: 1, crashes: 2, spawn_failures: 1, ..Mischief::NONE }, 8_500);
 }
 
 #[test]
 fn two_slots_that_say_themselves_when_they_are_ready() {
     let plan = Plan { readiness: Readiness::Declared, ..short(2) };
-    walk(plan, Mischief { reloads: 1, ..Mischief::NONE }, 1);
+    walk(plan, Mischief { reloads: 1, ..Mischief::NONE }, 6_500);
 }
 
 #[test]
