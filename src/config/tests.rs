@@ -140,6 +140,19 @@ fn the_shortest_file_has_every_default() {
 }
 
 #[test]
+fn the_admin_socket_is_found_in_a_file_that_is_no_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("portreeve.toml");
+    for rest in ["[app.web]\ncomand = 'x'", "[app.web\n", "workers = [1, ", ""] {
+        std::fs::write(&path, format!("[admin]\nsocket = 'a.sock'\n{rest}")).unwrap();
+        assert_eq!(super::admin_socket(&path).unwrap(), folder.path().join("a.sock"), "{rest}");
+    }
+    std::fs::write(&path, "[app.web]\n").unwrap();
+    assert_eq!(super::admin_socket(&path).unwrap(), super::defaults::admin_socket());
+    assert!(super::admin_socket(&folder.path().join("none.toml")).is_err());
+}
+
+#[test]
 fn relative_paths_begin_at_the_file() {
     let loaded = good(
         "[listen]\nhttps = '127.0.0.1:0'\n[tls]\ncert = 'c.pem'\nkey = '/k.pem'\n[[tls.certificate]]\ncert = 'd/c'\nkey = './d/k'\n\

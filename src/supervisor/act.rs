@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
+use super::settings::{plan, prepare_access_log};
 use super::site::{Fixed, Server, Site, Supervised};
-use super::start::prepare_access_log;
 use super::{Awaited, Supervisor, probe};
 use crate::config::{self, App, Readiness};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, Action, Backoff, Health, Plan};
+use crate::lifecycle::{self, Action, Health};
+use crate::link::FaultKind;
 use crate::sys::spawn::Exit;
-
-/// A reload in which no worker becomes ready for so long, beyond a worker's own start timeout, is given up.
-const PROGRESS_MARGIN: Duration = Duration::from_secs(5);
 
 impl Supervisor {
     /// Hands every queued event to its machine and does what comes of it.
@@ -223,6 +221,22 @@ impl Supervisor {
         }
     }
 
+    /// A worker's end is known from its process. Of a server that something else runs, a proxy may know more than our own
+    /// probes: it runs as another user.
+    pub(super) fn note_fault(&self, app: &AppName, serial: Serial, kind: FaultKind) {
+        let fixed = match self.sites.get(app) {
+            Some(Site::Fixed(site)) => site.servers.iter().find(|server| server.serial == serial),
+            _ => None,
+        };
+        match fixed {
+            Some(server) if kind == FaultKind::Connect && server.health.is_open() => {
+                let address = &server.address;
+                tracing::warn!(%app, %address, "a proxy cannot connect to a server that answers our probes; may its user?");
+            }
+            _ => tracing::debug!(%app, %serial, ?kind, "a worker failed an exchange"),
+        }
+    }
+
     /// Once a newer proxy serves, the older ones are told to finish.
     pub(super) fn retire_predecessors(&mut self) {
         if self.proxies.has_successor() {
@@ -236,32 +250,4 @@ impl Supervisor {
         }
         self.proxies.broadcast(&crate::link::ToProxy::Reopen);
     }
-}
-
-/// How the machine is to run an app with these settings.
-pub(super) fn plan(app: &App) -> Plan {
-    let cpus = cpus();
-    let config::Server::Command(command) = &app.server else {
-        unreachable!("only apps with a command have a plan");
-    };
-    Plan {
-        workers: command.workers.map_or(cpus, std::num::NonZeroU32::get),
-        start_timeout: command.start_timeout,
-        drain_timeout: command.drain_timeout,
-        kill_timeout: command.kill_timeout,
-        probe_interval: app.probe.interval,
-        readiness: match command.readiness {
-            Readiness::Probe => lifecycle::Readiness::Probed,
-            Readiness::Ipc => lifecycle::Readiness::Declared,
-        },
-        successes: app.probe.successes.get(),
-        backoff: Backoff { min: command.backoff.min, max: command.backoff.max, reset: command.backoff.reset },
-        concurrent_starts: cpus,
-        progress_deadline: command.start_timeout + PROGRESS_MARGIN,
-    }
-}
-
-/// CPUs that this process may use: affinity and cgroup quota are respected.
-pub(super) fn cpus() -> u32 {
-    std::thread::available_parallelism().map_or(1, |cpus| cpus.get().try_into().unwrap_or(u32::MAX))
 }
