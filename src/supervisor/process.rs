@@ -114,3 +114,49 @@ fn kill(child: &Child) {
         tracing::error!(pid = child.pid(), %error, "cannot kill a child");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::sys::spawn::{Spawn, find_program, spawn};
+
+    /// Longer than any test waits.
+    const NEVER: Duration = Duration::from_hours(1);
+
+    fn sleeper(tasks: &TaskTracker) -> (Process, oneshot::Receiver<Exit>) {
+        let sleep = find_program("sleep", "/usr/bin:/bin".as_ref(), "/".as_ref()).unwrap();
+        let child = spawn(Spawn { args: vec!["sleep".into(), "3600".into()], ..Spawn::new(sleep) }).unwrap();
+        let (told, end) = oneshot::channel();
+        let process = Process::watch(child, tasks, async move |exit| {
+            told.send(exit).expect("the test waits for it");
+        });
+        (process, end)
+    }
+
+    async fn how_it_ended(end: oneshot::Receiver<Exit>) -> String {
+        let end = tokio::time::timeout(Duration::from_secs(10), end).await;
+        end.expect("it ends in time").expect("its end is told").to_string()
+    }
+
+    #[tokio::test]
+    async fn a_signal_for_later_comes_when_its_time_is_over() {
+        let (process, end) = sleeper(&TaskTracker::new());
+        process.signal_in(Duration::from_millis(20), Signal::Usr1);
+        assert_eq!(how_it_ended(end).await, "signal 10 (SIGUSR1)");
+    }
+
+    #[tokio::test]
+    async fn a_signal_for_later_does_not_hold_up_other_orders() {
+        let (process, end) = sleeper(&TaskTracker::new());
+        process.signal_in(NEVER, Signal::Usr1);
+        process.signal(Signal::Term);
+        assert_eq!(how_it_ended(end).await, "signal 15 (SIGTERM)");
+
+        let (process, end) = sleeper(&TaskTracker::new());
+        process.signal_in(NEVER, Signal::Usr1);
+        process.kill();
+        assert_eq!(how_it_ended(end).await, "signal 9 (SIGKILL)");
+    }
+}
