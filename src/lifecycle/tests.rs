@@ -11,7 +11,7 @@ mod world;
 
 use std::time::Duration;
 
-use super::{Backoff, Plan};
+use super::{Backoff, Plan, Readiness};
 
 /// A plan with round numbers; tests change what they are about.
 fn plan(workers: u32) -> Plan {
@@ -21,6 +21,7 @@ fn plan(workers: u32) -> Plan {
         drain_timeout: Duration::from_secs(30),
         kill_timeout: Duration::from_secs(10),
         probe_interval: Duration::from_millis(250),
+        readiness: Readiness::Probed,
         successes: 3,
         backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(8), reset: Duration::from_mins(1) },
         concurrent_starts: 4,

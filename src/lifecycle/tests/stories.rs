@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
-use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
+use crate::lifecycle::{
+    Action, AppState, Event, GenerationState, Outcome, Plan, Readiness, Ticket, Version, WorkerState,
+};
 
 /// Anything may happen, as the story wants it.
 const ANYTHING: Mischief =
