@@ -130,10 +130,7 @@ fn service(
     Error = Infallible,
     Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send,
 > {
-    service_fn(move |request| {
-        let answered = exchange::handle(Arc::clone(&peer), request);
-        async move { Ok(answered.await) }
-    })
+    service_fn(move |request| exchange::handle(Arc::clone(&peer), request))
 }
 
 fn watch_limits(limits: &Limits) -> watch::Limits {

@@ -4,6 +4,7 @@
 //! files and nothing calls back up. Invariant: the snapshot is looked at once, so an exchange is carried out under one set
 //! of routes and limits, whatever is published meanwhile.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
@@ -14,8 +15,9 @@ use hyper::upgrade::OnUpgrade;
 
 use super::body::{self, Body, Carriage};
 use super::fault::Fault;
-use super::forward::{self, Outgoing};
+use super::forward;
 use super::headers::{self, Framing, Vouched};
+use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::policy::{self, Checked};
 use super::record::Record;
@@ -40,11 +42,14 @@ struct Answer {
     upgrade: Option<OnUpgrade>,
 }
 
-/// Answers one request. Dropping the future ends the exchange: its client has gone.
+/// Answers one request, and always has an answer. Dropping the future ends the exchange: its client has gone.
 ///
 /// What needs no waiting is done before the future is made. A connection keeps room for the future as long as it lives, and
 /// the request, which is large, need not be in it.
-pub(crate) fn handle(peer: Arc<Peer>, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send {
+pub(crate) fn handle(
+    peer: Arc<Peer>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send {
     let version = request.version();
     let mut record = Record::begin(&peer, &request);
     let prepared = prepare(&peer, request, &mut record);
@@ -58,7 +63,7 @@ pub(crate) fn handle(peer: Arc<Peer>, request: Request<Incoming>) -> impl Future
             // The last one on this connection. The client is told, and so loses nothing when the connection closes.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        response
+        Ok(response)
     }
 }
 
@@ -75,7 +80,7 @@ fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record
 async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Record) -> Result<Answer, Fault> {
     let Prepared { app, mut outgoing, upgrade, has_key } = prepared?;
     if has_key {
-        outgoing = Box::pin(outgoing.kept()).await?;
+        outgoing = Box::pin(outgoing.with_body()).await?;
     }
     let (mut response, mut carriage) = forward::forward(peer, &app, outgoing, record).await?;
     tunnel::check(&response, upgrade.is_some()).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;

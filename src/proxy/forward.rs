@@ -7,83 +7,21 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use http::{HeaderValue, Request, Response};
-use http_body::Body as _;
+use http::Response;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::body::Carriage;
 use super::fault::Fault;
-use super::headers;
+use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::record::Record;
 use super::retry::{self, Tries};
-use super::upload::Upload;
 use super::wire::Wire;
 use super::world::App;
 use crate::id::Serial;
 use crate::telemetry::exchange_metrics::{HoldEnd, RetryRule};
 use crate::upstream::{Lease, Refused};
-
-/// A request on its way, with what is needed to send it again.
-pub(crate) struct Outgoing {
-    /// `None` once it has been sent for good.
-    request: Option<Box<Request<Upload>>>,
-    is_repeatable: bool,
-}
-
-impl Outgoing {
-    /// A request that may be sent again if it is safe by its method and has no body.
-    pub(crate) fn new(request: Request<Upload>) -> Self {
-        let is_repeatable = retry::is_safe(request.method()) && request.body().is_end_stream();
-        Self { request: Some(Box::new(request)), is_repeatable }
-    }
-
-    /// The same request, whose sender has said that it may be handled twice: a short body is read now and kept.
-    ///
-    /// # Errors
-    /// When the body does not come.
-    pub(crate) async fn kept(self) -> Result<Self, Fault> {
-        let Some(request) = self.request else { return Ok(self) };
-        let (head, body) = request.into_parts();
-        let body = body.kept().await?;
-        let is_repeatable = matches!(body, Upload::Whole(_));
-        Ok(Self { request: Some(Box::new(Request::from_parts(head, body))), is_repeatable })
-    }
-
-    /// The request to send. A copy stays if it may be sent twice.
-    fn next(&mut self) -> Option<Box<Request<Upload>>> {
-        let request = self.request.take()?;
-        if self.is_repeatable {
-            self.request = copy(&request);
-        }
-        Some(request)
-    }
-
-    /// Gives back a request that was not sent after all.
-    fn put_back(&mut self, request: Box<Request<Upload>>) {
-        self.request.get_or_insert(request);
-    }
-
-    /// Tells the worker how often it has been tried, once there was more than one attempt.
-    fn number(&mut self, attempt: u32) {
-        if let Some(request) = &mut self.request {
-            request.headers_mut().insert(headers::ATTEMPT, HeaderValue::from(attempt));
-        }
-    }
-
-    fn is_left(&self) -> bool {
-        self.request.is_some()
-    }
-}
-
-fn copy(request: &Request<Upload>) -> Option<Box<Request<Upload>>> {
-    let mut copy = Box::new(Request::new(request.body().copy()?));
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
-}
 
 /// Sends a request to a worker of the app and returns the head of its response.
 ///
@@ -211,7 +149,7 @@ fn idle_wire(lease: &Lease<Wire>, thread: usize, now: Instant) -> Option<Wire> {
 /// Only R3 needs the budget's consent: what no worker has read makes none of them work twice, and so cannot multiply an
 /// overload.
 fn another(app: &App, outgoing: &Outgoing, fault: Fault, tries: Tries) -> Option<RetryRule> {
-    let rule = retry::decide(fault.row().class, outgoing.is_repeatable, tries)?;
+    let rule = retry::decide(fault.row().class, outgoing.is_repeatable(), tries)?;
     let is_granted = rule != RetryRule::Repeatable || app.budget.try_retry(std::time::Instant::now());
     (is_granted && outgoing.is_left()).then(|| {
         app.metrics.retry(rule);

@@ -77,9 +77,14 @@ fn plain_name(host: &[u8]) -> Option<usize> {
         }
         previous = byte;
     }
-    let port = host.get(end + 1..).unwrap_or_default();
-    let has_good_port = end == host.len() || (matches!(port.len(), 1..=4) && port.iter().all(u8::is_ascii_digit));
+    let has_good_port = host.get(end + 1..).is_none_or(is_plain_port);
     (previous != b'.' && end <= MAX_NAME && has_good_port).then_some(end)
+}
+
+fn is_plain_port(port: &[u8]) -> bool {
+    let value = |number: u32, digit: &u8| number * 10 + u32::from(digit - b'0');
+    let is_number = matches!(port.len(), 1..=5) && port.iter().all(u8::is_ascii_digit);
+    is_number && u16::try_from(port.iter().fold(0, value)).is_ok()
 }
 
 /// Name and port; the port is empty when there is none.

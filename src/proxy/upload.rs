@@ -70,19 +70,11 @@ impl Upload {
         Self::Whole(Bytes::new())
     }
 
-    /// The same body once more, if all of it is still here.
-    pub(crate) fn copy(&self) -> Option<Self> {
-        match self {
-            Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
-            Self::Streamed(_) => None,
-        }
-    }
-
     /// The same body, all of it here if it says to be short enough to be kept.
     ///
     /// # Errors
     /// As polling it.
-    pub(crate) async fn kept(self) -> Result<Self, Fault> {
+    pub(crate) async fn whole(self) -> Result<Self, Fault> {
         match self {
             Self::Streamed(streamed) if streamed.size_hint().exact().is_some_and(|length| length <= KEPT) => {
                 Ok(Self::Whole(streamed.collect().await?.to_bytes()))
