@@ -75,12 +75,11 @@ impl Pulse {
 
     /// What the connection is doing.
     pub(crate) fn stage(&self) -> Stage {
-        let since = self.began + Duration::from_millis(self.since.load(Relaxed));
-        match (self.exchanges.load(Relaxed), self.is_in_head.load(Relaxed)) {
-            (0, false) => Stage::Idle(since),
-            (0, true) => Stage::Head(since),
-            _ => Stage::Busy,
+        if self.exchanges.load(Relaxed) > 0 {
+            return Stage::Busy;
         }
+        let since = self.began + Duration::from_millis(self.since.load(Relaxed));
+        if self.is_in_head.load(Relaxed) { Stage::Head(since) } else { Stage::Idle(since) }
     }
 
     /// Asks the next read to look.
