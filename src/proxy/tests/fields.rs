@@ -156,6 +156,43 @@ fn http_2_over_tls_reaches_a_worker_as_http_1_1() {
 }
 
 #[test]
+fn many_http_2_streams_at_once_arrive_whole_and_an_event_does_not_wait_for_the_next() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let rig = Rig::serving(&[&worker]).await;
+        let mut sender = client::http2(&rig).await;
+        let events = http::Request::get("https://localhost/events").body(Full::default()).unwrap();
+        let answer = async {
+            let mut served = worker.accept().await;
+            served.request().await;
+            served.write("HTTP/1.1 200 OK\r\n\r\ndata: one\n\n").await;
+            served
+        };
+        let (mut served, events) = tokio::join!(answer, sender.send_request(events));
+        let mut events = events.unwrap().into_body();
+        assert_eq!(events.frame().await.unwrap().unwrap().into_data().unwrap(), "data: one\n\n");
+
+        let body: &'static str = Box::leak("0123456789abcdef".repeat(8 * 1024).into_boxed_str());
+        tokio::spawn(worker.serve_all(body));
+        let mut sender = client::http2(&rig).await;
+        let asked: Vec<_> = (0..20)
+            .map(|_| {
+                let request =
+                    http::Request::post("https://localhost/").body(Full::new(Bytes::from_static(body.as_bytes())));
+                tokio::spawn(sender.send_request(request.unwrap()))
+            })
+            .collect();
+        for response in asked {
+            assert_eq!(response.await.unwrap().unwrap().into_body().collect().await.unwrap().to_bytes(), body);
+        }
+
+        served.write("data: two\n\n").await;
+        assert_eq!(events.frame().await.unwrap().unwrap().into_data().unwrap(), "data: two\n\n");
+        rig.stop().await;
+    });
+}
+
+#[test]
 fn an_http_2_response_that_breaks_off_is_reset() {
     run(async {
         let worker = Worker::start(1).await;
