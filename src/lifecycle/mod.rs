@@ -12,10 +12,12 @@
 
 mod app;
 mod backoff;
+mod circuit;
 mod generation;
 mod health;
 mod place;
 mod report;
+mod restart;
 mod state;
 mod todo;
 mod worker;
@@ -26,6 +28,7 @@ pub use app::App;
 pub use backoff::Backoff;
 pub use health::Health;
 pub use report::{AppState, GenerationReport, GenerationState, Report, Restarts, WorkerReport, WorkerState};
+pub use restart::{ExitCodes, OnLoop, Policy, Restart};
 pub use todo::Todo;
 
 use crate::id::{Generation, Serial, Slot, WorkerId};
@@ -45,7 +48,7 @@ pub struct Plan {
     pub probe_interval: Duration,
     /// Successful probes in a row that make a worker ready when it is to replace one that serves; 0 counts as 1.
     pub successes: u32,
-    pub backoff: Backoff,
+    pub restart: Restart,
     /// Workers of one generation on their way to readiness at any one time; 0 counts as 1.
     pub concurrent_starts: u32,
     /// A reload in which no worker has become ready for so long is aborted.
@@ -67,8 +70,9 @@ pub enum Event {
     SpawnFailed { serial: Serial, reason: String },
     /// The answer to [`Action::Probe`].
     Probed { serial: Serial, outcome: Result<(), String> },
-    /// The process has ended and was reaped; `how` reads as in "exit code 1" or "signal 9 (SIGKILL)".
-    Exited { serial: Serial, how: String },
+    /// The process has ended and was reaped; `how` reads as in "exit code 1" or "signal 9 (SIGKILL)"; `code` is its
+    /// exit code, if no signal has ended it.
+    Exited { serial: Serial, how: String, code: Option<i32> },
     /// Every proxy acts on this version or a later one.
     Published { version: Version },
     /// No proxy has an exchange in flight on this closed endpoint.

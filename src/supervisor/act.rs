@@ -2,6 +2,7 @@
 //!
 //! No policy: each action of `lifecycle` has one arm here, and it does just that.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,14 @@ use super::start::prepare_access_log;
 use super::{Awaited, Supervisor, probe};
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, Action, Backoff, Health, Plan};
+use crate::lifecycle::{self, Action, AppState, Backoff, Health, OnLoop, Plan, Policy, Restart};
 use crate::sys::spawn::Exit;
 
 /// A reload in which no worker becomes ready for so long, beyond a worker's own start timeout, is given up.
 const PROGRESS_MARGIN: Duration = Duration::from_secs(5);
+
+/// So many unexpected ends in a period are no crash loop, however few workers there are.
+const LEAST_INTENSITY: u32 = 5;
 
 impl Supervisor {
     /// Hands every queued event to its machine and does what comes of it.
@@ -25,6 +29,9 @@ impl Supervisor {
             site.machine.handle(Instant::now(), event, &mut self.machines.todo);
             let report = site.machine.report();
             site.note_new_generation(&report);
+            if let Some(state) = site.new_state(&report) {
+                tell(&app, state);
+            }
             for (reason, count) in site.new_restarts(&report) {
                 (0..count).for_each(|_| self.outlook.metrics.worker_restarted(&app, reason));
             }
@@ -96,7 +103,9 @@ impl Supervisor {
         self.proxies.forget(serial);
         self.published.told_idle.remove(&serial);
         self.published.watch.forget(serial);
-        self.machines.queue.push_back((app, lifecycle::Event::Exited { serial, how: exit.to_string() }));
+        self.machines
+            .queue
+            .push_back((app, lifecycle::Event::Exited { serial, how: exit.to_string(), code: exit.code() }));
     }
 
     fn probe_worker(&self, app: &AppName, serial: Serial) {
@@ -235,16 +244,48 @@ pub(super) fn plan(app: &App) -> Plan {
     let config::Server::Command(command) = &app.server else {
         unreachable!("only apps with a command have a plan");
     };
+    let workers = command.workers.map_or(cpus, NonZeroU32::get);
     Plan {
-        workers: command.workers.map_or(cpus, std::num::NonZeroU32::get),
+        workers,
         start_timeout: command.start_timeout,
         drain_timeout: command.drain_timeout,
         kill_timeout: command.kill_timeout,
         probe_interval: app.probe.interval,
         successes: app.probe.successes.get(),
-        backoff: Backoff { min: command.backoff.min, max: command.backoff.max, reset: command.backoff.reset },
+        restart: restart(&command.restart, workers),
         concurrent_starts: cpus,
         progress_deadline: command.start_timeout + PROGRESS_MARGIN,
+    }
+}
+
+fn restart(restart: &config::Restart, workers: u32) -> Restart {
+    let backoff = &restart.backoff;
+    Restart {
+        policy: match restart.policy {
+            config::RestartPolicy::Always => Policy::Always,
+            config::RestartPolicy::OnFailure => Policy::OnFailure,
+            config::RestartPolicy::Never => Policy::Never,
+        },
+        stop_codes: restart.stop_exit_codes.iter().copied().collect(),
+        backoff: Backoff { min: backoff.min, max: backoff.max, reset: backoff.reset },
+        delay: restart.delay,
+        intensity: restart.intensity.map_or_else(|| LEAST_INTENSITY.max(workers.saturating_mul(2)), NonZeroU32::get),
+        period: restart.period,
+        on_loop: if restart.give_up { OnLoop::GiveUp } else { OnLoop::Retry(restart.retry) },
+    }
+}
+
+/// What operators should know of an app's state when it changes.
+fn tell(app: &AppName, state: AppState) {
+    match state {
+        AppState::CrashLooping => {
+            tracing::error!(%app, "workers end again and again: one is tried now and then, requests get 503 meanwhile");
+        }
+        AppState::GivenUp => {
+            tracing::error!(%app, "workers end again and again: given up, nothing is tried until the next reload");
+        }
+        AppState::Exited => tracing::warn!(%app, "all workers have ended and none is to be started again"),
+        _ => tracing::debug!(%app, %state, "state of the app"),
     }
 }
 

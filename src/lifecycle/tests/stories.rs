@@ -8,10 +8,19 @@ use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
 use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
+use crate::lifecycle::{OnLoop, Policy, Restart};
 
 /// Anything may happen, as the story wants it.
-const ANYTHING: Mischief =
-    Mischief { reloads: 9, stops: 9, starts: 9, crashes: 9, spawn_failures: 9, late_answers: true, ..Mischief::NONE };
+const ANYTHING: Mischief = Mischief {
+    reloads: 9,
+    stops: 9,
+    starts: 9,
+    crashes: 9,
+    endings: 9,
+    spawn_failures: 9,
+    late_answers: true,
+    ..Mischief::NONE
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -67,6 +76,11 @@ impl World {
 
     fn exited(&mut self, serial: u64) -> String {
         self.then(Choice::Exited(Serial(serial)))
+    }
+
+    /// It ends by itself with this code.
+    fn ended(&mut self, serial: u64, code: u8) -> String {
+        self.then(Choice::Ended(Serial(serial), code))
     }
 
     fn idle(&mut self, serial: u64) -> String {
@@ -126,6 +140,7 @@ fn end(outcome: &Outcome) -> String {
 }
 
 mod crashes;
+mod loops;
 mod reloads;
 mod starts;
 mod stops;
