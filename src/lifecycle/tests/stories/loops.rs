@@ -133,7 +133,7 @@ fn what_was_given_up_is_not_tried_again() {
     assert_eq!((world.state_of_app(), world.app.deadline()), (AppState::GivenUp, None));
     assert_eq!((world.workers(), world.app.is_expected()), (vec![WorkerState::Exited], false));
     assert_eq!(world.restarted(), 2);
-    assert_eq!(world.then(Choice::Stop), "publish 5, retired 1, stopped");
+    assert_eq!(world.then(Choice::Stop), "retired 1, stopped");
 }
 
 #[test]
