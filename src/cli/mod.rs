@@ -173,9 +173,7 @@ impl Target {
         let here = PathBuf::from(DEFAULT_CONFIG);
         let file = self.config.clone().or_else(|| here.exists().then_some(here));
         let socket = match file {
-            Some(file) => {
-                config::load(&file).map_err(|errors| anyhow::anyhow!("{}", errors.render(false)))?.config.admin.socket
-            }
+            Some(file) => config::admin_socket(&file).map_err(|problems| anyhow::anyhow!("{problems}"))?,
             None => config::defaults::admin_socket(),
         };
         Ok(Client::new(socket))

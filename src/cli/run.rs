@@ -2,14 +2,17 @@
 //!
 //! Reads the configuration, sets the log up, and hands over; it does not know what is done with either.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use super::Code;
-use crate::config::LogFormat;
+use crate::config::{self, LogFormat};
 use crate::{proxy, supervisor};
 
 pub(super) fn run(path: &Path) -> anyhow::Result<Code> {
     let Some(loaded) = super::load(path) else { return Ok(Code::Config) };
+    // What the machine lacks may be there in a moment, and concerns one app only: say it and begin.
+    eprint!("{}", config::verify(&loaded).render(std::io::stderr().is_terminal()));
     let config = loaded.config;
     super::install_log(&config.log.level, config.log.format == LogFormat::Json)?;
     supervisor::run(config, supervisor::Options::default())?;

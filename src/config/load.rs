@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -66,6 +66,20 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Problems> {
     }
     let problems = Problems::new(source(path, text), faults);
     if problems.has_errors() { Err(problems) } else { Ok(Loaded { config, warnings: problems, places }) }
+}
+
+/// The admin socket that a file names, whatever else is wrong with the file: to ask a running portreeve, its next
+/// configuration need not be good.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn admin_socket(path: &Path) -> Result<PathBuf, Problems> {
+    let bytes = read(path).map_err(|error| unreadable(path, &error))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (tree, _) = DeTable::parse_recoverable(&text);
+    let found = Findings::new(&text, false);
+    Ok(found.read(tree.get_ref(), |table| sections::file(table, absolute)).admin.socket)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

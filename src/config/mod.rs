@@ -31,7 +31,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use load::{Loaded, load, parse};
+pub use load::{Loaded, admin_socket, load, parse};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use verify::verify;
 

@@ -140,6 +140,19 @@ fn the_shortest_file_has_every_default() {
 }
 
 #[test]
+fn the_admin_socket_is_found_in_a_file_that_is_no_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("portreeve.toml");
+    for rest in ["[app.web]\ncomand = 'x'", "[app.web\n", "workers = [1, ", ""] {
+        std::fs::write(&path, format!("[admin]\nsocket = 'a.sock'\n{rest}")).unwrap();
+        assert_eq!(super::admin_socket(&path).unwrap(), folder.path().join("a.sock"), "{rest}");
+    }
+    std::fs::write(&path, "[app.web]\n").unwrap();
+    assert_eq!(super::admin_socket(&path).unwrap(), super::defaults::admin_socket());
+    assert!(super::admin_socket(&folder.path().join("none.toml")).is_err());
+}
+
+#[test]
 fn relative_paths_begin_at_the_file() {
     let loaded = good(
         "[listen]\nhttps = '127.0.0.1:0'\n[tls]\ncert = 'c.pem'\nkey = '/k.pem'\n[[tls.certificate]]\ncert = 'd/c'\nkey = './d/k'\n\
@@ -303,7 +316,7 @@ fn restarts_are_what_their_word_or_their_table_says() {
     }
     let all = restart("restart = { stop_exit_codes = [78, 0, 78], delay = '2s', intensity = 16, period = '5m' }");
     assert_eq!(all.stop_exit_codes.into_iter().collect::<Vec<_>>(), [0, 78]);
-    assert_eq!((all.delay, all.intensity.map(|n| n.get())), (Some(Duration::from_secs(2)), Some(16)));
+    assert_eq!((all.delay, all.intensity.map(std::num::NonZeroU32::get)), (Some(Duration::from_secs(2)), Some(16)));
     assert_eq!((all.period, all.retry, all.give_up), (Duration::from_mins(5), usual.retry, false));
     assert_eq!(restart("restart = { stop_exit_codes = 3, give_up = true }").stop_exit_codes, [3].into());
 }

@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Server {
     pub fn bind(path: &Path) -> Result<Self, BindError> {
         let failed = |source| BindError::Io { path: path.to_owned(), source };
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(failed)?;
+            make_folder(parent).map_err(failed)?;
         }
         if path.exists() {
             if std::os::unix::net::UnixStream::connect(path).is_ok() {
@@ -76,7 +76,7 @@ impl Server {
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-        let own_uid = std::fs::metadata(path).map(|file| std::os::unix::fs::MetadataExt::uid(&file)).map_err(failed)?;
+        let own_uid = std::fs::metadata(path).map_err(failed)?.uid();
         Ok(Self { listener, path: path.to_owned(), own_uid })
     }
 
@@ -111,6 +111,18 @@ impl Drop for Server {
         // Nobody is left to tell when this fails, and the next supervisor replaces a dead file.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// Makes the folder, for its owner only. One that is there already has to belong to us or to root: in a folder of somebody
+/// else, such as one prepared in `/tmp`, another program could take the socket's place.
+fn make_folder(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let owner = std::fs::metadata(path)?.uid();
+    if owner == 0 || owner == std::fs::metadata("/proc/self")?.uid() {
+        return Ok(());
+    }
+    let reason = format!("{} belongs to user {owner}, who could take the socket's place", path.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
 }
 
 async fn speak(stream: UnixStream, calls: mpsc::Sender<Call>) {
@@ -195,8 +207,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/admin.sock");
         let server = Server::bind(&path).unwrap();
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
         let (sender, receiver) = mpsc::channel(8);
         let tasks = [
             tokio::spawn(async move {

@@ -105,7 +105,8 @@ impl App {
     }
 
     /// Is it to run, whatever has become of its workers?
-    pub(super) fn is_wanted(&self) -> bool {
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
         self.generations.iter().any(Generation::is_live)
     }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Proxy;
-use super::run::Error;
+use super::error::Error;
 use super::thread::Threads;
 use super::world::Atlas;
 use crate::id::Serial;

@@ -24,11 +24,10 @@ use super::Proxy;
 use super::body::Body;
 use super::exchange;
 use super::io::{Io, Stream};
-use super::permits::Permit;
+use super::peer::{Admission, Peer};
 use super::pulse::Pulse;
 use super::watch::{self, Verdict, Watch};
 use crate::link::Limits;
-use crate::telemetry::exchange_metrics::Raised;
 
 /// Header fields up to this number are parsed without an allocation.
 const HYPER_HEADERS: u32 = 100;
@@ -44,31 +43,6 @@ const SEND_BUFFER: usize = 128 * 1024;
 /// How often, and for how long, an HTTP/2 client is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// A client, as its exchanges see it.
-pub(crate) struct Peer {
-    pub(crate) proxy: Arc<Proxy>,
-    /// The thread that serves it.
-    pub(crate) thread: usize,
-    pub(crate) address: SocketAddr,
-    /// The address as workers are told it.
-    pub(crate) forwarded_for: HeaderValue,
-    pub(crate) is_tls: bool,
-    pub(crate) pulse: Arc<Pulse>,
-    _admission: Admission,
-}
-
-/// What a connection holds for as long as it lives.
-pub(crate) struct Admission {
-    _permit: Permit,
-    _counted: Raised,
-}
-
-impl Admission {
-    pub(crate) fn new(permit: Permit, counted: Raised) -> Self {
-        Self { _permit: permit, _counted: counted }
-    }
-}
 
 /// A connection that has just been accepted.
 pub(crate) struct Accepted {

@@ -13,10 +13,10 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{self, Body, Carriage};
-use super::connection::Peer;
 use super::fault::Fault;
 use super::forward::{self, Outgoing};
 use super::headers::{self, Framing, Vouched};
+use super::peer::Peer;
 use super::policy::{self, Checked};
 use super::record::Record;
 use super::tunnel;

@@ -13,9 +13,9 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::body::Carriage;
-use super::connection::Peer;
 use super::fault::Fault;
 use super::headers;
+use super::peer::Peer;
 use super::record::Record;
 use super::retry::{self, Tries};
 use super::upload::Upload;

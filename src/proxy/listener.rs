@@ -13,7 +13,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Proxy;
-use super::connection::{self, Accepted, Admission};
+use super::connection::{self, Accepted};
+use super::peer::Admission;
 use crate::link::ManifestEntry;
 use crate::sys::listener::adopt;
 
@@ -31,7 +32,7 @@ pub(crate) struct Listener {
 /// Why a descriptor of the manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unclaimed {
-    #[error("{0}")]
+    #[error(transparent)]
     Adopt(#[from] io::Error),
     #[error("descriptor {descriptor} is another socket than the one for {address}: cookie {found}, not {meant}")]
     Cookie { descriptor: RawFd, address: SocketAddr, found: u64, meant: u64 },

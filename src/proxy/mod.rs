@@ -12,6 +12,7 @@ mod alarm;
 mod body;
 mod conductor;
 mod connection;
+mod error;
 mod exchange;
 mod fault;
 mod forward;
@@ -19,6 +20,7 @@ mod headers;
 mod host;
 mod io;
 mod listener;
+mod peer;
 mod permits;
 mod policy;
 mod pulse;
@@ -52,7 +54,8 @@ use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
 use permits::Permits;
 use world::World;
 
-pub use run::{Error, run};
+pub use error::Error;
+pub use run::run;
 
 /// The descriptor number at which a proxy finds its link.
 pub use crate::link::DESCRIPTOR as LINK;

@@ -12,9 +12,9 @@ use http::{Method, Request, Response, Uri, Version};
 use tokio::time::Instant;
 
 use super::body::Body;
-use super::connection::Peer;
 use super::fault::{Fault, Side};
 use super::headers;
+use super::peer::Peer;
 use super::upload::Progress;
 use super::wire::Wire;
 use super::world::App;

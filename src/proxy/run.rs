@@ -18,10 +18,11 @@ use tokio_util::task::TaskTracker;
 
 use super::Proxy;
 use super::conductor::{Conductor, Idle, Outbox};
-use super::listener::{self, Unclaimed};
+use super::error::Error;
+use super::listener;
 use super::thread::Threads;
 use super::world::{Atlas, World};
-use crate::certs::{self, CertError, Store};
+use crate::certs::{self, Store};
 use crate::link::{FromProxy, Manifest, ToProxy, codec};
 use crate::sys::{lockdown, process};
 use crate::telemetry::access::{AccessLog, Format, Target};
@@ -32,27 +33,6 @@ const REPORTS: usize = 256;
 
 /// The first descriptor of a proxy that is not for its standard streams or its link.
 const FIRST_INHERITED: RawFd = 4;
-
-/// Why a proxy could not serve, or had to stop.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("the process cannot be locked down: {0}")]
-    Lockdown(io::Error),
-    #[error("the link to the supervisor: {0}")]
-    Link(io::Error),
-    #[error("the supervisor did not begin with a manifest")]
-    NoManifest,
-    #[error("the supervisor went away before it had said what to serve")]
-    Abandoned,
-    #[error("a listener was not claimed: {0}")]
-    Unclaimed(#[from] Unclaimed),
-    #[error("TLS: {0}")]
-    Tls(#[from] CertError),
-    #[error("the threads cannot be started: {0}")]
-    Start(io::Error),
-    #[error("a serving thread has ended by itself")]
-    ThreadEnded,
-}
 
 /// Runs this process as a proxy under the supervisor at the other end of `link`, until that says it is enough.
 ///

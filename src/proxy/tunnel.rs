@@ -17,9 +17,9 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::body::{Body, Carriage};
-use super::connection::Peer;
 use super::fault::Fault;
 use super::headers;
+use super::peer::Peer;
 use super::record::Record;
 
 /// Bytes that may be under way in each direction.

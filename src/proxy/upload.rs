@@ -17,8 +17,8 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
-use super::connection::Peer;
 use super::fault::Fault;
+use super::peer::Peer;
 
 /// Longest body, in bytes, that is kept so that it can be sent again.
 const KEPT: u64 = 64 * 1024;

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::alarm::Alarm;
-use super::connection::Peer;
+use super::peer::Peer;
 use super::pulse::Stage;
 
 /// How long a connection that was told to close may take to do so.

@@ -69,7 +69,7 @@ type Certificates = (Vec<link::Certificate>, Vec<Parsed>);
 /// Why a snapshot cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Rejected {
-    #[error("{0}")]
+    #[error(transparent)]
     Certificate(#[from] CertError),
     #[error("{0}")]
     Routes(String),

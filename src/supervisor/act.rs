@@ -2,24 +2,18 @@
 //!
 //! No policy: each action of `lifecycle` has one arm here, and it does just that.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
+use super::settings::{plan, prepare_access_log};
 use super::site::{Fixed, Server, Site, Supervised};
-use super::start::prepare_access_log;
 use super::{Awaited, Supervisor, probe};
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, Action, AppState, Backoff, Health, OnLoop, Plan, Policy, Restart};
+use crate::lifecycle::{self, Action, AppState, Health};
+use crate::link::FaultKind;
 use crate::sys::spawn::Exit;
-
-/// A reload in which no worker becomes ready for so long, beyond a worker's own start timeout, is given up.
-const PROGRESS_MARGIN: Duration = Duration::from_secs(5);
-
-/// So many unexpected ends in a period are no crash loop, however few workers there are.
-const LEAST_INTENSITY: u32 = 5;
 
 impl Supervisor {
     /// Hands every queued event to its machine and does what comes of it.
@@ -223,6 +217,22 @@ impl Supervisor {
         }
     }
 
+    /// A worker's end is known from its process. Of a server that something else runs, a proxy may know more than our own
+    /// probes: it runs as another user.
+    pub(super) fn note_fault(&self, app: &AppName, serial: Serial, kind: FaultKind) {
+        let fixed = match self.sites.get(app) {
+            Some(Site::Fixed(site)) => site.servers.iter().find(|server| server.serial == serial),
+            _ => None,
+        };
+        match fixed {
+            Some(server) if kind == FaultKind::Connect && server.health.is_open() => {
+                let address = &server.address;
+                tracing::warn!(%app, %address, "a proxy cannot connect to a server that answers our probes; may its user?");
+            }
+            _ => tracing::debug!(%app, %serial, ?kind, "a worker failed an exchange"),
+        }
+    }
+
     /// Once a newer proxy serves, the older ones are told to finish.
     pub(super) fn retire_predecessors(&mut self) {
         if self.proxies.has_successor() {
@@ -238,43 +248,6 @@ impl Supervisor {
     }
 }
 
-/// How the machine is to run an app with these settings.
-pub(super) fn plan(app: &App) -> Plan {
-    let cpus = cpus();
-    let config::Server::Command(command) = &app.server else {
-        unreachable!("only apps with a command have a plan");
-    };
-    let workers = command.workers.map_or(cpus, NonZeroU32::get);
-    Plan {
-        workers,
-        start_timeout: command.start_timeout,
-        drain_timeout: command.drain_timeout,
-        kill_timeout: command.kill_timeout,
-        probe_interval: app.probe.interval,
-        successes: app.probe.successes.get(),
-        restart: restart(&command.restart, workers),
-        concurrent_starts: cpus,
-        progress_deadline: command.start_timeout + PROGRESS_MARGIN,
-    }
-}
-
-fn restart(restart: &config::Restart, workers: u32) -> Restart {
-    let backoff = &restart.backoff;
-    Restart {
-        policy: match restart.policy {
-            config::RestartPolicy::Always => Policy::Always,
-            config::RestartPolicy::OnFailure => Policy::OnFailure,
-            config::RestartPolicy::Never => Policy::Never,
-        },
-        stop_codes: restart.stop_exit_codes.iter().copied().collect(),
-        backoff: Backoff { min: backoff.min, max: backoff.max, reset: backoff.reset },
-        delay: restart.delay,
-        intensity: restart.intensity.map_or_else(|| LEAST_INTENSITY.max(workers.saturating_mul(2)), NonZeroU32::get),
-        period: restart.period,
-        on_loop: if restart.give_up { OnLoop::GiveUp } else { OnLoop::Retry(restart.retry) },
-    }
-}
-
 /// What operators should know of an app's state when it changes.
 fn tell(app: &AppName, state: AppState) {
     match state {
@@ -287,9 +260,4 @@ fn tell(app: &AppName, state: AppState) {
         AppState::Exited => tracing::warn!(%app, "all workers have ended and none is to be started again"),
         _ => tracing::debug!(%app, %state, "state of the app"),
     }
-}
-
-/// CPUs that this process may use: affinity and cgroup quota are respected.
-pub(super) fn cpus() -> u32 {
-    std::thread::available_parallelism().map_or(1, |cpus| cpus.get().try_into().unwrap_or(u32::MAX))
 }

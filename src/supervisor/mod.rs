@@ -17,6 +17,7 @@ mod publish;
 mod release;
 mod reload;
 mod scrape;
+mod settings;
 mod shutdown;
 mod site;
 mod start;
@@ -250,9 +251,7 @@ impl Supervisor {
                 self.proxies.excuse(proxy);
             }
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
-            FromProxy::Fault { app, serial, kind } => {
-                tracing::debug!(%app, %serial, ?kind, "a worker failed an exchange");
-            }
+            FromProxy::Fault { app, serial, kind } => self.note_fault(&app, serial, kind),
             FromProxy::Metrics { ticket, families } => self.scraped(proxy, ticket, families),
         }
     }

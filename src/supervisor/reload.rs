@@ -9,12 +9,10 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::act::plan;
 use super::listeners::Listeners;
+use super::settings::{plan, prepare_access_log, read_certificates, recipe};
 use super::site::Site;
-use super::start::{prepare_access_log, recipe};
 use super::{Notice, Supervisor};
-use crate::certs;
 use crate::config::{self, Config, Server};
 use crate::control::words::{AppReloaded, Outcome, Refusal, RefusalKind, Reloaded};
 use crate::id::{AppName, Generation};
@@ -54,13 +52,17 @@ struct Reload {
 impl Supervisor {
     /// Reads the configuration again and replaces the workers of one app or of all.
     pub(super) fn reload(&mut self, only: Option<AppName>, reply: Option<Reply>) {
-        self.outlook.tell(Notice::Reloading);
+        if !self.is_stopping() {
+            self.outlook.tell(Notice::Reloading);
+        }
         match self.prepare(only) {
             Ok(prepared) => self.begin(prepared, reply),
             Err(refusal) => {
                 tracing::error!("reload refused, everything stays as it was: {}", refusal.error);
                 self.config.apps.keys().for_each(|app| self.outlook.metrics.reload_failed(app, "refused"));
-                self.outlook.tell(Notice::Ready);
+                if !self.is_stopping() {
+                    self.outlook.tell(Notice::Ready);
+                }
                 if let Some(reply) = reply {
                     let _ = reply.send(Err(refusal));
                 }
@@ -114,6 +116,9 @@ impl Supervisor {
         if config.proxy != self.config.proxy {
             return refuse("[proxy]");
         }
+        if (&config.log.level, config.log.format) != (&self.config.log.level, self.config.log.format) {
+            return refuse("[log] level and format");
+        }
         for (name, app) in &config.apps {
             let same_kind = match self.sites.get(name) {
                 Some(Site::Supervised(_)) => matches!(app.server, Server::Command(_)),
@@ -159,6 +164,12 @@ impl Supervisor {
             }
             Some(Site::Fixed(_)) => {
                 self.update_fixed(name, &app);
+                reload.ended.push(reload.plain(name, Outcome::Applied));
+            }
+            // It was on its way out, and is wanted again.
+            Some(Site::Supervised(site)) if !site.machine.is_wanted() => {
+                site.upcoming = Arc::clone(&app);
+                self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan(&app))));
                 reload.ended.push(reload.plain(name, Outcome::Applied));
             }
             Some(Site::Supervised(site)) => {
@@ -242,16 +253,6 @@ fn load(current: &Config) -> Result<Config, Refusal> {
         tracing::warn!("{}", warning.message);
     }
     Ok(loaded.config)
-}
-
-/// Reads every certificate with its key and proves that they fit.
-pub(super) fn read_certificates(config: &Config) -> Result<Vec<Certificate>, certs::CertError> {
-    let read = |files: &config::CertificateFiles| {
-        let (chain, key) = certs::load(&files.cert, &files.key)?;
-        certs::parse(&chain, &key)?;
-        Ok(Certificate { chain, key })
-    };
-    config.certificates.iter().map(read).collect()
 }
 
 fn invalid(error: String) -> Refusal {

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::listeners::Listeners;
 use super::site::Site;
 use super::{Notice, Supervisor};
 use crate::lifecycle;
@@ -55,6 +56,8 @@ impl Supervisor {
                 let within = self.config.proxy.drain_timeout;
                 self.proxies.cancel_restart();
                 self.proxies.retire(false, within);
+                // Whoever comes from now on is refused at once, instead of waiting for somebody who will not accept.
+                self.listeners = Listeners::default();
                 self.phase = Phase::Retiring { until: Instant::now() + within + MARGIN, hasty: false };
             }
             Phase::Retiring { until, .. } => {

@@ -3,21 +3,19 @@
 //! Everything that can fail at the start fails here, before the first worker is started.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
-use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::act::cpus;
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::listeners::{self, Listeners};
 use super::output::{Sink, Writer};
-use super::proxies::{Proxies, Recipe};
-use super::reload::{Reloads, read_certificates};
+use super::proxies::Proxies;
+use super::reload::Reloads;
 use super::scrape::Scrapes;
+use super::settings::{prepare_access_log, read_certificates, recipe};
 use super::shutdown::Phase;
 use super::workers::Starter;
 use super::{Machines, Outlook, Published, Supervisor, web};
@@ -151,31 +149,6 @@ fn build(
     let snapshot = supervisor.snapshot();
     supervisor.proxies.start(&supervisor.listeners, &snapshot).map_err(Error::Proxy)?;
     Ok((supervisor, writer))
-}
-
-/// How proxies are started under this configuration.
-pub(super) fn recipe(config: &Config, identity: Option<Identity>) -> Recipe {
-    let access = config.log.access.as_ref();
-    Recipe {
-        threads: config.proxy.threads.map_or_else(cpus, NonZeroU32::get),
-        identity,
-        log_level: config.log.level.clone(),
-        log_json: config.log.format == LogFormat::Json,
-        access_log: access.map(|access| access.path.clone().unwrap_or_default()),
-        access_json: access.is_some_and(|access| access.format == LogFormat::Json),
-    }
-}
-
-/// Makes the access log's file, if there is to be one, and gives it to the user that the proxy runs as.
-///
-/// # Errors
-/// A sentence that names the file.
-pub(super) fn prepare_access_log(recipe: &Recipe) -> Result<(), String> {
-    let Some(path) = recipe.access_log.as_ref().filter(|path| !path.as_os_str().is_empty()) else { return Ok(()) };
-    let failed = |error| format!("access log {}: {error}", path.display());
-    std::fs::OpenOptions::new().create(true).append(true).mode(0o640).open(path).map_err(failed)?;
-    let Some(identity) = &recipe.identity else { return Ok(()) };
-    std::os::unix::fs::chown(path, Some(identity.uid), Some(identity.gid)).map_err(failed)
 }
 
 fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {

@@ -34,6 +34,22 @@ fn every_configuration_in_the_readme_is_valid() {
 }
 
 #[test]
+fn every_example_is_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let examples: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(examples.len() >= 2);
+    for example in examples {
+        let loaded = ::portreeve::config::load(&example.join("portreeve.toml"));
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{}: {problems}", example.display()));
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+        if crate::tools::need("node") && crate::tools::need("python3") {
+            let found = ::portreeve::config::verify(&loaded);
+            assert!(!found.has_errors(), "{found}");
+        }
+    }
+}
+
+#[test]
 fn the_readme_names_every_verb_and_no_other() {
     let readme = text("README.md");
     let help = std::process::Command::new(portreeve()).arg("--help").output().unwrap();

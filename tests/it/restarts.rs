@@ -9,7 +9,7 @@ use crate::harness::{App, Portreeve, Running, SOON, until, worker};
 /// The scripted worker with these keys in its `restart` table; crash loops end and begin within moments.
 fn restarted<const N: usize>(settings: [(&str, Value); N]) -> App {
     let all = settings.into_iter().map(|(key, value)| (key.to_owned(), value));
-    worker().set("restart", toml::Table::from_iter(all))
+    worker().set("restart", all.collect::<toml::Table>())
 }
 
 /// Three ends are one too many; whoever has served for 300 ms has proved himself.

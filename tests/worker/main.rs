@@ -8,6 +8,7 @@
 mod body;
 mod ledger;
 mod pattern;
+mod query;
 mod routes;
 mod script;
 mod serve;

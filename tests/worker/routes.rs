@@ -32,6 +32,7 @@ use tokio::sync::mpsc;
 use crate::body::{self, Body};
 use crate::ledger::Ledger;
 use crate::pattern::{Checker, Pattern};
+use crate::query::Query;
 use crate::script::Script;
 use crate::websocket;
 
@@ -288,34 +289,4 @@ fn json_answer(value: &serde_json::Value) -> Response<Body> {
     let mut response = Response::new(body::whole(format!("{value}\n")));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-/// The query of a request: `name=value` pairs, taken as they are.
-struct Query(String);
-
-impl Query {
-    fn of(request: &Request<Incoming>) -> Self {
-        Self(request.uri().query().unwrap_or_default().to_owned())
-    }
-
-    fn value(&self, name: &str) -> Option<&str> {
-        self.0.split('&').filter_map(|pair| pair.split_once('=')).find(|pair| pair.0 == name).map(|pair| pair.1)
-    }
-
-    fn number(&self, name: &str, otherwise: u64) -> u64 {
-        self.value(name).and_then(|value| value.parse().ok()).unwrap_or(otherwise)
-    }
-
-    fn size(&self, name: &str, otherwise: usize) -> usize {
-        self.value(name).and_then(|value| value.parse().ok()).unwrap_or(otherwise)
-    }
-
-    fn millis(&self, name: &str, otherwise: u64) -> Duration {
-        Duration::from_millis(self.number(name, otherwise))
-    }
-
-    fn status(&self, name: &str) -> StatusCode {
-        let code = u16::try_from(self.number(name, 200)).unwrap_or(200);
-        StatusCode::from_u16(code).unwrap_or(StatusCode::OK)
-    }
 }

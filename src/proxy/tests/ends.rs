@@ -11,7 +11,7 @@ use super::rig::{Rig, inheritable};
 use super::run;
 use super::worker::Worker;
 use crate::link::{FromProxy, Manifest, ToProxy};
-use crate::proxy::run::Error;
+use crate::proxy::error::Error;
 use crate::sys::listener::bind;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -96,6 +96,31 @@ fn what_is_not_finished_by_the_deadline_is_cut_off() {
         rig.ended().await.unwrap();
         assert!(client.try_response().await.is_none());
         assert!(served.ends().await);
+    });
+}
+
+#[test]
+fn a_client_that_goes_away_takes_its_exchange_with_it() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let mut rig = Rig::serving(&[&worker]).await;
+        let ask = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        let (mut waiting, mut reading) = (Client::connect(rig.http).await, Client::connect(rig.http).await);
+        waiting.write(ask).await;
+        let mut unanswered = worker.accept().await;
+        unanswered.request().await;
+        reading.write(ask).await;
+        let mut answered = worker.accept().await;
+        answered.request().await;
+        answered.write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").await;
+        reading.read_until("hello").await;
+        drop((waiting, reading));
+        assert!(unanswered.ends().await && answered.ends().await);
+        rig.metric_becomes("portreeve_inflight", &[], 0).await;
+        assert_eq!(rig.metric("portreeve_requests_total", &[("code_class", "4xx")]).await, 1, "nobody was told");
+        assert_eq!(rig.metric("portreeve_requests_total", &[("code_class", "2xx")]).await, 1);
+        assert!(!rig.has_heard(|message| matches!(message, FromProxy::Fault { .. })), "no worker is to blame");
+        rig.stop().await;
     });
 }
 

@@ -60,6 +60,24 @@ fn responses_without_a_body_leave_the_connection_usable() {
 }
 
 #[test]
+fn requests_that_come_at_once_are_answered_in_turn() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let rig = Rig::serving(&[&worker]).await;
+        let mut client = Client::connect(rig.http).await;
+        let request = |n| format!("POST /{n} HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n{n}");
+        client.write(&[1, 2, 3].map(request).concat()).await;
+        let mut served = worker.accept().await;
+        for body in ["1", "2", "3"] {
+            assert_eq!(served.request().await.body, body);
+            served.respond(body).await;
+            assert_eq!(client.response().await.body, body);
+        }
+        rig.stop().await;
+    });
+}
+
+#[test]
 fn the_connection_used_last_is_used_first() {
     run(async {
         let worker = Worker::start(1).await;

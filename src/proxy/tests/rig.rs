@@ -13,7 +13,8 @@ use crate::id::{Address, AppName, Generation, Serial, Slot};
 use crate::link::{
     App, Certificate, Condition, Endpoint, Epoch, FromProxy, Limits, Manifest, ManifestEntry, Snapshot, ToProxy, codec,
 };
-use crate::proxy::run::{Error, serve};
+use crate::proxy::error::Error;
+use crate::proxy::run::serve;
 use crate::sys::listener::{Listening, bind};
 use crate::telemetry::exposition::{Family, Value};
 

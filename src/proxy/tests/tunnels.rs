@@ -94,6 +94,21 @@ fn another_protocol_is_not_asked_of_the_worker() {
 }
 
 #[test]
+fn a_tunnel_is_over_for_both_when_it_is_over_for_one() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let mut rig = Rig::serving(&[&worker]).await;
+        let (mut client, far) = open(TcpStream::connect(rig.http).await.unwrap(), &worker).await;
+        drop(far);
+        assert!(!matches!(client.next().await, Some(Ok(_))));
+        // The client keeps its side open, as one does that has crashed.
+        rig.metric_becomes("portreeve_inflight", &[], 0).await;
+        drop(client);
+        rig.stop().await;
+    });
+}
+
+#[test]
 fn a_tunnel_keeps_its_endpoint_busy_and_ends_with_it() {
     run(async {
         let worker = Worker::start(1).await;

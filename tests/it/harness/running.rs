@@ -1,15 +1,11 @@
-//! A portreeve at work: what a test can ask of it, do to it, and what must hold when it ends.
+//! A portreeve at work: what a test can ask of it and do to it.
 //!
-//! Dropping it stops it. A test that has not failed by then fails when it does not end in time, when a process of its
-//! family is left, or when one of [`MUST_STAY_ZERO`] has moved.
+//! Its end, and what must hold then, is in [`ending`](super::ending).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::process::{Child, ExitStatus};
-use std::time::Duration;
+use std::process::Child;
 
 use http::Method;
-use rustix::process::Signal;
 use tempfile::TempDir;
 use toml::{Table, Value};
 
@@ -18,25 +14,14 @@ use super::app::Site;
 use super::binaries;
 use super::builder::{isolated, set};
 use super::client::{Failure, Reply, Target, request};
+use super::ending::End;
 use super::exposition::Exposition;
 use super::ledger::Ledger;
 use super::notify::Notices;
 use super::output::Output;
 use super::poll::{SOON, until};
-use super::process::{self, Process};
+use super::process;
 use super::tls::Certificate;
-
-/// Counters whose every increment is a lost or endangered request.
-const MUST_STAY_ZERO: [&str; 8] = [
-    "portreeve_dispatch_after_quiesce_total",
-    "portreeve_drain_forced_total",
-    "portreeve_upstream_reset_stopping_total",
-    "portreeve_self_emptied_total",
-    "portreeve_promote_ungated_total",
-    "portreeve_close_unread_total",
-    "portreeve_fd_unclaimed_total",
-    "portreeve_generation_leaked_total",
-];
 
 /// What the builder hands over.
 #[derive(Debug)]
@@ -53,12 +38,9 @@ pub(super) struct Parts {
 /// The supervisor and all below it.
 #[derive(Debug)]
 pub(crate) struct Running {
-    child: Child,
-    parts: Parts,
-    ended: Option<ExitStatus>,
-    /// Seen before the end, to be looked for after it.
-    family: BTreeSet<Process>,
-    excused: Vec<&'static str>,
+    pub(super) child: Child,
+    pub(super) parts: Parts,
+    pub(super) end: End,
 }
 
 /// Output of a command.
@@ -72,7 +54,7 @@ pub(crate) struct Said {
 
 impl Running {
     pub(super) fn new(child: Child, parts: Parts) -> Self {
-        Self { child, parts, ended: None, family: BTreeSet::new(), excused: Vec::new() }
+        Self { child, parts, end: End::default() }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -95,12 +77,6 @@ impl Running {
     /// The folder of a scripted worker's app.
     pub(crate) fn site(&self, app: &str) -> Site {
         Site::new(self.parts.folder.path().join(app))
-    }
-
-    /// This counter may move: the test provokes it.
-    pub(crate) fn excuse(&mut self, counter: &'static str) {
-        assert!(MUST_STAY_ZERO.contains(&counter), "{counter} needs no excuse");
-        self.excused.push(counter);
     }
 
     // --- its public face ---
@@ -272,96 +248,6 @@ impl Running {
         let pid = self.proxy();
         process::kill(pid);
         pid
-    }
-
-    // --- its end ---
-
-    pub(crate) fn signal(&mut self, signal: Signal) {
-        self.remember();
-        process::send(self.pid(), signal);
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        Process::find(self.pid()).is_none()
-    }
-
-    /// Waits for its end.
-    #[track_caller]
-    pub(crate) fn ended(&mut self, limit: Duration) -> ExitStatus {
-        let status = self.ended.or_else(|| process::wait(&mut self.child, limit));
-        self.ended = status;
-        status.unwrap_or_else(|| panic!("portreeve has not ended within {limit:?}"))
-    }
-
-    /// Panics unless every process that was ever seen below it is gone.
-    #[track_caller]
-    pub(crate) fn assert_nothing_left(&self) {
-        let left = self.left();
-        assert!(left.is_empty(), "left behind: {left:?}");
-    }
-
-    fn left(&self) -> Vec<Process> {
-        let known: BTreeMap<_, _> = process::marked(&self.parts.mark)
-            .into_iter()
-            .chain(self.family.iter().cloned())
-            .map(|process| (process.key(), process))
-            .collect();
-        // The kernel may still be at it, just after a kill.
-        known.into_values().filter(|process| !process.ends_within(Duration::from_secs(1))).collect()
-    }
-
-    fn remember(&mut self) {
-        self.family.extend(process::family(self.pid()));
-    }
-
-    fn moved(&self) -> Vec<String> {
-        let Ok(status) = self.try_status() else { return Vec::new() };
-        let Some(metrics) = status.metrics else { return Vec::new() };
-        let reply = Target::Plain(metrics).try_get("/metrics").and_then(Reply::ok);
-        let exposition = match reply.map(|reply| Exposition::parse(reply.text())) {
-            Ok(Ok(exposition)) => exposition,
-            broken => return vec![format!("no metrics: {broken:?}")],
-        };
-        let counters = MUST_STAY_ZERO.iter().filter(|name| !self.excused.contains(name));
-        let values = counters.map(|name| (name, exposition.sum(name, &[])));
-        values.filter(|(_, value)| *value != 0.0).map(|(name, value)| format!("{name} is {value}")).collect()
-    }
-
-    /// Stops it if it still runs, and says what is wrong with its end.
-    fn end(&mut self) -> Vec<String> {
-        let mut faults = Vec::new();
-        if self.ended.is_none() && self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            faults.extend(self.moved());
-            self.signal(Signal::TERM);
-            if process::wait(&mut self.child, SOON).is_none() {
-                faults.push(format!("it has not ended {SOON:?} after SIGTERM"));
-            }
-        }
-        let left = self.left();
-        if !left.is_empty() {
-            faults.push(format!("left behind: {left:?}"));
-            for process in &left {
-                process::send(process.pid, Signal::KILL);
-            }
-        }
-        faults
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let failed = std::thread::panicking();
-        let faults = self.end();
-        if failed || !faults.is_empty() {
-            self.output().show();
-        }
-        if failed {
-            for fault in &faults {
-                eprintln!("moreover, {fault}");
-            }
-        } else {
-            assert!(faults.is_empty(), "{}", faults.join("\n"));
-        }
     }
 }
 

@@ -1,0 +1,97 @@
+//! What a configuration means for those who act on it: plans for machines, a recipe for proxies, files read and made ready.
+//!
+//! Translations, and the few looks at the machine that they need. Nothing here is started, and nothing is remembered.
+
+use std::num::NonZeroU32;
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
+
+use super::proxies::Recipe;
+use crate::certs::{self, CertError};
+use crate::config::{self, App, Config, LogFormat};
+use crate::lifecycle::{Backoff, OnLoop, Plan, Policy, Restart};
+use crate::link::Certificate;
+use crate::sys::spawn::Identity;
+
+/// A reload in which no worker becomes ready for so long, beyond a worker's own start timeout, is given up.
+const PROGRESS_MARGIN: Duration = Duration::from_secs(5);
+
+/// So many unexpected ends in a period are no crash loop, however few workers there are.
+const LEAST_INTENSITY: u32 = 5;
+
+/// How the machine is to run an app with these settings.
+pub(super) fn plan(app: &App) -> Plan {
+    let cpus = cpus();
+    let config::Server::Command(command) = &app.server else {
+        unreachable!("only apps with a command have a plan");
+    };
+    let workers = command.workers.map_or(cpus, NonZeroU32::get);
+    Plan {
+        workers,
+        start_timeout: command.start_timeout,
+        drain_timeout: command.drain_timeout,
+        kill_timeout: command.kill_timeout,
+        probe_interval: app.probe.interval,
+        successes: app.probe.successes.get(),
+        restart: restart(&command.restart, workers),
+        concurrent_starts: cpus,
+        progress_deadline: command.start_timeout + PROGRESS_MARGIN,
+    }
+}
+
+fn restart(restart: &config::Restart, workers: u32) -> Restart {
+    let backoff = &restart.backoff;
+    Restart {
+        policy: match restart.policy {
+            config::RestartPolicy::Always => Policy::Always,
+            config::RestartPolicy::OnFailure => Policy::OnFailure,
+            config::RestartPolicy::Never => Policy::Never,
+        },
+        stop_codes: restart.stop_exit_codes.iter().copied().collect(),
+        backoff: Backoff { min: backoff.min, max: backoff.max, reset: backoff.reset },
+        delay: restart.delay,
+        intensity: restart.intensity.map_or_else(|| LEAST_INTENSITY.max(workers.saturating_mul(2)), NonZeroU32::get),
+        period: restart.period,
+        on_loop: if restart.give_up { OnLoop::GiveUp } else { OnLoop::Retry(restart.retry) },
+    }
+}
+
+/// How proxies are started under this configuration.
+pub(super) fn recipe(config: &Config, identity: Option<Identity>) -> Recipe {
+    let access = config.log.access.as_ref();
+    Recipe {
+        threads: config.proxy.threads.map_or_else(cpus, NonZeroU32::get),
+        identity,
+        log_level: config.log.level.clone(),
+        log_json: config.log.format == LogFormat::Json,
+        access_log: access.map(|access| access.path.clone().unwrap_or_default()),
+        access_json: access.is_some_and(|access| access.format == LogFormat::Json),
+    }
+}
+
+/// Makes the access log's file, if there is to be one, and gives it to the user that the proxy runs as.
+///
+/// # Errors
+/// A sentence that names the file.
+pub(super) fn prepare_access_log(recipe: &Recipe) -> Result<(), String> {
+    let Some(path) = recipe.access_log.as_ref().filter(|path| !path.as_os_str().is_empty()) else { return Ok(()) };
+    let failed = |error| format!("access log {}: {error}", path.display());
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o640).open(path).map_err(failed)?;
+    let Some(identity) = &recipe.identity else { return Ok(()) };
+    std::os::unix::fs::chown(path, Some(identity.uid), Some(identity.gid)).map_err(failed)
+}
+
+/// Reads every certificate with its key and proves that they fit.
+pub(super) fn read_certificates(config: &Config) -> Result<Vec<Certificate>, CertError> {
+    let read = |files: &config::CertificateFiles| {
+        let (chain, key) = certs::load(&files.cert, &files.key)?;
+        certs::parse(&chain, &key)?;
+        Ok(Certificate { chain, key })
+    };
+    config.certificates.iter().map(read).collect()
+}
+
+/// CPUs that this process may use: affinity and cgroup quota are respected.
+fn cpus() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cpus| cpus.get().try_into().unwrap_or(u32::MAX))
+}
