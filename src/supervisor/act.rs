@@ -252,7 +252,7 @@ impl Supervisor {
 fn tell(app: &AppName, state: AppState) {
     match state {
         AppState::CrashLooping => {
-            tracing::error!(%app, "workers end again and again: one is tried now and then, requests get 503 meanwhile");
+            tracing::error!(%app, "workers end again and again: one is tried now and then, no request waits for it");
         }
         AppState::GivenUp => {
             tracing::error!(%app, "workers end again and again: given up, nothing is tried until the next reload");

@@ -26,10 +26,7 @@ fn frail() -> App {
 #[track_caller]
 fn becomes(running: &Running, state: &str) {
     until(SOON, &format!("the app is {state}"), || (running.status().app("web").state == state).then_some(()));
-    assert_eq!(
-        running.metrics().sum("portreeve_app_state", &[("app", "web"), ("state", state)]).to_bits(),
-        1f64.to_bits()
-    );
+    assert!(running.metrics().sum("portreeve_app_state", &[("app", "web"), ("state", state)]) > 0.5);
 }
 
 fn starts(running: &Running) -> usize {
@@ -58,7 +55,7 @@ fn in_a_crash_loop_requests_are_turned_away_at_once_and_it_recovers_by_itself() 
     running.serving("web", 1);
     assert_eq!(running.get("/whoami").status, 200, "whoever is tried serves");
     becomes(&running, "running");
-    running.output().line(&["workers end again and again"]);
+    assert!(running.output().stderr().contains("workers end again and again"), "the operator is told");
 }
 
 #[test]
@@ -118,8 +115,11 @@ fn a_worker_that_is_never_restarted_leaves_its_slot() {
     is_turned_away_at_once(&running);
     let states: Vec<_> = running.status().app("web").workers.iter().map(|worker| worker.state.clone()).collect();
     assert_eq!(states, ["exited", "exited"]);
-    assert_eq!(running.metrics().sum("portreeve_worker_restarts_total", &[("app", "web")]).to_bits(), 0f64.to_bits());
-    assert_eq!(running.cli(&["status"]).stdout.matches("exited").count(), 3, "the app and both slots");
+    assert!(running.metrics().sum("portreeve_worker_restarts_total", &[("app", "web")]) < 1.0);
+    let shown = running.cli(&["status"]).stdout;
+    assert!(shown.contains("web: exited"), "{shown}");
+    let slots = shown.lines().filter(|line| line.starts_with("web 1.") && line.contains("exited"));
+    assert_eq!(slots.count(), 2, "{shown}");
     running.reload_live();
     running.serving("web", 2);
 }
