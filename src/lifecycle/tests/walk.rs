@@ -329,6 +329,8 @@ fn one_slot_whose_worker_ends_as_it_may() {
         assert!(found.apps.contains(&AppState::Exited), "{found:?}");
         assert_eq!(found.apps.contains(&AppState::GivenUp), policy != Policy::Never, "{found:?}");
     }
+    let found = walk(frail(1, Policy::OnFailure, RETRY), some, 500);
+    assert!(found.apps.is_superset(&BTreeSet::from([AppState::CrashLooping, AppState::Exited])), "{found:?}");
 }
 
 #[test]

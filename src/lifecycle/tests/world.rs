@@ -251,8 +251,9 @@ fn empty(generation: &Generated) -> usize {
     generation.places.iter().filter(|place| place.is_empty()).count()
 }
 
+/// Is it in a crash loop, with somebody left to be tried?
 fn is_looping(generation: &Generated) -> bool {
-    matches!(generation.circuit.mode, Mode::Looping { .. })
+    matches!(generation.circuit.mode, Mode::Looping { .. }) && empty(generation) < generation.places.len()
 }
 
 impl Process {
