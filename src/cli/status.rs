@@ -3,7 +3,7 @@
 //! Shows what the supervisor says and knows nothing itself.
 
 use super::{Code, Target, block_on, table};
-use crate::control::words::{App, Listener, Status, Worker};
+use crate::control::words::{App, Exit, Listener, Status, Worker};
 
 pub(super) fn status(target: &Target, json: bool) -> anyhow::Result<Code> {
     let client = target.client()?;
@@ -40,7 +40,28 @@ fn listener(listener: &Listener) -> String {
 fn headline(app: &App) -> String {
     let generation = app.generation.map_or_else(String::new, |generation| format!(", generation {generation}"));
     let failure = app.last_failure.as_ref().map_or_else(String::new, |failure| format!("\n  last failure: {failure}"));
-    format!("{}: {}{generation}{failure}", app.name, app.state)
+    let exit = app.exits.last().map_or_else(String::new, |exit| format!("\n  last exit: {}", exit_line(exit)));
+    format!("{}: {}{generation}{failure}{exit}", app.name, app.state)
+}
+
+/// `web 1.0 (pid 7) crashed with exit code 1 at 2026-01-31T12:00:00Z`.
+fn exit_line(exit: &Exit) -> String {
+    let end = match (exit.code, exit.signal) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "an unknown end".to_owned(),
+    };
+    let verb = match exit.cause.as_str() {
+        "late" => "was not ready in time and ended",
+        "replaced" => "was replaced and ended",
+        "aborted" => "was called off and ended",
+        "stopped" => "was stopped and ended",
+        other => other,
+    };
+    let core = if exit.core { ", core dumped," } else { "" };
+    let killed = if exit.killed { " (killed: it did not end in time)" } else { "" };
+    let second = exit.ended.split_once('.').map_or(exit.ended.clone(), |(second, _)| format!("{second}Z"));
+    format!("{} (pid {}) {verb} with {end}{core} at {second}{killed}", exit.worker, exit.pid)
 }
 
 fn row(worker: &Worker) -> [String; 7] {
@@ -73,6 +94,28 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_exit_is_one_line() {
+        let exit = Exit {
+            worker: "web 1.0".into(),
+            generation: crate::id::Generation(1),
+            slot: crate::id::Slot(0),
+            pid: 7,
+            started: "2026-01-31T11:00:00.5Z".into(),
+            ended: "2026-01-31T12:00:00.5Z".into(),
+            code: Some(1),
+            signal: None,
+            core: false,
+            cause: "crashed".into(),
+            killed: false,
+            lines: Vec::new(),
+        };
+        assert_eq!(exit_line(&exit), "web 1.0 (pid 7) crashed with exit code 1 at 2026-01-31T12:00:00Z");
+        let killed = Exit { code: None, signal: Some(9), cause: "replaced".into(), killed: true, ..exit };
+        let line = exit_line(&killed);
+        assert!(line.contains("was replaced and ended with signal 9 at") && line.ends_with("in time)"), "{line}");
+    }
 
     #[test]
     fn ages_have_two_units() {

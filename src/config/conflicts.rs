@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::Path;
 
 use super::fault::Fault;
 use super::places::Places;
@@ -21,6 +22,7 @@ pub(super) fn find(config: &Config, places: &Places) -> Vec<Fault> {
     faults.extend(certificates(config, places));
     faults.extend(shared_routes(config, places));
     faults.extend(loops(config, places, &listeners));
+    faults.extend(shared_files(config, places));
     faults
 }
 
@@ -136,6 +138,26 @@ fn route_fault(claim: &Claim, owner: &Claim) -> Fault {
             .help("give the apps different `hosts`, or different values of `path`")
     };
     fault.related(owner.place.clone(), "claimed here")
+}
+
+/// A file is written and rotated by one app, or by the access log.
+fn shared_files(config: &Config, places: &Places) -> Vec<Fault> {
+    let access = config.log.access.as_ref().and_then(|access| access.path.as_deref());
+    let mut owners: BTreeMap<&Path, (&str, Range<usize>)> = BTreeMap::new();
+    owners.extend(access.map(|path| (path, ("the access log", places.find("log.access")))));
+    let mut faults = Vec::new();
+    for app in config.apps.values() {
+        let Server::Command(command) = &app.server else { continue };
+        for (key, path) in command.output.files().filter(|(_, path)| *path != Path::new("/dev/null")) {
+            let place = places.find(&format!("app.{}.log.{key}", app.name));
+            let (owner, taken) = owners.entry(path).or_insert_with(|| (app.name.as_str(), place.clone()));
+            if *owner != app.name.as_str() {
+                let fault = Fault::error(place, format!("{} is written by {owner} already", path.display()));
+                faults.push(fault.label("give it a file of its own").related(taken.clone(), "written here"));
+            }
+        }
+    }
+    faults
 }
 
 /// An app that forwards to one of our own listeners would ask itself for ever.

@@ -113,6 +113,13 @@ pub const INTENSITY_PERIOD: Setting<Duration> = setting(secs(60), secs(1), hours
 /// Often enough that nobody waits long for an app whose database is back.
 pub const LOOP_RETRY: Setting<Duration> = setting(secs(30), millis(100), hours(24));
 
+/// A file that anybody can still look into; with ten old ones, compressed, a known share of the disk.
+pub const ROTATE_SIZE: Setting<u64> = setting(100 << 20, 1 << 10, 1 << 50);
+/// Size alone by default: days without lines make no files.
+pub const ROTATE_AGE: RangeInclusive<Duration> = RangeInclusive::new(secs(60), hours(24 * 366));
+/// As many as most people keep.
+pub const ROTATE_KEEP: Setting<u32> = setting(10, 0, 10_000);
+
 /// Unlimited by default: tunnels and event streams count as in flight.
 pub const MAX_INFLIGHT: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1), positive(1_000_000));
 /// The burst that a restart of all workers may leave waiting.

@@ -13,6 +13,7 @@ pub mod defaults;
 mod fault;
 mod load;
 mod names;
+mod output;
 mod places;
 mod problem;
 mod reader;
@@ -179,6 +180,40 @@ pub struct Command {
     pub kill_timeout: Duration,
     pub stop_signal: StopSignal,
     pub restart: Restart,
+    pub output: Output,
+}
+
+/// Where the lines that workers print go; to several places at once if so configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Takes both streams.
+    pub file: Option<PathBuf>,
+    /// Takes standard output.
+    pub out: Option<PathBuf>,
+    /// Takes standard error.
+    pub err: Option<PathBuf>,
+    pub format: LogFormat,
+    /// What stands in front of each line of text, as strftime(3) has it; `None`: nothing.
+    pub time: Option<String>,
+    /// Each slot has files of its own.
+    pub per_worker: bool,
+    /// They also go to portreeve's own standard output.
+    pub stdout: bool,
+    /// `None`: something else rotates the files, or nobody.
+    pub rotate: Option<Rotate>,
+}
+
+/// When a new file is begun, and what becomes of the old ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotate {
+    /// Bytes that a file may have; `None`: unlimited.
+    pub size: Option<u64>,
+    /// A new file is begun with each such period of the clock (UTC); `None`: never for its age.
+    pub age: Option<Duration>,
+    /// Old files to keep of each file.
+    pub keep: u32,
+    /// Old files are compressed.
+    pub gzip: bool,
 }
 
 /// What is executed.

@@ -19,7 +19,7 @@ use crate::id::{AppName, BadAppName};
 const PAIR: &str = "`cert` and `key` go together; both name PEM files";
 /// How apps are written.
 const NAMED: &str = "every app has a name: write [app.web] above its keys";
-const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+pub(super) const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 /// The whole file; `path` is its own, absolute, and its directory that of relative paths.

@@ -22,7 +22,10 @@ const ACME: &str = "portreeve does not order certificates yet: name files with `
 const NO_MODE: &str = "every app is a set of `workers`; leave it out";
 const PORT: &str =
     "portreeve picks a port for each worker and hands it over as PORT; the public ones stand in [listen]";
-const OUTPUT: &str = "the output of the workers goes to portreeve's own, line by line with the worker's name";
+const OUTPUT: &str = "files for the output of the workers are named in [app.NAME.log]: `file`, `out` and `err`";
+const MERGED: &str = "workers share files unless [app.NAME.log] says `per_worker = true`";
+const STAMP: &str = "see [app.NAME.log]: time = \"%Y-%m-%d %H:%M:%S\"";
+const LINES: &str = "see [app.NAME.log]: format = \"json\"";
 
 /// Words of other programs, written as [`plain`] does.
 const FOREIGN: &[(&str, Advice)] = &[
@@ -80,6 +83,19 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("outfile", Say(OUTPUT)),
     ("logfile", Say(OUTPUT)),
     ("errorlog", Say(OUTPUT)),
+    ("outlog", Say(OUTPUT)),
+    ("output", Say(OUTPUT)),
+    ("error", Say(OUTPUT)),
+    ("errfile", Say(OUTPUT)),
+    ("errlog", Say(OUTPUT)),
+    ("disablelogs", Say("see [app.NAME.log]: stdout = false")),
+    ("mergelogs", Say(MERGED)),
+    ("combinelogs", Say(MERGED)),
+    ("logdateformat", Say(STAMP)),
+    ("logtype", Say(LINES)),
+    ("maxsize", Is("size")),
+    ("retain", Is("keep")),
+    ("compress", Is("gzip")),
     ("proxypass", Is("upstream")),
     ("upstreams", Is("upstream")),
     ("backend", Is("upstream")),

@@ -28,6 +28,7 @@ pub fn verify(loaded: &Loaded) -> Problems {
         faults.extend(parent_fault(path, "the access log").map(|fault| fault.at(place)));
     }
     faults.extend(config.apps.values().filter_map(|app| app_fault(app, loaded)));
+    faults.extend(config.apps.values().flat_map(|app| output_faults(app, loaded)));
     Problems::new(warnings.source().clone(), faults)
 }
 
@@ -90,6 +91,16 @@ fn app_fault(app: &App, loaded: &Loaded) -> Option<Fault> {
         return Some(fault.at(place("directory")));
     }
     program_fault(command).map(|fault| fault.at(place("command")))
+}
+
+/// Log files that have no place.
+fn output_faults(app: &App, loaded: &Loaded) -> Vec<Fault> {
+    let Server::Command(command) = &app.server else { return Vec::new() };
+    let fault = |(key, path): (&str, &Path)| {
+        let place = loaded.places.find(&format!("app.{}.log.{key}", app.name));
+        parent_fault(path, "the log file").map(|fault| fault.at(place))
+    };
+    command.output.files().filter_map(fault).collect()
 }
 
 fn directory_fault(directory: &Path) -> Option<Fault> {

@@ -11,10 +11,10 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{Command, StopSignal};
-use super::{command, defaults, restart};
+use super::{command, defaults, output, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them.
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 11] = [
     "shell",
     "directory",
     "env",
@@ -25,6 +25,7 @@ pub(super) const KEYS: [&str; 10] = [
     "kill_timeout",
     "stop_signal",
     "restart",
+    "log",
 ];
 
 const SIGNALS: [(&str, StopSignal); 6] = [
@@ -50,6 +51,7 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
         kill_timeout: table.duration("kill_timeout", &defaults::KILL_TIMEOUT),
         stop_signal: table.take("stop_signal", stop_signal).unwrap_or(StopSignal::Term),
         restart: restart::restart(table),
+        output: table.section("log", |table| output::output(table, base)),
         // Last, so that the other keys are read, and known, in any case.
         program: program?,
     })

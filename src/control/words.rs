@@ -48,6 +48,34 @@ pub struct App {
     pub workers: Vec<Worker>,
     /// Why a worker last ended or failed to start.
     pub last_failure: Option<String>,
+    /// How workers ended, oldest first; the last 32.
+    #[serde(default)]
+    pub exits: Vec<Exit>,
+}
+
+/// A worker that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// As printed, `web 12.0`.
+    pub worker: String,
+    pub generation: Generation,
+    pub slot: Slot,
+    pub pid: u32,
+    /// As RFC 3339 has it, in UTC; so is `ended`.
+    pub started: String,
+    pub ended: String,
+    /// The exit code; `None`: it was ended by `signal`.
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    /// Its memory was dumped.
+    pub core: bool,
+    /// `crashed` (nobody had asked it to end), `late` (not ready in time), `replaced`, `aborted` (its reload was called
+    /// off) or `stopped` (with its app).
+    pub cause: String,
+    /// It had not ended within its kill timeout.
+    pub killed: bool,
+    /// What it printed last.
+    pub lines: Vec<String>,
 }
 
 /// One worker, or one server of a fixed upstream.

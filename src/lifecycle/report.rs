@@ -123,6 +123,8 @@ macro_rules! named {
     };
 }
 
+pub(super) use named;
+
 named! {
     /// What an app does.
     AppState {

@@ -89,7 +89,7 @@ impl Supervisor {
         if let Some(worker) = site.workers.get(&serial) {
             tracing::info!(worker = %worker.id, pid = worker.process.pid(), %exit, "worker ended");
         }
-        if let Some(port) = site.bury(serial) {
+        if let Some(port) = site.bury(serial, exit) {
             // A proxy may still list the worker; another one must not inherit its port until none does.
             let epoch = crate::link::Epoch(self.published.epoch.0 + 1);
             self.published.ports.push((epoch, port));
@@ -245,6 +245,11 @@ impl Supervisor {
             tracing::error!(%reason, "cannot reopen");
         }
         self.proxies.broadcast(&crate::link::ToProxy::Reopen);
+        for site in self.sites.values() {
+            if let Site::Supervised(site) = site {
+                site.files.iter().for_each(super::output::Files::reopen);
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod act;
 mod event;
+mod exits;
 mod invariants;
 mod listeners;
 mod output;

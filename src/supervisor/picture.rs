@@ -121,7 +121,11 @@ fn app(name: &AppName, site: &Site) -> words::App {
     };
     let last_failure = site.last_failure();
     let state = app_state(site).to_owned();
-    words::App { name: name.clone(), state, generation: site.live_generation(), workers, last_failure }
+    let exits = match site {
+        Site::Supervised(site) => site.exits.told(),
+        Site::Fixed(_) => Vec::new(),
+    };
+    words::App { name: name.clone(), state, generation: site.live_generation(), workers, last_failure, exits }
 }
 
 fn supervised(site: &Supervised) -> Vec<words::Worker> {

@@ -2,11 +2,14 @@
 //!
 //! Keeps what belongs together and decides nothing: decisions are the machine's, effects the driver's.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::output::Tail;
+use jiff::Timestamp;
+
+use super::exits::{Exits, Record};
+use super::output::Files;
 use super::release::Release;
 use super::workers::{Starter, Worker};
 use crate::config::{self, App};
@@ -14,9 +17,7 @@ use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
 use crate::lifecycle::{self, AppState, GenerationState, Health, Report, Restarts};
 use crate::link;
 use crate::sys::listener::Reservation;
-
-/// Ended workers whose last lines stay at hand.
-const KEPT_TAILS: usize = 16;
+use crate::sys::spawn::Exit;
 
 /// The generation that servers of a fixed upstream are shown with.
 const FIXED: Generation = Generation(0);
@@ -36,7 +37,9 @@ pub(super) struct Supervised {
     pub(super) releases: BTreeMap<Generation, Release>,
     /// The settings of the next generation to be declared.
     pub(super) upcoming: Arc<App>,
-    tails: VecDeque<(Serial, Tail)>,
+    /// Opened with the first worker that writes to any.
+    pub(super) files: Option<Files>,
+    pub(super) exits: Exits,
     restarts: Restarts,
     state: AppState,
 }
@@ -131,7 +134,8 @@ impl Supervised {
             workers: BTreeMap::new(),
             releases: BTreeMap::new(),
             upcoming: app,
-            tails: VecDeque::new(),
+            files: None,
+            exits: Exits::default(),
             restarts: Restarts::default(),
             state: AppState::Stopped,
         }
@@ -194,27 +198,26 @@ impl Supervised {
     /// Starts a worker of a declared generation; gives its pid.
     pub(super) fn start(&mut self, starter: &Starter, serial: Serial, id: WorkerId) -> Result<u32, String> {
         let release = self.releases.get_mut(&id.generation).expect("a worker is spawned only in a declared generation");
-        let worker = starter.start(serial, id, release)?;
+        let worker = starter.start(serial, id, release, &mut self.files)?;
         let pid = worker.process.pid();
         self.workers.insert(serial, worker);
         Ok(pid)
     }
 
-    /// Takes a worker that has ended out of the books; its last lines stay at hand for a while.
-    /// Gives the reservation of its port.
-    pub(super) fn bury(&mut self, serial: Serial) -> Option<Reservation> {
+    /// Takes a worker that has ended out of the books; a record of it stays at hand for a while.
+    /// Gives the reservation of its port. Say it before the machine hears of the end.
+    pub(super) fn bury(&mut self, serial: Serial, exit: Exit) -> Option<Reservation> {
         let worker = self.workers.remove(&serial)?;
-        self.tails.push_back((serial, worker.tail));
-        if self.tails.len() > KEPT_TAILS {
-            self.tails.pop_front();
-        }
+        let parting = self.machine.parting(serial);
+        let (id, pid, started) = (worker.id, worker.process.pid(), worker.started_at);
+        self.exits.add(Record { serial, id, pid, started, ended: Timestamp::now(), exit, parting, tail: worker.tail });
         Some(worker.port)
     }
 
     /// The last lines of a worker, alive or ended not long ago.
     pub(super) fn last_lines(&self, serial: Serial, count: usize) -> Vec<String> {
         let alive = self.workers.get(&serial).map(|worker| &worker.tail);
-        let ended = self.tails.iter().find(|(ended, _)| *ended == serial).map(|(_, tail)| tail);
+        let ended = self.exits.find(serial).map(|record| &record.tail);
         alive.or(ended).map(|tail| tail.last(count)).unwrap_or_default()
     }
 }

@@ -11,13 +11,13 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::listeners::{self, Listeners};
-use super::output::{Sink, Writer};
+use super::output::{Sink, Sweeper, Writer};
 use super::proxies::Proxies;
 use super::reload::Reloads;
 use super::scrape::Scrapes;
 use super::settings::{prepare_access_log, read_certificates, recipe};
 use super::shutdown::Phase;
-use super::workers::Starter;
+use super::workers::{Logs, Starter};
 use super::{Machines, Outlook, Published, Supervisor, web};
 use crate::certs::CertError;
 use crate::config::{Config, LogFormat};
@@ -116,13 +116,16 @@ fn build(
         .map_err(|error: listeners::Error| Error::Listen(error.to_string()))?;
     let json = config.log.format == LogFormat::Json;
     let (sink, writer) = Sink::open(std::io::stdout(), json).map_err(failed("output thread"))?;
+    let metrics = SupervisorMetrics::new();
+    let sweeper = Sweeper::start().map_err(failed("log thread"))?;
+    let logs = Logs { metrics: metrics.clone(), sweeper, writers: writer.files.clone() };
     let environment = notify::inheritable_environment().collect();
     let mut supervisor = Supervisor {
         certificates,
         listeners,
         sites: std::collections::BTreeMap::new(),
         proxies: Proxies::new(recipe, events.clone(), tasks.clone()),
-        starter: Starter { environment, events: events.clone(), sink, tasks: tasks.clone() },
+        starter: Starter { environment, events: events.clone(), sink, tasks: tasks.clone(), logs },
         machines: Machines {
             todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
             queue: std::collections::VecDeque::new(),
@@ -133,7 +136,7 @@ fn build(
         phase: Phase::Running,
         outlook: Outlook {
             notifier: Notifier::from_environment().map_err(failed("the service manager's socket"))?,
-            metrics: SupervisorMetrics::new(),
+            metrics,
             metrics_address,
             began: Instant::now(),
             announce: options.announce,

@@ -8,17 +8,19 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
 use super::event::{Event, Events};
-use super::output::{Sink, Stream, Tail};
+use super::output::{Capture, Files, Outlet, Sink, Stream, Sweeper, Tail};
 use super::process::Process;
 use super::release::{self, Release};
 use crate::config::{Server, StopSignal};
-use crate::id::{Address, Serial, WorkerId};
+use crate::id::{Address, AppName, Serial, WorkerId};
 use crate::sys::listener::{self, Reservation};
 use crate::sys::socket;
 use crate::sys::spawn::{self, Exit, Signal, Spawn, Stdio};
+use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 
 /// How long after its end a worker's output is still read before the end is told; a grandchild may hold the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(50);
@@ -31,6 +33,8 @@ pub(super) struct Worker {
     pub(super) tail: Tail,
     pub(super) stop_signal: StopSignal,
     pub(super) started: Instant,
+    /// As the clock on the wall has it.
+    pub(super) started_at: Timestamp,
     pub(super) port: Reservation,
 }
 
@@ -59,14 +63,40 @@ pub(super) struct Starter {
     pub(super) events: Events,
     pub(super) sink: Sink,
     pub(super) tasks: TaskTracker,
+    pub(super) logs: Logs,
+}
+
+/// What the log files of every app need.
+#[derive(Debug)]
+pub(super) struct Logs {
+    pub(super) metrics: SupervisorMetrics,
+    pub(super) sweeper: Sweeper,
+    /// Those who write.
+    pub(super) writers: TaskTracker,
+}
+
+impl Logs {
+    /// # Errors
+    /// A sentence, when no thread can be started.
+    fn open(&self, app: &AppName) -> Result<Files, String> {
+        let failed = self.metrics.log_failed(app);
+        let outlet = Outlet { failed, sweeper: self.sweeper.clone(), _token: self.writers.token() };
+        Files::open(app.clone(), outlet).map_err(|error| format!("start a thread for the log files: {error}"))
+    }
 }
 
 impl Starter {
-    /// Starts a worker of the given release.
+    /// Starts a worker of the given release. `files` are those of its app, opened with the first worker that has any.
     ///
     /// # Errors
     /// A sentence that names the step that failed.
-    pub(super) fn start(&self, serial: Serial, id: WorkerId, release: &mut Release) -> Result<Worker, String> {
+    pub(super) fn start(
+        &self,
+        serial: Serial,
+        id: WorkerId,
+        release: &mut Release,
+        files: &mut Option<Files>,
+    ) -> Result<Worker, String> {
         let app = Arc::clone(&release.app);
         let Server::Command(command) = &app.server else {
             return Err("the app has no command".to_owned());
@@ -75,6 +105,9 @@ impl Starter {
         let resolved = release.resolve(command, &path)?.clone();
         let port = listener::reserve_port().map_err(|error| format!("reserve a loopback port: {error}"))?;
         let [stdout, stderr] = [pipe()?, pipe()?];
+        if command.output.has_files() && files.is_none() {
+            *files = Some(self.logs.open(&id.app)?);
+        }
         let child = spawn::spawn(Spawn {
             program: resolved.program,
             args: resolved.args,
@@ -91,8 +124,14 @@ impl Starter {
         let tail = Tail::default();
         let readers = TaskTracker::new();
         for (stream, source) in [(Stream::Stdout, stdout.0), (Stream::Stderr, stderr.0)] {
-            let capture = self.sink.clone().capture(id.clone(), stream, source, tail.clone());
-            readers.spawn(self.tasks.track_future(capture));
+            let capture = Capture {
+                worker: id.clone(),
+                stream,
+                tail: tail.clone(),
+                sink: command.output.stdout.then(|| self.sink.clone()),
+                page: files.as_ref().and_then(|files| files.page(&command.output, stream, id.slot)),
+            };
+            readers.spawn(self.tasks.track_future(capture.run(source)));
         }
         readers.close();
         let (app, events) = (id.app.clone(), self.events.clone());
@@ -101,7 +140,8 @@ impl Starter {
             let _ = tokio::time::timeout(LAST_WORDS, readers.wait()).await;
             let _ = events.send(Event::Exited { app, serial, exit }).await;
         });
-        Ok(Worker { id, process, tail, stop_signal: command.stop_signal, started: Instant::now(), port })
+        let (stop_signal, started, started_at) = (command.stop_signal, Instant::now(), Timestamp::now());
+        Ok(Worker { id, process, tail, stop_signal, started, started_at, port })
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {

@@ -23,6 +23,7 @@ pub struct SupervisorMetrics {
     reloads: IntCounterVec,
     reload_seconds: Histogram,
     proxy_restarts: IntCounter,
+    log_failed: IntCounterVec,
     invariants: Invariants,
 }
 
@@ -90,6 +91,12 @@ impl SupervisorMetrics {
                 "portreeve_proxy_restarts_total",
                 "Proxies started in place of one that ended by itself.",
             ),
+            log_failed: counters(
+                &registry,
+                "portreeve_log_failed_total",
+                "Lines of workers that could not be written to their log file.",
+                &["app"],
+            ),
             invariants: Invariants::new(&registry),
             registry,
         }
@@ -114,6 +121,12 @@ impl SupervisorMetrics {
     /// A proxy was started in place of one that ended by itself.
     pub fn proxy_restarted(&self) {
         self.proxy_restarts.inc();
+    }
+
+    /// Lines of an app's workers that could not be written to their log file.
+    #[must_use]
+    pub fn log_failed(&self, app: &AppName) -> IntCounter {
+        self.log_failed.with_label_values(&[app.as_str()])
     }
 
     /// Counters of what must never happen.

@@ -105,6 +105,7 @@ async fn route(request: Request<Incoming>, world: &World, plug: &Plug) -> Answer
         "/cut" => Ok(Response::new(body::cut(vec![b'c'; query.size("bytes", 1000)]))),
         "/reset" => Err(plug.pull()),
         "/crash" => world.crash(u8::try_from(query.number("code", 1)).unwrap_or(1)).await,
+        "/burst" => burst(&query, world).await,
         "/fork" => Ok(json_answer(&json!({ "pid": crate::fork_child() }))),
         "/leak" => Ok(world.leak(query.size("bytes", 1 << 20))),
         _ => Ok(text(StatusCode::NOT_FOUND, "no such route\n")),
@@ -259,6 +260,19 @@ fn events(count: u64, every: Duration) -> Response<Body> {
     let mut response = Response::new(body::channel(receiver));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response
+}
+
+/// `lines=N`: as many numbered lines to each standard stream; `then=exit`: and ends at once with code 3.
+async fn burst(query: &Query, world: &World) -> Answer {
+    let pid = std::process::id();
+    for number in 0..query.number("lines", 1) {
+        println!("out {pid} {number}");
+        eprintln!("err {pid} {number}");
+    }
+    if query.value("then") == Some("exit") {
+        return world.crash(3).await;
+    }
+    Ok(text(StatusCode::OK, "said\n"))
 }
 
 fn upgrade(request: Request<Incoming>) -> Response<Body> {

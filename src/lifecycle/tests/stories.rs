@@ -141,6 +141,7 @@ fn end(outcome: &Outcome) -> String {
 
 mod crashes;
 mod loops;
+mod partings;
 mod reloads;
 mod starts;
 mod stops;

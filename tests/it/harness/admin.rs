@@ -35,6 +35,23 @@ pub(crate) struct App {
     pub(crate) generation: Option<u64>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) last_failure: Option<String>,
+    pub(crate) exits: Vec<Exit>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Exit {
+    pub(crate) worker: String,
+    pub(crate) generation: u64,
+    pub(crate) slot: u32,
+    pub(crate) pid: u32,
+    pub(crate) started: String,
+    pub(crate) ended: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) core: bool,
+    pub(crate) cause: String,
+    pub(crate) killed: bool,
+    pub(crate) lines: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
