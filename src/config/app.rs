@@ -7,7 +7,7 @@ use std::path::Path;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{App, Command, Forwarding, Probe, ProbeKind, Server};
+use super::{App, Channel, Command, Forwarding, Probe, ProbeKind, Program, Readiness, Server};
 use super::{defaults, names, units, worker};
 use crate::id::{Address, AppName};
 
@@ -16,10 +16,13 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
     let (app, is_clean) = table.judged(|table| {
         let hosts = table.filled_list("hosts", "leave it out to serve every host", names::host);
         let path = table.take("path", names::prefix).unwrap_or_else(|| "/".to_owned());
-        let server = server(table, base);
-        let probe = probe(table, &hosts);
-        if let Some(Server::Command(command)) = &server {
-            check_patience(table, command, &probe);
+        let mut server = server(table, base);
+        let (readiness, probe) = readiness(table, &hosts);
+        match (&mut server, readiness) {
+            (Some(Server::Command(command)), Readiness::Probe) => check_patience(table, command, &probe),
+            (Some(Server::Command(command)), Readiness::Ipc) => declare(table, command),
+            (Some(Server::Fixed(_)), Readiness::Ipc) => refuse_declaring(table),
+            _ => {}
         }
         let forwarding = forwarding(table);
         Some(App { name, hosts, path, server: server?, probe, forwarding })
@@ -71,26 +74,22 @@ fn upstream(table: &mut Table, base: &Path) -> Option<Vec<Address>> {
     Some(servers).filter(|servers| !servers.is_empty())
 }
 
-/// `ready`: the word `"tcp"`, or a table.
-fn probe(table: &mut Table, hosts: &[String]) -> Probe {
-    match table.value("ready") {
-        Some(value) if value.table().is_some() => {
-            table.inner(value, table.dotted("ready"), |table| ready(table, hosts))
-        }
-        Some(value) => {
-            if let Err(fault) = tcp_word(value) {
-                table.report(fault);
-            }
-            ready(&mut table.absent("ready"), hosts)
-        }
-        None => ready(&mut table.absent("ready"), hosts),
+/// `ready`: the word `"tcp"` or `"ipc"`, or a table.
+fn readiness(table: &mut Table, hosts: &[String]) -> (Readiness, Probe) {
+    let value = table.value("ready");
+    if let Some(value) = value.filter(|value| value.table().is_some()) {
+        let probe = table.inner(value, table.dotted("ready"), |table| ready(table, hosts));
+        return (Readiness::Probe, probe);
     }
+    let word = value.map_or(Ok(Readiness::Probe), word).map_err(|fault| table.report(fault));
+    (word.unwrap_or(Readiness::Probe), ready(&mut table.absent("ready"), hosts))
 }
 
-fn tcp_word(value: Value) -> Result<(), Fault> {
-    let fault = value.mismatch("\"tcp\" or a table such as { http = \"/health\" }");
+fn word(value: Value) -> Result<Readiness, Fault> {
+    let fault = value.mismatch("\"tcp\", \"ipc\" or a table such as { http = \"/health\" }");
     match value.str() {
-        Some("tcp") => Ok(()),
+        Some("tcp") => Ok(Readiness::Probe),
+        Some("ipc") => Ok(Readiness::Ipc),
         Some(path) if path.starts_with('/') => Err(fault.label(format!("did you mean {{ http = \"{path}\" }}?"))),
         Some("http") => Err(fault.label("which path is to be asked for?")),
         Some(_) => Err(fault.label("not a way to ask")),
@@ -130,6 +129,32 @@ fn probe_kind(table: &mut Table, hosts: &[String]) -> ProbeKind {
         Some(path) => ProbeKind::Http { path: path.to_owned(), host: host.unwrap_or_else(first_name) },
         None => ProbeKind::Tcp,
     }
+}
+
+/// The workers say themselves when they are ready, on the channel that they are given for it.
+fn declare(table: &Table, command: &mut Command) {
+    if table.has("ipc") && command.channel == Channel::Absent {
+        let fault = Fault::error(table.span_of("ipc"), "`ready` needs the channel that `ipc` takes away");
+        table.report(fault.label("no channel").related(table.span_of("ready"), "to be said on a channel"));
+    }
+    command.channel = Channel::Declares;
+    if let Some(wrapper) = wrapper(command) {
+        let fault = Fault::warning(table.span_of("command"), format!("`{wrapper}` keeps the channel to itself"));
+        let fault = fault.label("the app behind it cannot say that it is ready");
+        table.report(fault.help("start the app directly, such as command = \"node server.js\""));
+    }
+}
+
+/// The first Node in the chain takes the channel, and these are Node programs.
+fn wrapper(command: &Command) -> Option<&str> {
+    let Program::Direct(words) = &command.program else { return None };
+    let name = Path::new(words.first()?).file_name()?.to_str()?;
+    ["npm", "npx", "pnpm", "yarn"].contains(&name).then_some(name)
+}
+
+fn refuse_declaring(table: &Table) {
+    let fault = Fault::error(table.span_of("ready"), "servers of an `upstream` have no channel to portreeve");
+    table.report(fault.label("is for workers that portreeve starts").help("write ready = { http = \"/health\" }"));
 }
 
 /// A worker that needs longer to be believed than it is given to start would never serve.

@@ -172,6 +172,7 @@ pub struct Command {
     pub user: Option<String>,
     /// `None`: one per CPU (affinity and cgroup quota respected).
     pub workers: Option<NonZeroU32>,
+    pub channel: Channel,
     /// From the start of a process to its readiness; it fails closed.
     pub start_timeout: Duration,
     /// From the end of new claims to the stop signal, at most.
@@ -214,6 +215,33 @@ pub struct Rotate {
     pub keep: u32,
     /// Old files are compressed.
     pub gzip: bool,
+}
+
+/// Node's IPC channel to each worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    Absent,
+    /// It is there, and readiness is asked for all the same.
+    Present,
+    /// The worker says on it that it is ready.
+    Declares,
+}
+
+impl Command {
+    /// How it is known that a worker can serve.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        if self.channel == Channel::Declares { Readiness::Ipc } else { Readiness::Probe }
+    }
+}
+
+/// How it is known that a worker can serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It is asked, by [`App::probe`].
+    Probe,
+    /// It says so itself: `process.send('ready')` (`ready = "ipc"`).
+    Ipc,
 }
 
 /// What is executed.
@@ -273,7 +301,7 @@ pub struct Backoff {
     pub reset: Duration,
 }
 
-/// How readiness is asked for.
+/// How readiness is asked for, where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     pub kind: ProbeKind,

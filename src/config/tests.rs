@@ -352,6 +352,7 @@ fn readiness_is_asked_for_in_one_way() {
         17,
         &["no worker could get ready in time", "2s"],
     );
+    assert_app_fault("ready = 'IPC'", 9, &["\"tcp\", \"ipc\" or a table"]);
     let kind = |lines: &str| app(&format!("[app.web]\ncommand = 'x'\n{lines}")).probe.kind;
     let http = |path: &str, host: &str| ProbeKind::Http { path: path.into(), host: host.into() };
     assert_eq!(kind("ready = 'tcp'"), ProbeKind::Tcp);
@@ -359,6 +360,28 @@ fn readiness_is_asked_for_in_one_way() {
     assert_eq!(kind("ready = { http = '/up?x=1' }"), http("/up?x=1", "localhost"));
     assert_eq!(kind("hosts = ['*.b', 'a.b']\nready.http = '/'"), http("/", "a.b"));
     assert_eq!(kind("hosts = 'a.b'\nready = { http = '/', tcp = false, host = 'x:1' }"), http("/", "x:1"));
+}
+
+#[test]
+fn workers_that_say_themselves_when_they_are_ready_have_a_channel_for_it() {
+    let channel = |lines: &str| {
+        let command = command(lines);
+        (command.channel != super::Channel::Absent, command.readiness())
+    };
+    assert_eq!(channel(""), (false, Readiness::Probe));
+    assert_eq!(channel("ipc = true"), (true, Readiness::Probe));
+    assert_eq!(channel("ready = 'ipc'"), (true, Readiness::Ipc));
+    assert_eq!(channel("ready = 'ipc'\nipc = true\nstart_timeout = '200ms'"), (true, Readiness::Ipc));
+    let contradiction = "[app.web]\ncommand = 'x'\nready = 'ipc'\nipc = false\n";
+    assert_fault(contradiction, "4:7", &["needs the channel that `ipc` takes away"]);
+    let fixed = "[app.a]\nupstream = '127.0.0.1:9000'\nready = 'ipc'\n";
+    assert_fault(fixed, "3:9", &["have no channel to portreeve"]);
+    assert_app_fault("env = { NODE_CHANNEL_FD = '3' }", 9, &["`NODE_CHANNEL_FD` is set by portreeve"]);
+    assert_app_fault("wait_ready = true", 1, &["ready = \"ipc\""]);
+    for (program, warnings) in [("npm start", 1), ("/usr/bin/yarn start", 1), ("node npm", 0)] {
+        let loaded = good(&format!("[app.web]\ncommand = '{program}'\nready = 'ipc'\n"));
+        assert_eq!(loaded.warnings.problems().len(), warnings, "{}", loaded.warnings);
+    }
 }
 
 #[test]

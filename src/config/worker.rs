@@ -10,16 +10,17 @@ use std::path::Path;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{Command, StopSignal};
+use super::{Channel, Command, StopSignal};
 use super::{command, defaults, output, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them.
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "shell",
     "directory",
     "env",
     "user",
     "workers",
+    "ipc",
     "start_timeout",
     "drain_timeout",
     "kill_timeout",
@@ -46,6 +47,8 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
         env: table.section("env", env),
         user: table.take("user", value::text).map(str::to_owned),
         workers: table.take("workers", |value| value::unless("auto", value, workers)).flatten(),
+        // More may be said by `ready`, which other apps have too.
+        channel: if table.boolean("ipc") { Channel::Present } else { Channel::Absent },
         start_timeout: table.duration("start_timeout", &defaults::START_TIMEOUT),
         drain_timeout: table.duration("drain_timeout", &defaults::DRAIN_TIMEOUT),
         kill_timeout: table.duration("kill_timeout", &defaults::KILL_TIMEOUT),
@@ -94,7 +97,8 @@ fn variable(key: Range<usize>, value: Value) -> Result<(String, String), Fault> 
     if name.is_empty() || name.contains(['=', '\0']) {
         return Err(Fault::error(key, "this cannot be the name of a variable").label("empty, or has a = or NUL in it"));
     }
-    if matches!(name, "PORT" | "HOST" | "NODE_APP_INSTANCE") || name.starts_with("PORTREEVE_") {
+    let is_ours = ["PORTREEVE_", "NODE_CHANNEL_"].into_iter().any(|prefix| name.starts_with(prefix));
+    if matches!(name, "PORT" | "HOST" | "NODE_APP_INSTANCE") || is_ours {
         let fault = Fault::error(key, format!("`{name}` is set by portreeve, for each worker"));
         return Err(fault.label("leave it out").help("a worker listens on HOST:PORT as it is given them"));
     }

@@ -76,6 +76,7 @@ impl App {
             Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
             Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),
             Event::Probed { serial, outcome } => self.worker(serial).is_some_and(|worker| worker.probed(outcome, step)),
+            Event::Declared { serial } => self.worker(serial).is_some_and(|worker| worker.declared(step)),
             Event::Exited { serial, how, code } => self.ended(serial, &End::Exited { how, code }, step),
             Event::Published { version } => self.acknowledged(version, step),
             Event::Idle { serial } => self.worker(serial).is_some_and(|worker| worker.idle(step)),

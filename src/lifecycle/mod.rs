@@ -4,8 +4,8 @@
 //! a file, a socket or a task, and chance and serials come from outside (see [`Todo`]). It does not know what a probe
 //! asks, how a process is started, or how many proxies there are.
 //!
-//! The driver promises: every `Spawn` is answered by `Spawned` or `SpawnFailed`; every `Probe` by `Probed`; every
-//! process that was spawned ends in `Exited`; every `Publish` is answered by its `Published` or by a later one (a proxy
+//! The driver promises: every `Spawn` is answered by `Spawned` or `SpawnFailed`, before anything else is said of
+//! that worker; every `Probe` by `Probed`; every process that was spawned ends in `Exited`; every `Publish` is answered by its `Published` or by a later one (a proxy
 //! that does not acknowledge is replaced, so that this wait ends); every closed endpoint is `Idle` in the end (at once
 //! when there is no proxy); `Wake` comes when [`App::deadline`] has passed. In return a worker is asked to stop only
 //! when no proxy can have a request for it.
@@ -48,6 +48,7 @@ pub struct Plan {
     pub kill_timeout: Duration,
     /// From the answer to one probe to the next probe.
     pub probe_interval: Duration,
+    pub readiness: Readiness,
     /// Successful probes in a row that make a worker ready when it is to replace one that serves; 0 counts as 1.
     pub successes: u32,
     pub restart: Restart,
@@ -55,6 +56,15 @@ pub struct Plan {
     pub concurrent_starts: u32,
     /// A reload in which no worker has become ready for so long is aborted.
     pub progress_deadline: Duration,
+}
+
+/// How it is known that a worker can serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It is asked, by [`Action::Probe`].
+    Probed,
+    /// It says so itself, by [`Event::Declared`]; nobody asks.
+    Declared,
 }
 
 /// What has happened.
@@ -72,6 +82,8 @@ pub enum Event {
     SpawnFailed { serial: Serial, reason: String },
     /// The answer to [`Action::Probe`].
     Probed { serial: Serial, outcome: Result<(), String> },
+    /// The worker says that it can serve. Counts only where that is what its plan waits for.
+    Declared { serial: Serial },
     /// The process has ended and was reaped; `how` reads as in "exit code 1" or "signal 9 (SIGKILL)"; `code` is its
     /// exit code, if no signal has ended it.
     Exited { serial: Serial, how: String, code: Option<i32> },

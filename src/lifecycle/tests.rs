@@ -11,7 +11,7 @@ mod world;
 
 use std::time::Duration;
 
-use super::{Backoff, ExitCodes, OnLoop, Plan, Policy, Restart};
+use super::{Backoff, ExitCodes, OnLoop, Plan, Policy, Readiness, Restart};
 
 /// A plan with round numbers and no crash loop in sight; tests change what they are about.
 pub(super) fn plan(workers: u32) -> Plan {
@@ -21,6 +21,7 @@ pub(super) fn plan(workers: u32) -> Plan {
         drain_timeout: Duration::from_secs(30),
         kill_timeout: Duration::from_secs(10),
         probe_interval: Duration::from_millis(250),
+        readiness: Readiness::Probed,
         successes: 3,
         restart: Restart {
             policy: Policy::Always,

@@ -17,14 +17,15 @@
 //!      │                    │ deadline                                                    (published without it)
 //!      └────────────────► Killing ── deadline ──► Unkillable          any of them ── exit ──► (gone)
 //! ```
-//! Later states have their place: Unready beside Serving, Warming before Ready, Adopting before Serving.
+//! Where readiness is declared and not probed, nobody asks: one word of the worker leads from Starting to Probing, and
+//! counts as all the successes there could be. Later states have their place: Unready beside Serving, Warming before Ready, Adopting before Serving.
 
 use std::time::{Duration, Instant};
 
 use super::report::Reason;
 use super::state::{State, Turn};
 use super::todo::Step;
-use super::{Action, Plan, Version};
+use super::{Action, Plan, Readiness, Version};
 use crate::id::{Serial, WorkerId};
 
 /// How long a killed process may take to be gone before nobody waits for it any more.
@@ -78,7 +79,9 @@ impl Worker {
             // Spawning => Starting
             State::Spawning { until } => {
                 self.enter(State::Starting { until, turn: Turn::Theirs }, step);
-                step.push(Action::Probe { serial: self.serial });
+                if self.plan.readiness == Readiness::Probed {
+                    step.push(Action::Probe { serial: self.serial });
+                }
             }
             // Cancelled => Stopping
             State::Cancelled { .. } => self.stop(step),
@@ -92,6 +95,7 @@ impl Worker {
     /// A probe was answered. False when none was on its way, or it no longer matters.
     pub(super) fn probed(&mut self, outcome: Result<(), String>, step: &mut Step<'_>) -> bool {
         let (until, passed) = match self.state {
+            _ if self.plan.readiness != Readiness::Probed => return false,
             State::Starting { until, turn: Turn::Theirs } => (until, 0),
             State::Probing { until, turn: Turn::Theirs, passed } => (until, passed),
             _ => return false,
@@ -107,6 +111,18 @@ impl Worker {
             }
         }
         true
+    }
+
+    /// It says that it can serve. False when that is not what is waited for.
+    pub(super) fn declared(&mut self, step: &Step<'_>) -> bool {
+        match self.state {
+            // Starting => Probing
+            State::Starting { until, turn } if self.plan.readiness == Readiness::Declared => {
+                self.enter(State::Probing { until, turn, passed: self.plan.successes.max(1) }, step);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Makes it ready if it has answered `needed` probes in a row; true if so.
@@ -259,6 +275,7 @@ impl Worker {
             (State::Probing { passed, .. }, _) => {
                 format!("{passed} of {} probes in a row had succeeded", self.plan.successes)
             }
+            (_, None) if self.plan.readiness == Readiness::Declared => "it never said that it is".to_owned(),
             (_, Some(complaint)) => format!("probe: {complaint}"),
             (_, None) => "no probe was answered".to_owned(),
         }

@@ -9,7 +9,7 @@ use super::event::Event;
 use super::settings::{plan, prepare_access_log};
 use super::site::{Fixed, Server, Site, Supervised};
 use super::{Awaited, Supervisor, probe};
-use crate::config::{self, App};
+use crate::config::{self, App, Readiness};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
 use crate::lifecycle::{self, Action, AppState, Health};
 use crate::link::FaultKind;
@@ -144,6 +144,15 @@ impl Supervisor {
                 self.published.dirty |= site.probed(serial, outcome, Instant::now());
             }
             None => {}
+        }
+    }
+
+    /// Takes in a worker's own word. Where readiness is asked for it is no news, and no proof.
+    pub(super) fn declared(&mut self, app: AppName, serial: Serial) {
+        let Some(Site::Supervised(site)) = self.sites.get(&app) else { return };
+        if site.readiness(serial) == Some(Readiness::Ipc) {
+            self.published.watch.prove(serial);
+            self.machines.queue.push_back((app, lifecycle::Event::Declared { serial }));
         }
     }
 

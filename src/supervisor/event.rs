@@ -32,6 +32,11 @@ pub(super) enum Event {
         serial: Serial,
         outcome: Result<(), String>,
     },
+    /// A worker says that it can serve; told once of each.
+    Declared {
+        app: AppName,
+        serial: Serial,
+    },
     /// A proxy spoke.
     Said {
         proxy: u64,

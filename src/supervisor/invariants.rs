@@ -14,7 +14,7 @@ use crate::id::{AppName, Serial};
 pub(super) struct Watch {
     /// The open endpoints of each app as they were last published.
     open: BTreeMap<AppName, BTreeSet<Serial>>,
-    /// Workers that have answered a probe.
+    /// Workers that have answered a probe, or said themselves that they can serve.
     proven: BTreeSet<Serial>,
 }
 
@@ -45,7 +45,7 @@ impl Supervisor {
             }
             for serial in now.difference(&self.published.watch.proven) {
                 self.outlook.metrics.invariants().promote_ungated.inc();
-                tracing::error!(app = %name, %serial, "invariant broken: a worker is published that never answered a probe");
+                tracing::error!(app = %name, %serial, "invariant broken: a worker is published that never was ready");
             }
         }
     }

@@ -5,6 +5,7 @@
 //! signalled only when its machine says so, and that is after every proxy has let go of it.
 
 mod act;
+mod channel;
 mod event;
 mod exits;
 mod invariants;
@@ -158,6 +159,7 @@ impl Supervisor {
             }
             Event::Exited { app, serial, exit } => self.worker_exited(app, serial, exit),
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
+            Event::Declared { app, serial } => self.declared(app, serial),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
             Event::Scrape { reply } => self.scrape(reply),

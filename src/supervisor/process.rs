@@ -3,7 +3,10 @@
 //! The task owns the child, so a signal can never reach a process that has been reaped; whoever holds the [`Process`]
 //! sends orders. Does not know what the child is for.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::sys::spawn::{Child, Exit, Signal};
@@ -21,6 +24,7 @@ pub(super) struct Process {
 #[derive(Clone, Copy, Debug)]
 enum Order {
     Signal(Signal),
+    SignalIn(Duration, Signal),
     Kill,
 }
 
@@ -48,6 +52,11 @@ impl Process {
         self.order(Order::Signal(signal));
     }
 
+    /// Sends a signal to the process group if the process has not ended after this time.
+    pub(super) fn signal_in(&self, wait: Duration, signal: Signal) {
+        self.order(Order::SignalIn(wait, signal));
+    }
+
     /// Kills the process group.
     pub(super) fn kill(&self) {
         self.order(Order::Kill);
@@ -61,6 +70,7 @@ impl Process {
 }
 
 async fn wait(mut child: Child, mut orders: mpsc::Receiver<Order>) -> Exit {
+    let mut later = None;
     loop {
         tokio::select! {
             exit = child.wait() => {
@@ -69,17 +79,84 @@ async fn wait(mut child: Child, mut orders: mpsc::Receiver<Order>) -> Exit {
                     Exit::Code(-1)
                 });
             }
-            Some(order) = orders.recv() => obey(&child, order),
+            Some(order) = orders.recv() => match order {
+                Order::SignalIn(wait, signal) => later = Some((Instant::now() + wait, signal)),
+                Order::Signal(signal) => send(&child, signal),
+                Order::Kill => kill(&child),
+            },
+            signal = due(later) => {
+                later = None;
+                send(&child, signal);
+            }
         }
     }
 }
 
-fn obey(child: &Child, order: Order) {
-    let sent = match order {
-        Order::Signal(signal) => child.signal(signal),
-        Order::Kill => child.kill(),
-    };
-    if let Err(error) = sent {
-        tracing::error!(pid = child.pid(), ?order, %error, "cannot signal a child");
+/// The signal that is to be sent later, once it is time.
+async fn due(later: Option<(Instant, Signal)>) -> Signal {
+    match later {
+        Some((at, signal)) => {
+            tokio::time::sleep_until(at).await;
+            signal
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn send(child: &Child, signal: Signal) {
+    if let Err(error) = child.signal(signal) {
+        tracing::error!(pid = child.pid(), ?signal, %error, "cannot signal a child");
+    }
+}
+
+fn kill(child: &Child) {
+    if let Err(error) = child.kill() {
+        tracing::error!(pid = child.pid(), %error, "cannot kill a child");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::sys::spawn::{Spawn, find_program, spawn};
+
+    /// Longer than any test waits.
+    const NEVER: Duration = Duration::from_hours(1);
+
+    fn sleeper(tasks: &TaskTracker) -> (Process, oneshot::Receiver<Exit>) {
+        let sleep = find_program("sleep", "/usr/bin:/bin".as_ref(), "/".as_ref()).unwrap();
+        let child = spawn(Spawn { args: vec!["sleep".into(), "3600".into()], ..Spawn::new(sleep) }).unwrap();
+        let (told, end) = oneshot::channel();
+        let process = Process::watch(child, tasks, async move |exit| {
+            told.send(exit).expect("the test waits for it");
+        });
+        (process, end)
+    }
+
+    async fn how_it_ended(end: oneshot::Receiver<Exit>) -> String {
+        let end = tokio::time::timeout(Duration::from_secs(10), end).await;
+        end.expect("it ends in time").expect("its end is told").to_string()
+    }
+
+    #[tokio::test]
+    async fn a_signal_for_later_comes_when_its_time_is_over() {
+        let (process, end) = sleeper(&TaskTracker::new());
+        process.signal_in(Duration::from_millis(20), Signal::Usr1);
+        assert_eq!(how_it_ended(end).await, "signal 10 (SIGUSR1)");
+    }
+
+    #[tokio::test]
+    async fn a_signal_for_later_does_not_hold_up_other_orders() {
+        let (process, end) = sleeper(&TaskTracker::new());
+        process.signal_in(NEVER, Signal::Usr1);
+        process.signal(Signal::Term);
+        assert_eq!(how_it_ended(end).await, "signal 15 (SIGTERM)");
+
+        let (process, end) = sleeper(&TaskTracker::new());
+        process.signal_in(NEVER, Signal::Usr1);
+        process.kill();
+        assert_eq!(how_it_ended(end).await, "signal 9 (SIGKILL)");
     }
 }

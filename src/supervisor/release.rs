@@ -7,7 +7,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{App, Command, Program};
+use super::channel;
+use crate::config::{App, Channel, Command, Program};
 use crate::id::WorkerId;
 use crate::sys::spawn::{self, Identity};
 
@@ -73,6 +74,10 @@ pub(super) fn environment(
     identity: Option<&Identity>,
 ) -> Vec<(OsString, OsString)> {
     let mut env: std::collections::BTreeMap<OsString, OsString> = inherited.iter().cloned().collect();
+    // A channel that we were given ourselves is not theirs.
+    for (key, _) in channel::VARIABLES {
+        env.remove(OsStr::new(key));
+    }
     let mut set = |key: &str, value: OsString| env.insert(key.into(), value);
     if let Some(identity) = identity {
         set("HOME", identity.home.clone().into());
@@ -88,6 +93,11 @@ pub(super) fn environment(
     set("PORTREEVE_GENERATION", worker.generation.to_string().into());
     set("PORTREEVE_SLOT", worker.slot.to_string().into());
     set("NODE_APP_INSTANCE", worker.slot.to_string().into());
+    if command.channel != Channel::Absent {
+        for (key, value) in channel::VARIABLES {
+            set(key, value.into());
+        }
+    }
     env.into_iter().collect()
 }
 
@@ -163,5 +173,19 @@ mod tests {
         assert_eq!((get("LANG"), get("COLOUR"), get("PORT")), (Some("inherited"), Some("blue"), Some("8123")));
         assert_eq!((get("PORTREEVE_GENERATION"), get("NODE_APP_INSTANCE")), (Some("4"), Some("2")));
         assert_eq!((get("HOST"), get("PORTREEVE_APP")), (Some("127.0.0.1"), Some("web")));
+    }
+
+    #[test]
+    fn a_worker_is_told_of_its_own_channel_and_of_no_other() {
+        let inherited = [("NODE_CHANNEL_FD".into(), "9".into())];
+        let worker = WorkerId { app: "web".parse().unwrap(), generation: Generation(1), slot: Slot(0) };
+        let told = |channel| {
+            let command = Command { channel, ..command(Path::new("/"), &["true"]) };
+            let env = environment(&inherited, &command, &worker, 8123, None);
+            let told = env.into_iter().filter(|(key, _)| key.to_string_lossy().starts_with("NODE_CHANNEL"));
+            told.map(|(key, value)| format!("{}={}", key.display(), value.display())).collect::<Vec<_>>()
+        };
+        assert_eq!(told(Channel::Present), ["NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json"]);
+        assert_eq!(told(Channel::Absent), [""; 0]);
     }
 }

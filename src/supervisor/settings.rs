@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::proxies::Recipe;
 use crate::certs::{self, CertError};
 use crate::config::{self, App, Config, LogFormat};
-use crate::lifecycle::{Backoff, OnLoop, Plan, Policy, Restart};
+use crate::lifecycle::{Backoff, OnLoop, Plan, Policy, Readiness, Restart};
 use crate::link::Certificate;
 use crate::sys::spawn::Identity;
 
@@ -32,6 +32,10 @@ pub(super) fn plan(app: &App) -> Plan {
         drain_timeout: command.drain_timeout,
         kill_timeout: command.kill_timeout,
         probe_interval: app.probe.interval,
+        readiness: match command.readiness() {
+            config::Readiness::Probe => Readiness::Probed,
+            config::Readiness::Ipc => Readiness::Declared,
+        },
         successes: app.probe.successes.get(),
         restart: restart(&command.restart, workers),
         concurrent_starts: cpus,

@@ -204,6 +204,15 @@ impl Supervised {
         Ok(pid)
     }
 
+    /// How it is known that this worker can serve; `None` when it does not run.
+    pub(super) fn readiness(&self, serial: Serial) -> Option<config::Readiness> {
+        let generation = self.workers.get(&serial)?.id.generation;
+        match &self.releases.get(&generation)?.app.server {
+            config::Server::Command(command) => Some(command.readiness()),
+            config::Server::Fixed(_) => None,
+        }
+    }
+
     /// Takes a worker that has ended out of the books; a record of it stays at hand for a while.
     /// Gives the reservation of its port. Say it before the machine hears of the end.
     pub(super) fn bury(&mut self, serial: Serial, exit: Exit) -> Option<Reservation> {

@@ -125,7 +125,14 @@ fn build(
         listeners,
         sites: std::collections::BTreeMap::new(),
         proxies: Proxies::new(recipe, events.clone(), tasks.clone()),
-        starter: Starter { environment, events: events.clone(), sink, tasks: tasks.clone(), logs },
+        starter: Starter {
+            environment,
+            events: events.clone(),
+            metrics: metrics.clone(),
+            sink,
+            tasks: tasks.clone(),
+            logs,
+        },
         machines: Machines {
             todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
             queue: std::collections::VecDeque::new(),

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
+use super::channel::{self, Channel, Subject};
 use super::event::{Event, Events};
 use super::output::{Capture, Files, Outlet, Sink, Stream, Sweeper, Tail};
 use super::process::Process;
 use super::release::{self, Release};
-use crate::config::{Server, StopSignal};
+use crate::config::{self, Command, Server, StopSignal};
 use crate::id::{Address, AppName, Serial, WorkerId};
 use crate::sys::listener::{self, Reservation};
 use crate::sys::socket;
@@ -31,7 +32,8 @@ pub(super) struct Worker {
     pub(super) id: WorkerId,
     pub(super) process: Process,
     pub(super) tail: Tail,
-    pub(super) stop_signal: StopSignal,
+    pub(super) stop: StopOrder,
+    channel: Option<Channel>,
     pub(super) started: Instant,
     /// As the clock on the wall has it.
     pub(super) started_at: Timestamp,
@@ -43,16 +45,38 @@ impl Worker {
         Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.port())))
     }
 
-    /// Asks it to end.
+    /// Asks it to end: by the message that PM2 sends where that can be, and by the signal if the message has not helped
+    /// when half of the time is over. An app may know only one of the two, and there is no telling which; both at once
+    /// would cut short what an app without a signal handler does upon the message.
     pub(super) fn stop(&self) {
-        self.process.signal(match self.stop_signal {
+        let StopOrder { signal, kill_timeout } = self.stop;
+        if self.channel.as_ref().is_some_and(Channel::shut_down) {
+            self.process.signal_in(kill_timeout / 2, signal);
+        } else {
+            self.process.signal(signal);
+        }
+    }
+}
+
+/// How a worker is asked to end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StopOrder {
+    signal: Signal,
+    /// From the order to the kill.
+    kill_timeout: Duration,
+}
+
+impl StopOrder {
+    fn of(command: &Command) -> Self {
+        let signal = match command.stop_signal {
             StopSignal::Term => Signal::Term,
             StopSignal::Int => Signal::Int,
             StopSignal::Quit => Signal::Quit,
             StopSignal::Hup => Signal::Hup,
             StopSignal::Usr1 => Signal::Usr1,
             StopSignal::Usr2 => Signal::Usr2,
-        });
+        };
+        Self { signal, kill_timeout: command.kill_timeout }
     }
 }
 
@@ -61,6 +85,7 @@ impl Worker {
 pub(super) struct Starter {
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) events: Events,
+    pub(super) metrics: SupervisorMetrics,
     pub(super) sink: Sink,
     pub(super) tasks: TaskTracker,
     pub(super) logs: Logs,
@@ -108,6 +133,8 @@ impl Starter {
         if command.output.has_files() && files.is_none() {
             *files = Some(self.logs.open(&id.app)?);
         }
+        let (ours, theirs) =
+            if command.channel == config::Channel::Absent { None } else { Some(channel::pair()?) }.unzip();
         let child = spawn::spawn(Spawn {
             program: resolved.program,
             args: resolved.args,
@@ -117,7 +144,7 @@ impl Starter {
             stdin: Stdio::Null,
             stdout: Stdio::Fd(stdout.1),
             stderr: Stdio::Fd(stderr.1),
-            descriptors: Vec::new(),
+            descriptors: theirs.map(|end| (end, channel::DESCRIPTOR)).into_iter().collect(),
             no_new_privs: false,
         })
         .map_err(|error| error.to_string())?;
@@ -134,14 +161,17 @@ impl Starter {
             readers.spawn(self.tasks.track_future(capture.run(source)));
         }
         readers.close();
+        let subject =
+            || Subject { worker: id.clone(), serial, events: self.events.clone(), metrics: self.metrics.clone() };
+        let channel = ours.map(|end| Channel::open(end, subject(), &self.tasks)).transpose()?;
         let (app, events) = (id.app.clone(), self.events.clone());
         let process = Process::watch(child, &self.tasks, async move |exit: Exit| {
             // A limit that passes is no loss: the readers go on, only the message about the end is shorter.
             let _ = tokio::time::timeout(LAST_WORDS, readers.wait()).await;
             let _ = events.send(Event::Exited { app, serial, exit }).await;
         });
-        let (stop_signal, started, started_at) = (command.stop_signal, Instant::now(), Timestamp::now());
-        Ok(Worker { id, process, tail, stop_signal, started, started_at, port })
+        let (stop, started, started_at) = (StopOrder::of(command), Instant::now(), Timestamp::now());
+        Ok(Worker { id, process, tail, stop, channel, started, started_at, port })
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {

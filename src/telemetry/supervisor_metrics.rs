@@ -24,6 +24,7 @@ pub struct SupervisorMetrics {
     reload_seconds: Histogram,
     proxy_restarts: IntCounter,
     log_failed: IntCounterVec,
+    channel_faults: IntCounterVec,
     invariants: Invariants,
 }
 
@@ -97,6 +98,11 @@ impl SupervisorMetrics {
                 "Lines of workers that could not be written to their log file.",
                 &["app"],
             ),
+            channel_faults: by_app(
+                "portreeve_channel_faults_total",
+                "Lines on workers' channels that are no messages.",
+                "kind",
+            ),
             invariants: Invariants::new(&registry),
             registry,
         }
@@ -127,6 +133,11 @@ impl SupervisorMetrics {
     #[must_use]
     pub fn log_failed(&self, app: &AppName) -> IntCounter {
         self.log_failed.with_label_values(&[app.as_str()])
+    }
+
+    /// A worker's channel carried what is no message.
+    pub fn channel_fault(&self, app: &AppName, kind: &'static str) {
+        self.channel_faults.with_label_values(&[app.as_str(), kind]).inc();
     }
 
     /// Counters of what must never happen.

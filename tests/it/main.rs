@@ -15,6 +15,7 @@ mod docs;
 mod fixed_upstream;
 mod harness;
 mod hold;
+mod ipc;
 mod logs;
 mod metrics;
 #[path = "../worker/pattern.rs"]

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
-use crate::lifecycle::{Backoff, Event, OnLoop, Plan, Policy, Restart, Version};
+use crate::lifecycle::{Backoff, Event, OnLoop, Plan, Policy, Readiness, Restart, Version};
 
 const WILD: Mischief = Mischief {
     reloads: 30,
@@ -65,9 +65,11 @@ prop_compose! {
         restart in restarts(),
         progress_deadline in 1..=90_u64,
         drain_timeout in 1..=600_u64,
+        declared in any::<bool>(),
     ) -> Plan {
         Plan {
             start_timeout: Duration::from_secs(start_timeout),
+            readiness: if declared { Readiness::Declared } else { Readiness::Probed },
             successes,
             restart,
             concurrent_starts,
@@ -98,12 +100,13 @@ fn turn(world: &mut World, kindness: u8, (kind, which, dice): Turn) {
 /// Something that cannot be meant: it must change nothing and be counted.
 fn noise(world: &mut World, which: u8) {
     let serial = Serial(u64::from(which) + 1_000_000);
-    let event = match which % 6 {
+    let event = match which % 7 {
         0 => Event::Spawned { serial },
         1 => Event::SpawnFailed { serial, reason: "no such file".into() },
         2 => Event::Probed { serial, outcome: Ok(()) },
         3 => Event::Exited { serial, how: "exit code 1".into(), code: Some(1) },
         4 => Event::Idle { serial },
+        5 => Event::Declared { serial },
         _ => Event::Published { version: Version(world.version().0 + 1 + u64::from(which)) },
     };
     let before = world.app.report();

@@ -7,7 +7,7 @@ use crate::id::{Generation, Serial, Slot, WorkerId};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::todo::{Step, Todo};
 use crate::lifecycle::worker::{End, Worker};
-use crate::lifecycle::{Action, Version};
+use crate::lifecycle::{Action, Plan, Readiness, Version};
 
 /// State, what meets it, state afterwards and actions. A `?` says that a probe is on its way, `(idle)` that the word
 /// came before the acknowledgement. Versions up to 5 are published; 6 is the next.
@@ -51,8 +51,13 @@ const MOVES: &[(&str, &str, &str)] = &[
     ("Unkillable", "spawned", "Unkillable kill"),
 ];
 
+/// The moves that there are only where readiness is declared: nobody is probed, so no probe is ever anybody's turn.
+const DECLARED_MOVES: &[(&str, &str, &str)] =
+    &[("Spawning", "spawned", "Starting?"), ("Starting?", "declared", "Probing?")];
+
 const INPUTS: &[&str] = &[
     "spawned",
+    "declared",
     "success",
     "failure",
     "admit 2",
@@ -122,9 +127,13 @@ fn todo() -> Todo {
 }
 
 fn worker_in(state: State, now: Instant) -> Worker {
+    worker_of(plan(1), state, now)
+}
+
+fn worker_of(plan: Plan, state: State, now: Instant) -> Worker {
     let id = WorkerId { app: "web".parse().unwrap(), generation: Generation(13), slot: Slot(0) };
     let step = &mut Step { now, version: Version(6), todo: &mut todo() };
-    let mut worker = Worker::spawn(id, plan(1), step);
+    let mut worker = Worker::spawn(id, plan, step);
     worker.state = state;
     worker
 }
@@ -134,6 +143,7 @@ fn meet(worker: &mut Worker, input: &str, step: &mut Step<'_>) -> bool {
     match input {
         "spawned" => drop(worker.spawned(step)),
         "success" => drop(worker.probed(Ok(()), step)),
+        "declared" => drop(worker.declared(step)),
         "failure" => drop(worker.probed(Err("GET /health answered 500".into()), step)),
         "admit 2" => drop(worker.admit(2, step)),
         "admit 3" => drop(worker.admit(3, step)),
@@ -149,11 +159,10 @@ fn meet(worker: &mut Worker, input: &str, step: &mut Step<'_>) -> bool {
     false
 }
 
-#[test]
-fn every_state_moves_as_the_table_says_and_not_otherwise() {
-    let begin = Instant::now();
+/// Every move that there is: state, what meets it, and what comes of it.
+fn moves(plan: Plan, begin: Instant, states: Vec<State>) -> Vec<(String, &'static str, String)> {
     let mut moves = Vec::new();
-    for state in states(begin) {
+    for state in states {
         for input in INPUTS {
             let wait = match *input {
                 "turn" => 1,
@@ -162,7 +171,7 @@ fn every_state_moves_as_the_table_says_and_not_otherwise() {
             };
             let mut todo = todo();
             let step = &mut Step { now: begin + Duration::from_secs(wait), version: Version(6), todo: &mut todo };
-            let mut worker = worker_in(state, begin);
+            let mut worker = worker_of(plan, state, begin);
             let late = meet(&mut worker, input, step).then_some("late");
             let actions = todo.take();
             if worker.state != state || !actions.is_empty() || late.is_some() {
@@ -171,8 +180,31 @@ fn every_state_moves_as_the_table_says_and_not_otherwise() {
             }
         }
     }
+    moves
+}
+
+#[test]
+fn every_state_moves_as_the_table_says_and_not_otherwise() {
+    let begin = Instant::now();
+    let moves = moves(plan(1), begin, states(begin));
     let found: Vec<_> = moves.iter().map(|(from, input, to)| (from.as_str(), *input, to.as_str())).collect();
     assert_eq!(found, MOVES);
+}
+
+#[test]
+fn where_readiness_is_declared_one_word_is_enough_and_probes_mean_nothing() {
+    let begin = Instant::now();
+    let declared = Plan { readiness: Readiness::Declared, ..plan(1) };
+    let is_reachable = |state: &State| !matches!(label(*state).as_str(), "Starting" | "Probing");
+    let moves = moves(declared, begin, states(begin).into_iter().filter(is_reachable).collect());
+    let found: Vec<_> = moves.iter().map(|(from, input, to)| (from.as_str(), *input, to.as_str())).collect();
+    let new: Vec<_> = found.iter().copied().filter(|one| !MOVES.contains(one)).collect();
+    assert_eq!(new, DECLARED_MOVES);
+    assert!(!found.iter().any(|(_, input, _)| ["success", "failure"].contains(input)), "{found:?}");
+    let gone = MOVES.iter().filter(|one| !found.contains(one)).map(|(from, input, _)| (*from, *input));
+    let gone: Vec<_> = gone.filter(|(from, _)| !["Starting", "Probing"].contains(from)).collect();
+    let probes = [("Starting?", "success"), ("Starting?", "failure"), ("Probing?", "success"), ("Probing?", "failure")];
+    assert_eq!(gone, [&[("Spawning", "spawned")][..], &probes[..]].concat());
 }
 
 #[test]
@@ -221,8 +253,8 @@ fn only_a_worker_that_serves_has_served() {
 #[test]
 fn a_late_worker_says_what_was_in_its_way() {
     let now = Instant::now();
-    let obstacle = |state: State, complaint: Option<&str>| {
-        let mut worker = worker_in(state, now);
+    let obstacle_of = |plan: Plan, state: State, complaint: Option<&str>| {
+        let mut worker = worker_of(plan, state, now);
         let mut todo = todo();
         let step = &mut Step { now, version: Version(6), todo: &mut todo };
         if let Some(complaint) = complaint {
@@ -231,6 +263,7 @@ fn a_late_worker_says_what_was_in_its_way() {
         step.now += Duration::from_secs(10);
         worker.wake(step).expect("it is late").sentence
     };
+    let obstacle = |state: State, complaint: Option<&str>| obstacle_of(plan(1), state, complaint);
     let states = states(now);
     let of = |from: &str| *states.iter().find(|state| label(**state) == from).unwrap();
     let cases = [
@@ -243,4 +276,7 @@ fn a_late_worker_says_what_was_in_its_way() {
         let sentence = format!("worker web 13.0 was not ready within 60s: {reason}");
         assert_eq!(obstacle(state, complaint), sentence);
     }
+    let declared = Plan { readiness: Readiness::Declared, ..plan(1) };
+    let sentence = "worker web 13.0 was not ready within 60s: it never said that it is";
+    assert_eq!(obstacle_of(declared, of("Starting?"), None), sentence);
 }

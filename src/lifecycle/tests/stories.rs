@@ -8,7 +8,7 @@ use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
 use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
-use crate::lifecycle::{OnLoop, Policy, Restart};
+use crate::lifecycle::{OnLoop, Policy, Readiness, Restart};
 
 /// Anything may happen, as the story wants it.
 const ANYTHING: Mischief = Mischief {

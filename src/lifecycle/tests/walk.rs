@@ -14,7 +14,7 @@ use crate::lifecycle::generation::{Generation, Stage};
 use crate::lifecycle::place::{Place, Seat};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::worker::Worker;
-use crate::lifecycle::{AppState, Backoff, OnLoop, Outcome, Plan, Policy, Restart, Version, WorkerState};
+use crate::lifecycle::{AppState, Backoff, OnLoop, Outcome, Plan, Policy, Readiness, Restart, Version, WorkerState};
 
 /// Deadlines further away than this are all alike: none of the walks waits for one.
 const FAR: u64 = 20;
@@ -253,8 +253,9 @@ impl Key {
 
     fn process(&mut self, worker: &Worker, world: &World) {
         let process = &world.processes[&worker.serial];
-        let flags = [process.runs, process.probed, process.is_told_to_end(), process.idle, worker.lateness().is_some()];
-        self.add(flags.into_iter().fold(0, |word, flag| word << 1 | u64::from(flag)));
+        let heard = [process.probed, process.declared, process.idle];
+        let flags = [process.runs, process.is_told_to_end(), worker.lateness().is_some()].into_iter().chain(heard);
+        self.add(flags.fold(0, |word, flag| word << 1 | u64::from(flag)));
         self.add(u64::from(process.streak.min(world.plan.successes)));
         // Only versions that a proxy may still act on matter.
         self.version(process.listed.max(Version(world.in_force().0.saturating_sub(1))));
@@ -351,6 +352,20 @@ fn one_slot_given_up_and_replaced() {
 fn two_slots_replaced() {
     let found = walk(short(2), Mischief { reloads: 1, ..Mischief::NONE }, 9_000);
     assert_eq!(found.workers, WorkerState::ALL.iter().copied().collect(), "states that the walk has seen");
+}
+
+#[test]
+fn a_slot_that_says_itself_when_it_is_ready() {
+    let plan = Plan { readiness: Readiness::Declared, ..short(1) };
+    let found = walk(plan, Mischief { reloads: 2, stops: 1, ..Mischief::NONE }, 14_000);
+    assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "superseded"]));
+    walk(plan, Mischief { reloads: 1, crashes: 2, spawn_failures: 1, ..Mischief::NONE }, 8_500);
+}
+
+#[test]
+fn two_slots_that_say_themselves_when_they_are_ready() {
+    let plan = Plan { readiness: Readiness::Declared, ..short(2) };
+    walk(plan, Mischief { reloads: 1, ..Mischief::NONE }, 6_500);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::id::{Generation, Serial, WorkerId};
 use crate::lifecycle::circuit::Mode;
 use crate::lifecycle::generation::Generation as Generated;
 use crate::lifecycle::state::State;
-use crate::lifecycle::{Action, App, EndpointView, Event, Outcome, Plan, Ticket, Todo, Version};
+use crate::lifecycle::{Action, App, EndpointView, Event, Outcome, Plan, Readiness, Ticket, Todo, Version};
 
 mod books;
 mod choice;
@@ -55,7 +55,9 @@ pub(super) struct Process {
     /// Its start was reported.
     pub(super) runs: bool,
     pub(super) probed: bool,
-    /// Probes answered well, in a row.
+    /// It has said that it can serve.
+    pub(super) declared: bool,
+    /// Probes answered well, in a row; a worker's own word is worth any number of them.
     pub(super) streak: u32,
     pub(super) stopped: Option<Instant>,
     pub(super) killed: Option<Instant>,
@@ -188,6 +190,12 @@ impl World {
                 process.streak = 0;
                 Event::Probed { serial, outcome: Err("GET /health answered 500".into()) }
             }
+            Choice::Declared(serial) => {
+                let process = self.process(serial);
+                process.declared = true;
+                process.streak = u32::MAX;
+                Event::Declared { serial }
+            }
             Choice::Exited(serial) => self.exit(serial, 1),
             Choice::Ended(serial, code) => self.exit(serial, code),
             Choice::Acknowledged(version) => {
@@ -233,6 +241,13 @@ impl World {
     pub(super) fn state(&self, serial: Serial) -> Option<State> {
         let workers = self.app.generations.iter().flat_map(Generated::workers);
         workers.chain(&self.app.stranded).find(|worker| worker.serial == serial).map(|worker| worker.state)
+    }
+
+    /// Is it for this worker to say that it can serve?
+    pub(super) fn is_declarer(&self, process: &Process) -> bool {
+        let number = process.worker.generation;
+        let generation = self.app.generations.iter().find(|generation| generation.number == number);
+        generation.is_some_and(|generation| generation.plan.readiness == Readiness::Declared)
     }
 
     pub(super) fn require(&self, holds: bool, what: &str) {

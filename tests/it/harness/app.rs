@@ -15,6 +15,8 @@ pub(crate) struct App {
     settings: Table,
     /// `None`: not the scripted worker.
     script: Option<Vec<String>>,
+    /// Lines of shell that run first.
+    prelude: Option<String>,
     workers: usize,
 }
 
@@ -25,7 +27,7 @@ pub(crate) fn worker() -> App {
 
 /// Some other program with its arguments.
 pub(crate) fn program(words: &[&str]) -> App {
-    App { settings: Table::new(), script: None, workers: 0 }
+    App { settings: Table::new(), script: None, prelude: None, workers: 0 }
         .workers(1)
         .set("command", words.to_vec())
         .set("start_timeout", "10s")
@@ -36,7 +38,7 @@ pub(crate) fn program(words: &[&str]) -> App {
 
 /// Servers that something else runs.
 pub(crate) fn upstream(addresses: &[String]) -> App {
-    App { settings: Table::new(), script: None, workers: 0 }.set("upstream", addresses.to_vec())
+    App { settings: Table::new(), script: None, prelude: None, workers: 0 }.set("upstream", addresses.to_vec())
 }
 
 impl App {
@@ -61,6 +63,12 @@ impl App {
         self
     }
 
+    /// Lets a shell do something before it turns into the scripted worker.
+    pub(crate) fn after(mut self, shell: &str) -> Self {
+        self.prelude = Some(shell.to_owned());
+        self
+    }
+
     /// How many workers are to serve before a test begins; 0 when nobody supervises them.
     pub(super) fn expected(&self) -> usize {
         self.workers
@@ -74,9 +82,13 @@ impl App {
             fs::create_dir_all(site.release()).expect("a release folder can be made");
             symlink(binaries::worker(), site.program()).expect("the worker can be linked");
             site.rewrite(&script.iter().map(String::as_str).collect::<Vec<_>>());
-            let words =
-                [site.program().display().to_string(), ledger.word(), format!("script={}", site.script().display())];
-            settings.insert("command".to_owned(), words.to_vec().into());
+            let mut words = match &self.prelude {
+                Some(shell) => ["sh", "-c", &format!("{shell}\nexec \"$@\""), "sh"].map(str::to_owned).to_vec(),
+                None => Vec::new(),
+            };
+            words.extend([site.program().display().to_string(), ledger.word()]);
+            words.push(format!("script={}", site.script().display()));
+            settings.insert("command".to_owned(), words.into());
             settings.insert("directory".to_owned(), site.release().display().to_string().into());
         }
         settings

@@ -246,3 +246,25 @@ fn a_reload_of_an_app_that_does_not_run_is_refused() {
     assert_eq!(world.then(Choice::Reload), "reload 1 aborted 1: the app is not running");
     assert_eq!(world.then(Choice::Start), "publish 1, spawn 1 as web 2.0", "the number is not used twice");
 }
+
+#[test]
+fn where_workers_say_themselves_when_they_are_ready_one_word_of_each_is_enough() {
+    let mut world = running(Plan { readiness: Readiness::Declared, ..plan(2) });
+    assert_eq!(world.then(Choice::Reload), "spawn 3 as web 2.0");
+    assert_eq!(world.spawned(3), "", "nobody asks");
+    assert_eq!(world.app.deadline(), Some(world.now + world.plan.start_timeout));
+    assert_eq!(world.then(Choice::Declared(Serial(3))), "spawn 4 as web 2.1");
+    assert_eq!(world.told(Event::Declared { serial: Serial(3) }), "", "once is enough");
+    world.spawned(4);
+    assert_eq!(world.then(Choice::Declared(Serial(4))), "publish 4");
+    assert_eq!(world.acknowledged(4), "reload 1 live 2");
+}
+
+#[test]
+fn a_worker_that_never_says_that_it_is_ready_aborts_the_reload() {
+    let mut world = running(Plan { readiness: Readiness::Declared, ..plan(1) });
+    world.apply(Choice::Reload);
+    world.spawned(2);
+    let reason = "worker web 2.0 was not ready within 60s: it never said that it is";
+    assert_eq!(world.woken(), format!("stop 2, reload 1 aborted 2 by 2: {reason}"));
+}

@@ -17,6 +17,7 @@ pub(crate) enum Choice {
     SpawnFailed(Serial),
     Passed(Serial),
     Failed(Serial),
+    Declared(Serial),
     Exited(Serial),
     /// By itself, with this code.
     Ended(Serial, u8),
@@ -127,6 +128,10 @@ impl World {
         if process.probed {
             choices.extend([Choice::Passed(serial), Choice::Failed(serial)]);
         }
+        let may_speak = !process.is_told_to_end() || self.mischief.late_answers;
+        if process.runs && !process.declared && may_speak && self.is_declarer(process) {
+            choices.push(Choice::Declared(serial));
+        }
         if !process.idle && self.is_closed(serial) {
             choices.push(Choice::Idle(serial));
         }
@@ -146,6 +151,7 @@ impl World {
             Process { runs: false, .. } => Some(Choice::Spawned(serial)),
             process if process.is_told_to_end() => Some(Choice::Exited(serial)),
             Process { probed: true, .. } => Some(Choice::Passed(serial)),
+            process if !process.declared && self.is_declarer(process) => Some(Choice::Declared(serial)),
             Process { idle: false, .. } if !self.mischief.busy && self.is_closed(serial) => Some(Choice::Idle(serial)),
             _ => None,
         }

@@ -41,6 +41,7 @@ impl World {
             worker,
             runs: false,
             probed: false,
+            declared: false,
             streak: 0,
             stopped: None,
             killed: None,
@@ -55,6 +56,7 @@ impl World {
 
     fn probe(&mut self, serial: Serial) {
         let Process { runs, probed, stopped, .. } = self.processes[&serial];
+        self.require(!self.is_declarer(&self.processes[&serial]), "a probe of a worker that is to speak for itself");
         self.require(runs && !probed && stopped.is_none(), "a probe of a worker that cannot take one");
         self.process(serial).probed = true;
     }

@@ -1,0 +1,228 @@
+//! Node's IPC channel to one worker: a socket pair whose other end is the worker's descriptor 3.
+//!
+//! Says what the worker declared and carries the order to end; what either leads to is not known here. Invariants:
+//! everything is read and thrown away in time, so that no app waits for us, but never faster than [`MOST_BYTES`] and
+//! [`MOST_MESSAGES`] in a [`WINDOW`], so that no app keeps the loop busy; we write nothing but whole JSON lines, for any
+//! other makes Node end; our end stays open for as long as the [`Channel`] lives, for an app that sends on a channel that was
+//! closed on it ends too.
+
+mod wire;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as Socket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::time::Instant;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use super::event::{Event, Events};
+use crate::id::{AppName, Serial, WorkerId};
+use crate::sys::socket;
+use crate::telemetry::supervisor_metrics::SupervisorMetrics;
+use wire::{Lines, Message};
+
+/// The worker's end.
+pub(super) const DESCRIPTOR: i32 = 3;
+
+/// The variables that tell Node about its end, with their values.
+pub(super) const VARIABLES: [(&str, &str); 2] = [("NODE_CHANNEL_FD", "3"), ("NODE_CHANNEL_SERIALIZATION_MODE", "json")];
+
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// Read in one window, give or take one read: 40 MiB a second.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// Taken in one window, give or take one read.
+const MOST_MESSAGES: usize = 2000;
+
+/// Bytes taken at once.
+const CHUNK: usize = 16 * 1024;
+
+/// Our end of a worker's channel; nobody reads any more once it is dropped.
+#[derive(Debug)]
+pub(super) struct Channel {
+    line: Arc<Line>,
+    /// Ends with the channel.
+    #[expect(dead_code, reason = "held for its drop")]
+    reader: AbortOnDropHandle<()>,
+}
+
+/// Whose channel it is, and who is told.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) worker: WorkerId,
+    pub(super) serial: Serial,
+    pub(super) events: Events,
+    pub(super) metrics: SupervisorMetrics,
+}
+
+/// Makes a channel: our end, the worker's end.
+///
+/// # Errors
+/// A sentence that names what failed.
+pub(super) fn pair() -> Result<(OwnedFd, OwnedFd), String> {
+    socket::pair().map_err(|error| format!("make a channel: {error}"))
+}
+
+impl Channel {
+    /// Takes our end and reads it until the worker closes its own, or the channel is dropped.
+    ///
+    /// # Errors
+    /// A sentence that names what failed.
+    pub(super) fn open(end: OwnedFd, subject: Subject, tasks: &TaskTracker) -> Result<Self, String> {
+        let stream = stream(end).map_err(|error| format!("open a channel: {error}"))?;
+        let line = Arc::new(Line { stream, is_mute: AtomicBool::new(false) });
+        let reader = Reader {
+            line: Arc::clone(&line),
+            subject,
+            lines: Lines::default(),
+            window: Window::new(Instant::now()),
+            has_declared: false,
+            has_complained: false,
+        };
+        Ok(Self { line, reader: AbortOnDropHandle::new(tasks.spawn(reader.run())) })
+    }
+
+    /// Sends the message that asks a PM2 app to end; false when nobody can get it.
+    pub(super) fn shut_down(&self) -> bool {
+        self.line.say(wire::SHUTDOWN)
+    }
+}
+
+fn stream(end: OwnedFd) -> io::Result<UnixStream> {
+    let socket = Socket::from(end);
+    socket.set_nonblocking(true)?;
+    UnixStream::from_std(socket)
+}
+
+/// The socket, and whether it may still be written to.
+#[derive(Debug)]
+struct Line {
+    stream: UnixStream,
+    /// Half a line was written, or the other end is gone.
+    is_mute: AtomicBool,
+}
+
+impl Line {
+    /// Writes a whole line at once or not at all: who does not read does not get it, and nobody waits.
+    fn say(&self, text: &[u8]) -> bool {
+        if self.is_mute.load(Ordering::Relaxed) {
+            return false;
+        }
+        match self.stream.try_write(text) {
+            Ok(length) if length == text.len() => return true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(_) | Err(_) => self.hang_up(),
+        }
+        false
+    }
+
+    fn hang_up(&self) {
+        self.is_mute.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes from the worker; 0 at the end. Cancellation safe.
+    async fn hear(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.stream.readable().await?;
+            match self.stream.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                heard => return heard,
+            }
+        }
+    }
+}
+
+/// The task that reads.
+struct Reader {
+    line: Arc<Line>,
+    subject: Subject,
+    lines: Lines,
+    window: Window,
+    has_declared: bool,
+    has_complained: bool,
+}
+
+impl Reader {
+    async fn run(mut self) {
+        let mut buffer = vec![0; CHUNK];
+        // A reset is an end like any other.
+        while let Ok(length @ 1..) = self.line.hear(&mut buffer).await {
+            let messages = self.lines.feed(&buffer[..length]);
+            let resume = self.window.spend(length, messages.len(), Instant::now());
+            for message in messages {
+                self.heed(message).await;
+            }
+            if let Some(resume) = resume {
+                tokio::time::sleep_until(resume).await;
+            }
+        }
+        self.line.hang_up();
+        if self.lines.is_within_a_line() {
+            self.complain("garbage");
+        }
+    }
+
+    async fn heed(&mut self, message: Message) {
+        match message {
+            // Once is enough: a flood of it is not passed on.
+            Message::Ready if !self.has_declared => {
+                self.has_declared = true;
+                let (app, serial) = (self.subject.app().clone(), self.subject.serial);
+                let _ = self.subject.events.send(Event::Declared { app, serial }).await;
+            }
+            Message::Ready | Message::Other => {}
+            // A plain read leaves the handle itself to the kernel, which closes it.
+            Message::Handle => drop(self.line.say(wire::HANDLE_REFUSED)),
+            Message::Garbage => self.complain("garbage"),
+            Message::TooLong => self.complain("too_long"),
+        }
+    }
+
+    /// Counts every fault and logs the first.
+    fn complain(&mut self, kind: &'static str) {
+        let Subject { worker, metrics, .. } = &self.subject;
+        metrics.channel_fault(&worker.app, kind);
+        if !self.has_complained {
+            self.has_complained = true;
+            tracing::warn!(%worker, kind, "a worker's channel carries what is no message; from now on this is only counted");
+        }
+    }
+}
+
+impl Subject {
+    fn app(&self) -> &AppName {
+        &self.worker.app
+    }
+}
+
+/// What may still be read before a pause.
+#[derive(Debug)]
+struct Window {
+    began: Instant,
+    bytes: usize,
+    messages: usize,
+}
+
+impl Window {
+    fn new(now: Instant) -> Self {
+        Self { began: now, bytes: 0, messages: 0 }
+    }
+
+    /// Books what was read; gives the time before which no more is to be, if that was enough.
+    fn spend(&mut self, bytes: usize, messages: usize, now: Instant) -> Option<Instant> {
+        if now >= self.began + WINDOW {
+            *self = Self::new(now);
+        }
+        self.bytes += bytes;
+        self.messages += messages;
+        (self.bytes >= MOST_BYTES || self.messages >= MOST_MESSAGES).then(|| self.began + WINDOW)
+    }
+}
+
+#[cfg(test)]
+mod tests;
