@@ -43,9 +43,8 @@ pub(crate) struct Carriage {
 
 impl Carriage {
     /// Both bodies have ended cleanly: the connection may serve again, and then the claim ends.
-    fn finish(mut self, thread: usize) {
+    fn finish(mut self, thread: usize, now: Instant) {
         if self.wire.is_idle() && !self.keep.is_zero() {
-            let now = Instant::now();
             self.wire.rest(now);
             self.lease.put_idle(thread, self.wire, (now + self.keep).into_std());
         }
@@ -105,8 +104,9 @@ impl Relayed {
 
     fn finish(&mut self) {
         if let Some((record, carriage)) = self.exchange.take() {
-            carriage.finish(record.thread());
-            record.finish();
+            let now = Instant::now();
+            carriage.finish(record.thread(), now);
+            record.finish(now);
         }
     }
 

@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Proxy;
 use super::body::Body;
+use super::cork::Cork;
 use super::exchange;
 use super::io::{Io, Stream};
 use super::peer::{Admission, Peer};
@@ -70,9 +71,9 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
         pulse: Arc::new(Pulse::new(Instant::now())),
         _admission: admission,
     });
-    let io = TokioIo::new(Io::new(stream, Arc::clone(&peer.pulse), !is_http2));
+    let io = Io::new(stream, Arc::clone(&peer.pulse), !is_http2);
     if is_http2 {
-        Box::pin(serve_http2(peer, io, &limits)).await;
+        Box::pin(serve_http2(peer, Cork::new(io), &limits)).await;
     } else {
         Box::pin(serve_http1(peer, io, &limits)).await;
     }
@@ -88,22 +89,22 @@ async fn secure(proxy: &Proxy, socket: TcpStream, is_tls: bool, limit: Duration)
     Some(Stream::Tls(Box::new(stream)))
 }
 
-async fn serve_http1(peer: Arc<Peer>, io: TokioIo<Io>, limits: &Limits) {
+async fn serve_http1(peer: Arc<Peer>, io: Io, limits: &Limits) {
     let mut builder = http1::Builder::new();
     builder.header_read_timeout(None).max_header_size(limits.header_bytes as usize);
     if limits.header_count > HYPER_HEADERS {
         builder.max_headers(limits.header_count as usize);
     }
     let watch = Watch::new(&peer, watch_limits(limits), false);
-    let connection = builder.serve_connection(io, service(Arc::clone(&peer))).with_upgrades();
-    drive(pin!(connection), watch, http1::UpgradeableConnection::graceful_shutdown).await;
+    let connection = builder.serve_connection(TokioIo::new(io), service(Arc::clone(&peer))).with_upgrades();
+    drive(pin!(connection), watch, http1::UpgradeableConnection::graceful_shutdown, |_| {}).await;
     if peer.pulse.has_lost() {
         peer.proxy.metrics.invariants().close_unread.inc();
     }
 }
 
 /// The tasks that hyper starts for the streams end when the connection does.
-async fn serve_http2(peer: Arc<Peer>, io: TokioIo<Io>, limits: &Limits) {
+async fn serve_http2(peer: Arc<Peer>, io: Cork, limits: &Limits) {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -115,8 +116,10 @@ async fn serve_http2(peer: Arc<Peer>, io: TokioIo<Io>, limits: &Limits) {
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     let watch = Watch::new(&peer, watch_limits(limits), true);
-    let connection = builder.serve_connection(io, service(peer));
-    drive(pin!(connection), watch, http2::Connection::graceful_shutdown).await;
+    let connection = builder.serve_connection(TokioIo::new(io.handle()), service(peer));
+    // An error is told to the connection by its next read or write.
+    let pull = |cx: &mut Context<'_>| drop(io.pull(cx));
+    drive(pin!(connection), watch, http2::Connection::graceful_shutdown, pull).await;
 }
 
 fn service(
@@ -128,8 +131,8 @@ fn service(
     Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send,
 > {
     service_fn(move |request| {
-        let peer = Arc::clone(&peer);
-        async move { Ok(exchange::handle(&peer, request).await) }
+        let answered = exchange::handle(Arc::clone(&peer), request);
+        async move { Ok(answered.await) }
     })
 }
 
@@ -137,11 +140,18 @@ fn watch_limits(limits: &Limits) -> watch::Limits {
     watch::Limits { head: limits.header_timeout, idle: limits.keepalive_idle }
 }
 
-/// Runs a connection under its watch.
-async fn drive<C: Future>(mut connection: Pin<&mut C>, mut watch: Watch, close: impl Fn(Pin<&mut C>)) {
+/// Runs a connection under its watch; `after_turn` is called whenever it has done what it could.
+async fn drive<C: Future>(
+    mut connection: Pin<&mut C>,
+    mut watch: Watch,
+    close: impl Fn(Pin<&mut C>),
+    after_turn: impl Fn(&mut Context<'_>),
+) {
     poll_fn(|cx| {
         loop {
-            if connection.as_mut().poll(cx).is_ready() {
+            let polled = connection.as_mut().poll(cx);
+            after_turn(cx);
+            if polled.is_ready() {
                 return Poll::Ready(());
             }
             match ready!(watch.poll(cx)) {

@@ -23,48 +23,62 @@ use super::tunnel;
 use super::upload::{self, Streamed, Upload};
 use super::world::App;
 
-/// A request that was let in, and whom it is for.
-struct Admitted {
+/// A request that was let in: whom it is for, and what is to be sent.
+struct Prepared {
     app: Arc<App>,
-    checked: Checked,
-    bounds: upload::Bounds,
+    outgoing: Outgoing,
+    /// The client's side of a tunnel, if it asks for one.
+    upgrade: Option<OnUpgrade>,
+    /// Has its sender said that it may be handled twice?
+    has_key: bool,
 }
 
 /// What a worker has answered, and what is held of it until the last byte.
 struct Answer {
     response: Response<Incoming>,
     carriage: Carriage,
-    /// The client's side of a tunnel, if the worker opens one.
     upgrade: Option<OnUpgrade>,
 }
 
 /// Answers one request. Dropping the future ends the exchange: its client has gone.
-pub(crate) async fn handle(peer: &Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+///
+/// What needs no waiting is done before the future is made. A connection keeps room for the future as long as it lives, and
+/// the request, which is large, need not be in it.
+pub(crate) fn handle(peer: Arc<Peer>, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send {
     let version = request.version();
-    let mut record = Record::begin(peer, &request);
-    let mut response = match attempt(peer, request, &mut record).await {
-        Ok(answer) => answer.into_response(peer, record),
-        Err(fault) => record.finish_with(fault),
-    };
-    if version != Version::HTTP_2 && peer.proxy.is_retiring() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        // The last one on this connection. The client is told, and so loses nothing when the connection closes.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let mut record = Record::begin(&peer, &request);
+    let prepared = prepare(&peer, request, &mut record);
+    async move {
+        let mut response = match attempt(&peer, prepared, &mut record).await {
+            Ok(answer) => answer.into_response(&peer, record),
+            Err(fault) => record.finish_with(fault),
+        };
+        let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if version != Version::HTTP_2 && peer.proxy.is_retiring() && !is_tunnel {
+            // The last one on this connection. The client is told, and so loses nothing when the connection closes.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
-    response
 }
 
-async fn attempt(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record) -> Result<Answer, Fault> {
-    let Admitted { app, checked, bounds } = admit(peer, &request).inspect_err(|_| leave_body(peer, &request))?;
+/// Looks at the snapshot, once: may the request come in, and whom is it for? Then makes it fit for the worker.
+fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record) -> Result<Prepared, Fault> {
+    let (checked, app, bounds) = admit(peer, &request).inspect_err(|_| leave_body(peer, &request))?;
     record.route(&app);
-    let is_websocket = checked.is_websocket;
-    let upgrade = is_websocket.then(|| hyper::upgrade::on(&mut request));
+    let upgrade = checked.is_websocket.then(|| hyper::upgrade::on(&mut request));
     let has_key = app.retries_by_key && request.headers().contains_key(headers::IDEMPOTENCY_KEY);
-    let mut outgoing = Outgoing::new(toward_worker(peer, &checked, bounds, request, record));
+    let outgoing = Outgoing::new(toward_worker(peer, &checked, bounds, request, record));
+    Ok(Prepared { app, outgoing, upgrade, has_key })
+}
+
+async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Record) -> Result<Answer, Fault> {
+    let Prepared { app, mut outgoing, upgrade, has_key } = prepared?;
     if has_key {
         outgoing = Box::pin(outgoing.kept()).await?;
     }
     let (mut response, mut carriage) = forward::forward(peer, &app, outgoing, record).await?;
-    tunnel::check(&response, is_websocket).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
+    tunnel::check(&response, upgrade.is_some()).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
     let is_204 = response.status() == StatusCode::NO_CONTENT;
     if let Some(keep) = headers::toward_client(response.headers_mut(), is_204, record.id()) {
         carriage.keep = keep;
@@ -72,13 +86,12 @@ async fn attempt(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut 
     Ok(Answer { response, carriage, upgrade })
 }
 
-/// The one look at the snapshot.
-fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<Admitted, Fault> {
+fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>, upload::Bounds), Fault> {
     let world = peer.proxy.world.load();
     let checked = policy::check(request, &world.limits)?;
     let app = world.find(checked.host.name(), request.uri().path()).ok_or(Fault::NoRoute)?;
     let bounds = upload::Bounds { bytes: world.limits.body_bytes, idle: world.limits.body_idle };
-    Ok(Admitted { app: Arc::clone(app), checked, bounds })
+    Ok((checked, Arc::clone(app), bounds))
 }
 
 /// A body that nobody will read may still be on its way.

@@ -51,9 +51,13 @@ impl Outgoing {
         Ok(Self { request: Some(Box::new(Request::from_parts(head, body))), is_repeatable })
     }
 
-    /// The request to send: a copy if it may be sent twice, else itself.
+    /// The request to send. A copy stays if it may be sent twice.
     fn next(&mut self) -> Option<Box<Request<Upload>>> {
-        if self.is_repeatable { copy(self.request.as_ref()?) } else { self.request.take() }
+        let request = self.request.take()?;
+        if self.is_repeatable {
+            self.request = copy(&request);
+        }
+        Some(request)
     }
 
     /// Gives back a request that was not sent after all.
@@ -94,9 +98,8 @@ pub(crate) async fn forward(
     record: &mut Record,
 ) -> Result<(Response<Incoming>, Carriage), Fault> {
     let (mut tries, mut avoid) = (Tries::default(), Vec::new());
-    let mut lease = claim(app, &avoid).await?;
+    let (mut lease, mut now) = claim(app, &avoid, record.started()).await?;
     loop {
-        let now = Instant::now();
         record.attempt(&lease, tries.attempts(), now);
         let idle = if tries.may_reuse() { idle_wire(&lease, peer.thread, now) } else { None };
         let fault = match attempt(peer, app, &lease, &mut outgoing, idle.map(|wire| (wire, now))).await {
@@ -110,16 +113,17 @@ pub(crate) async fn forward(
         if rule != RetryRule::NotSent {
             avoid.push(lease.serial);
             drop(lease);
-            lease = claim(app, &avoid).await.map_err(|refused| if refused == Fault::Down { fault } else { refused })?;
+            let claimed = claim(app, &avoid, Instant::now()).await;
+            (lease, now) = claimed.map_err(|refused| if refused == Fault::Down { fault } else { refused })?;
         }
     }
 }
 
-/// Claims an endpoint; waits for one if need be and allowed.
-async fn claim(app: &App, avoid: &[Serial]) -> Result<Lease<Wire>, Fault> {
+/// Claims an endpoint; waits for one if need be and allowed. Also returns the time, which is still `now` without a wait.
+async fn claim(app: &App, avoid: &[Serial], now: Instant) -> Result<(Lease<Wire>, Instant), Fault> {
     match app.upstream.try_claim(avoid) {
-        Some(lease) => Ok(lease),
-        None => Box::pin(hold(app, avoid)).await,
+        Some(lease) => Ok((lease, now)),
+        None => Ok((Box::pin(hold(app, avoid)).await?, Instant::now())),
     }
 }
 

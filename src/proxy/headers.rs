@@ -147,6 +147,7 @@ pub(crate) struct Vouched<'a> {
 /// Makes the fields of a client's request fit for a worker.
 pub(crate) fn toward_worker(headers: &mut HeaderMap, survey: Survey, vouched: &Vouched<'_>) {
     strip(headers, survey);
+    headers.reserve(8);
     if survey.cookies > 1 {
         join_cookies(headers);
     }

@@ -22,6 +22,9 @@ pub(crate) struct Host {
 impl Host {
     /// Reads a host; `None` when it is none. Allocates only when it has to change something.
     pub(crate) fn parse(host: &HeaderValue) -> Option<Self> {
+        if let Some(end) = plain_name(host.as_bytes()) {
+            return Some(Self { value: host.clone(), end });
+        }
         let text = host.to_str().ok()?;
         let (name, port) = split(text)?;
         if !is_name(name) || !is_port(port) {
@@ -48,13 +51,35 @@ impl Host {
 
     /// Name and port as text.
     pub(crate) fn text(&self) -> &str {
-        self.value.to_str().unwrap_or_default()
+        std::str::from_utf8(self.value.as_bytes()).unwrap_or_default()
     }
 
     /// The name without its port; an IPv6 address keeps its brackets.
     pub(crate) fn name(&self) -> &str {
         &self.text()[..self.end]
     }
+}
+
+/// Where the name ends, if this is a DNS name in canonical form, maybe with a port: as nearly every host is. One pass.
+fn plain_name(host: &[u8]) -> Option<usize> {
+    // As after a dot, so that a name can neither begin with one nor have two in a row.
+    let mut previous = b'.';
+    let mut end = host.len();
+    for (at, &byte) in host.iter().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
+            b'.' if previous != b'.' => {}
+            b':' => {
+                end = at;
+                break;
+            }
+            _ => return None,
+        }
+        previous = byte;
+    }
+    let port = host.get(end + 1..).unwrap_or_default();
+    let has_good_port = end == host.len() || (matches!(port.len(), 1..=4) && port.iter().all(u8::is_ascii_digit));
+    (previous != b'.' && end <= MAX_NAME && has_good_port).then_some(end)
 }
 
 /// Name and port; the port is empty when there is none.
@@ -98,6 +123,7 @@ mod tests {
             ("example.com:", "example.com", "example.com"),
             ("a_b-c.d", "a_b-c.d", "a_b-c.d"),
             ("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1"),
+            ("a:65535", "a:65535", "a"),
             ("[::1]", "[::1]", "[::1]"),
             ("[2001:DB8::1]:443", "[2001:db8::1]:443", "[2001:db8::1]"),
         ] {

@@ -12,6 +12,7 @@ mod alarm;
 mod body;
 mod conductor;
 mod connection;
+mod cork;
 mod error;
 mod exchange;
 mod fault;

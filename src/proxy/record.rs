@@ -38,6 +38,7 @@ pub(crate) struct Record {
     /// What the client was told; `None`: nothing so far.
     status: Option<u16>,
     fault: Option<Fault>,
+    ended: Option<Instant>,
 }
 
 /// The exchange's name.
@@ -81,7 +82,13 @@ impl Record {
             sent: 0,
             status: None,
             fault: Some(Fault::ClientGone),
+            ended: None,
         }
+    }
+
+    /// When the exchange began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
     }
 
     /// The exchange's name as a header carries it.
@@ -137,8 +144,9 @@ impl Record {
     }
 
     /// The exchange has ended well.
-    pub(crate) fn finish(mut self) {
+    pub(crate) fn finish(mut self, now: Instant) {
         self.fault = None;
+        self.ended = Some(now);
     }
 
     /// The exchange has ended, for this reason.
@@ -197,7 +205,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let now = Instant::now();
+        let now = self.ended.unwrap_or_else(Instant::now);
         let took = now.saturating_duration_since(self.started);
         self.peer.pulse.end(now);
         let metrics = self.app.as_ref().map_or(&self.peer.proxy.no_app, |(app, _)| &app.metrics);
@@ -210,13 +218,18 @@ impl Id {
     fn random() -> Self {
         let id = RequestId(fastrand::u128(..));
         let mut digits = [0; 32];
-        for (at, digit) in digits.iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(id.0 >> (124 - 4 * at)) as usize & 0xf];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(id.0.to_be_bytes()) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 0xf)];
         }
-        let header = HeaderValue::from_bytes(&digits).expect("hexadecimal digits are a valid field value");
+        let mut header = HeaderValue::from_bytes(&digits).expect("hexadecimal digits are a valid field value");
+        // Keeps it out of HPACK's table (RFC 7541, section 7.1.3), where it would push out what does come again.
+        header.set_sensitive(true);
         Self { id, header }
     }
 }
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 impl Asked {
     fn of<B>(request: &Request<B>) -> Self {

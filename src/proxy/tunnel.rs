@@ -14,7 +14,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::body::{Body, Carriage};
 use super::fault::Fault;
@@ -68,7 +68,7 @@ async fn run(client: OnUpgrade, worker: OnUpgrade, carriage: Carriage, mut recor
     let _ = timeout(HANDOVER, client.shutdown()).await;
     record.sent(worker.received);
     match copied {
-        Ok(()) => record.finish(),
+        Ok(()) => record.finish(Instant::now()),
         Err(_) => record.fail(Fault::Cut),
     }
 }
