@@ -102,6 +102,16 @@ pub const BACKOFF_MIN: Setting<Duration> = setting(millis(100), millis(1), hours
 pub const BACKOFF_MAX: Setting<Duration> = setting(secs(30), millis(1), hours(1));
 /// Twice the longest wait: who lived that long was not in a crash loop.
 pub const BACKOFF_RESET: Setting<Duration> = setting(secs(60), millis(1), hours(24));
+/// A fixed pause is asked for where a dependency needs time: any that is no slip.
+pub const RESTART_DELAY: RangeInclusive<Duration> = RangeInclusive::new(millis(1), hours(1));
+/// Exit codes are what wait(2) gives.
+pub const EXIT_CODES: RangeInclusive<u8> = RangeInclusive::new(0, 255);
+/// By default twice the number of workers, so that a crash of all of them is no loop yet.
+pub const INTENSITY: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1), positive(10_000));
+/// With the backoff, five ends in a minute are no accident.
+pub const INTENSITY_PERIOD: Setting<Duration> = setting(secs(60), secs(1), hours(24));
+/// Often enough that nobody waits long for an app whose database is back.
+pub const LOOP_RETRY: Setting<Duration> = setting(secs(30), millis(100), hours(24));
 
 /// A file that anybody can still look into; with ten old ones, compressed, a known share of the disk.
 pub const ROTATE_SIZE: Setting<u64> = setting(100 << 20, 1 << 10, 1 << 50);

@@ -18,6 +18,7 @@ mod places;
 mod problem;
 mod reader;
 mod render;
+mod restart;
 mod sections;
 mod units;
 mod unknown;
@@ -25,7 +26,7 @@ mod value;
 mod verify;
 mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -179,7 +180,7 @@ pub struct Command {
     /// From the stop signal to the kill.
     pub kill_timeout: Duration,
     pub stop_signal: StopSignal,
-    pub backoff: Backoff,
+    pub restart: Restart,
     pub output: Output,
 }
 
@@ -261,6 +262,34 @@ pub enum StopSignal {
     Hup,
     Usr1,
     Usr2,
+}
+
+/// What follows when a worker ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    pub policy: RestartPolicy,
+    /// A worker that ends with one of these is not started again, and has not crashed.
+    pub stop_exit_codes: BTreeSet<u8>,
+    /// The pause before every restart; `None`: as `backoff` says.
+    pub delay: Option<Duration>,
+    pub backoff: Backoff,
+    /// More unexpected ends than these within `period` are a crash loop; `None`: twice the number of workers, and no
+    /// fewer than 5.
+    pub intensity: Option<NonZeroU32>,
+    pub period: Duration,
+    /// In a crash loop, from the latest end until one worker is tried.
+    pub retry: Duration,
+    /// In a crash loop nothing more is tried.
+    pub give_up: bool,
+}
+
+/// Which workers that have ended by themselves are started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartPolicy {
+    Always,
+    /// All but those that ended with exit code 0.
+    OnFailure,
+    Never,
 }
 
 /// How long to wait before a crashed worker is started again.

@@ -293,7 +293,45 @@ fn values_have_kinds_and_ranges() {
     assert_app_fault("path = 'api'", 8, &["did you mean \"/api\"?"]);
     assert_app_fault("env = 'A=b'", 7, &["`env` must be a table: [app.web.env]"]);
     assert_app_fault("restart = { backoff_min = '1m' }", 27, &["1m to 30s is no range"]);
+    assert_app_fault(
+        "restart = 'on_failure'",
+        11,
+        &["one of \"always\", \"on-failure\", \"never\"", "\"on-failure\"?"],
+    );
+    assert_app_fault("restart = 3", 11, &["or write a table such as"]);
+    assert_app_fault("restart = { stop_exit_codes = [0, 256] }", 35, &["`stop_exit_codes` must be from 0 to 255"]);
+    assert_app_fault("restart = { intensity = 0 }", 25, &["from 1 to 10000", "or write \"auto\""]);
     assert_eq!(command("workers = 0x10").workers.map(std::num::NonZeroU32::get), Some(16));
+}
+
+#[test]
+fn restarts_are_what_their_word_or_their_table_says() {
+    let restart = |lines: &str| command(lines).restart;
+    let usual = restart("");
+    for (word, policy) in
+        [("always", RestartPolicy::Always), ("on-failure", RestartPolicy::OnFailure), ("never", RestartPolicy::Never)]
+    {
+        assert_eq!(restart(&format!("restart = '{word}'")), Restart { policy, ..usual.clone() });
+        assert_eq!(restart(&format!("restart = {{ policy = '{word}' }}")), Restart { policy, ..usual.clone() });
+    }
+    let all = restart("restart = { stop_exit_codes = [78, 0, 78], delay = '2s', intensity = 16, period = '5m' }");
+    assert_eq!(all.stop_exit_codes.into_iter().collect::<Vec<_>>(), [0, 78]);
+    assert_eq!((all.delay, all.intensity.map(std::num::NonZeroU32::get)), (Some(Duration::from_secs(2)), Some(16)));
+    assert_eq!((all.period, all.retry, all.give_up), (Duration::from_mins(5), usual.retry, false));
+    assert_eq!(restart("restart = { stop_exit_codes = 3, give_up = true }").stop_exit_codes, [3].into());
+}
+
+#[test]
+fn what_could_never_matter_for_a_restart_is_refused() {
+    assert_app_fault("restart = { policy = 'never', give_up = true }", 41, &["`give_up` has no meaning beside this"]);
+    assert_app_fault(
+        "restart = { delay = '1s', backoff_max = '2s' }",
+        41,
+        &["`backoff_max` has no meaning", "`delay`"],
+    );
+    assert_app_fault("restart = { give_up = true, retry = '2s' }", 37, &["`retry` has no meaning", "`give_up`"]);
+    assert_app_fault("max_restarts = 10", 1, &["give_up = true"]);
+    assert_app_fault("restart_delay = 100", 1, &["delay = "]);
 }
 
 #[test]

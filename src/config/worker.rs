@@ -10,8 +10,8 @@ use std::path::Path;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{Backoff, Channel, Command, StopSignal};
-use super::{command, defaults, output, units};
+use super::{Channel, Command, StopSignal};
+use super::{command, defaults, output, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them.
 pub(super) const KEYS: [&str; 12] = [
@@ -53,7 +53,7 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
         drain_timeout: table.duration("drain_timeout", &defaults::DRAIN_TIMEOUT),
         kill_timeout: table.duration("kill_timeout", &defaults::KILL_TIMEOUT),
         stop_signal: table.take("stop_signal", stop_signal).unwrap_or(StopSignal::Term),
-        backoff: table.section("restart", backoff),
+        restart: restart::restart(table),
         output: table.section("log", |table| output::output(table, base)),
         // Last, so that the other keys are read, and known, in any case.
         program: program?,
@@ -78,19 +78,6 @@ fn stop_signal(value: Value) -> Result<StopSignal, Fault> {
     }
     let known = SIGNALS.iter().find(|(name, _)| plain(name) == plain(text));
     known.map_or_else(|| value::word(value, &SIGNALS), |(_, signal)| Ok(*signal))
-}
-
-fn backoff(table: &mut Table) -> Backoff {
-    let min = table.duration("backoff_min", &defaults::BACKOFF_MIN);
-    let max = table.duration("backoff_max", &defaults::BACKOFF_MAX);
-    let reset = table.duration("reset", &defaults::BACKOFF_RESET);
-    if min > max {
-        let [min, max] = [min, max].map(units::format_duration);
-        let key = if table.has("backoff_min") { "backoff_min" } else { "backoff_max" };
-        let fault = Fault::error(table.span_of(key), "`backoff_min` is longer than `backoff_max`");
-        table.report(fault.label(format!("{min} to {max} is no range")));
-    }
-    Backoff { min, max, reset }
 }
 
 /// Variables for the workers; those that portreeve itself sets are refused.

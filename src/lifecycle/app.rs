@@ -77,7 +77,7 @@ impl App {
             Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),
             Event::Probed { serial, outcome } => self.worker(serial).is_some_and(|worker| worker.probed(outcome, step)),
             Event::Declared { serial } => self.worker(serial).is_some_and(|worker| worker.declared(step)),
-            Event::Exited { serial, how } => self.ended(serial, &End::Exited(how), step),
+            Event::Exited { serial, how, code } => self.ended(serial, &End::Exited { how, code }, step),
             Event::Published { version } => self.acknowledged(version, step),
             Event::Idle { serial } => self.worker(serial).is_some_and(|worker| worker.idle(step)),
             Event::Wake => self.wake(step),
@@ -98,9 +98,16 @@ impl App {
         self.generations.iter().flat_map(Generation::endpoints).collect()
     }
 
-    /// Is a worker coming, if none is open? Then requests are held. A change is published as one of the endpoints is.
+    /// Is a worker coming soon, if none is open? Then requests are held. A change is published as one of the endpoints
+    /// is.
     #[must_use]
     pub fn is_expected(&self) -> bool {
+        self.generations.iter().any(Generation::is_expected)
+    }
+
+    /// Is it to run, whatever has become of its workers?
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
         self.generations.iter().any(Generation::is_live)
     }
 
@@ -111,7 +118,7 @@ impl App {
     }
 
     fn start(&mut self, plan: Plan, step: &mut Step<'_>) -> bool {
-        if self.is_expected() {
+        if self.is_wanted() {
             return false;
         }
         self.generate(plan, Stage::Live, step);
@@ -119,7 +126,7 @@ impl App {
     }
 
     fn reload(&mut self, ticket: Ticket, plan: Plan, step: &mut Step<'_>) -> bool {
-        if self.is_expected() {
+        if self.is_wanted() {
             self.staging().for_each(|older| older.dismiss(Outcome::Superseded, step));
             self.generate(plan, Stage::Staging { ticket, progressed: step.now }, step);
         } else {

@@ -2,7 +2,8 @@
 //!
 //! Does not know other generations; `app` says when it may be promoted and when it has to go. Invariants: a ticket is
 //! finished exactly once, when its generation leaves the stages that carry it; a live generation tries to fill every
-//! place for ever, a staging one gives up at the first failure, a leaving one starts nothing.
+//! place as its restart policy wants it, in a crash loop one at a time; a staging one gives up at the first failure, a
+//! leaving one starts nothing.
 //!
 //! ```text
 //!   reload              first worker ready            all ready, or nobody serves            acknowledged
@@ -15,6 +16,7 @@
 
 use std::time::Instant;
 
+use super::circuit::{Circuit, Mode};
 use super::place::Place;
 use super::report::Restarts;
 use super::state::State;
@@ -29,6 +31,7 @@ pub(super) struct Generation {
     pub(super) plan: Plan,
     pub(super) stage: Stage,
     pub(super) places: Vec<Place>,
+    pub(super) circuit: Circuit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +53,8 @@ pub(super) enum Stage {
 impl Generation {
     pub(super) fn new(app: &AppName, number: Number, plan: Plan, stage: Stage, now: Instant) -> Self {
         let place = |slot| Place::new(WorkerId { app: app.clone(), generation: number, slot: Slot(slot) }, now);
-        Self { number, plan, stage, places: (0..plan.workers.max(1)).map(place).collect() }
+        let places = (0..plan.workers.max(1)).map(place).collect();
+        Self { number, plan, stage, places, circuit: Circuit::new() }
     }
 
     pub(super) fn is_staging(&self) -> bool {
@@ -59,6 +63,11 @@ impl Generation {
 
     pub(super) fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Promoting { .. } | Stage::Live)
+    }
+
+    /// Does it bring up workers, as fast as it may?
+    pub(super) fn is_expected(&self) -> bool {
+        self.is_live() && self.circuit.is_closed() && !self.places.iter().all(Place::is_empty)
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -157,6 +166,7 @@ impl Generation {
                 self.late(index, failure, step);
             }
         }
+        self.try_again(step);
         self.give_up_if_stalled(step);
     }
 
@@ -166,7 +176,8 @@ impl Generation {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.places.iter().filter_map(Place::deadline).chain(self.stalled_at()).min()
+        let places = self.places.iter().filter_map(Place::deadline);
+        places.chain(self.stalled_at()).chain(self.recovers_at()).chain(self.next_trial_at()).min()
     }
 
     pub(super) fn endpoints(&self) -> impl Iterator<Item = EndpointView> {
@@ -195,18 +206,74 @@ impl Generation {
         self.places[index].note(&failure);
         if self.is_staging() {
             self.abort(failure, step);
+        } else {
+            self.circuit.put_off(&self.plan.restart, step.now);
         }
     }
 
     /// The place is empty after a failure: what follows from it?
     fn replace(&mut self, index: usize, failure: &Failure, step: &mut Step<'_>) {
         if self.is_live() {
-            self.places[index].note(failure);
-            self.places[index].retry(failure, &self.plan.backoff, step);
+            self.restart(index, failure, step);
         } else if self.is_staging() {
             self.places[index].note(failure);
             self.abort(failure.clone(), step);
         }
+    }
+
+    /// A worker of the live generation has ended; without another one its place stays empty.
+    fn restart(&mut self, index: usize, failure: &Failure, step: &mut Step<'_>) {
+        let restart = self.plan.restart;
+        if !restart.is_fine(failure) {
+            self.places[index].note(failure);
+        }
+        self.circuit.put_off(&restart, step.now);
+        if restart.counts(failure) && self.circuit.count(&restart, step.now) {
+            self.hold_back(step.now);
+        }
+        let comes_again = restart.wants_another(failure);
+        match self.circuit.mode {
+            Mode::Closed if comes_again => self.places[index].retry(failure, &restart, step),
+            Mode::Looping { .. } if comes_again => self.places[index].park(failure, step.now),
+            _ => {}
+        }
+    }
+
+    /// A crash loop has begun: whoever was to start soon is not to.
+    fn hold_back(&mut self, now: Instant) {
+        match self.circuit.mode {
+            Mode::Looping { .. } => self.places.iter_mut().for_each(|place| place.suspend(now)),
+            Mode::GivenUp => self.places.iter_mut().for_each(|place| place.give_up(now)),
+            Mode::Closed => {}
+        }
+    }
+
+    /// In a crash loop: ends it, or tries one worker, if it is time to.
+    fn try_again(&mut self, step: &Step<'_>) {
+        if self.recovers_at().is_some_and(|at| step.is_due(at)) {
+            self.circuit.close();
+            self.places.iter_mut().for_each(|place| place.resume(step.now));
+        } else if self.next_trial_at().is_some_and(|at| step.is_due(at))
+            && let Some(place) = self.places.iter_mut().find(|place| place.is_parked())
+        {
+            place.resume(step.now);
+        }
+    }
+
+    /// When a worker will have served for long enough to end the crash loop, if none fails.
+    fn recovers_at(&self) -> Option<Instant> {
+        let Mode::Looping { since, .. } = self.circuit.mode else { return None };
+        let serving = self.workers().filter(|worker| worker.state == State::Serving);
+        serving.map(|worker| after(worker.since.max(since), self.plan.restart.backoff.reset)).min()
+    }
+
+    /// When one more worker may be tried in the crash loop; `None` while one is being tried.
+    fn next_trial_at(&self) -> Option<Instant> {
+        let Mode::Looping { since, next } = self.circuit.mode else { return None };
+        let is_new = |worker: &Worker| worker.state == State::Serving && worker.since >= since;
+        let is_tried = self.workers().any(|worker| worker.state.is_starting() || is_new(worker));
+        let is_coming = self.places.iter().any(Place::is_waiting);
+        (!is_tried && !is_coming && self.places.iter().any(Place::is_parked)).then_some(next)
     }
 
     fn abort(&mut self, failure: Failure, step: &mut Step<'_>) {

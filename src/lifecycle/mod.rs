@@ -12,11 +12,13 @@
 
 mod app;
 mod backoff;
+mod circuit;
 mod generation;
 mod health;
 mod parting;
 mod place;
 mod report;
+mod restart;
 mod state;
 mod todo;
 mod worker;
@@ -28,6 +30,7 @@ pub use backoff::Backoff;
 pub use health::Health;
 pub use parting::{Cause, Parting};
 pub use report::{AppState, GenerationReport, GenerationState, Report, Restarts, WorkerReport, WorkerState};
+pub use restart::{ExitCodes, OnLoop, Policy, Restart};
 pub use todo::Todo;
 
 use crate::id::{Generation, Serial, Slot, WorkerId};
@@ -48,7 +51,7 @@ pub struct Plan {
     pub readiness: Readiness,
     /// Successful probes in a row that make a worker ready when it is to replace one that serves; 0 counts as 1.
     pub successes: u32,
-    pub backoff: Backoff,
+    pub restart: Restart,
     /// Workers of one generation on their way to readiness at any one time; 0 counts as 1.
     pub concurrent_starts: u32,
     /// A reload in which no worker has become ready for so long is aborted.
@@ -81,8 +84,9 @@ pub enum Event {
     Probed { serial: Serial, outcome: Result<(), String> },
     /// The worker says that it can serve. Counts only where that is what its plan waits for.
     Declared { serial: Serial },
-    /// The process has ended and was reaped; `how` reads as in "exit code 1" or "signal 9 (SIGKILL)".
-    Exited { serial: Serial, how: String },
+    /// The process has ended and was reaped; `how` reads as in "exit code 1" or "signal 9 (SIGKILL)"; `code` is its
+    /// exit code, if no signal has ended it.
+    Exited { serial: Serial, how: String, code: Option<i32> },
     /// Every proxy acts on this version or a later one.
     Published { version: Version },
     /// No proxy has an exchange in flight on this closed endpoint.

@@ -7,20 +7,21 @@
 //! ```text
 //!            permit            failure, tried again
 //!   Waiting ────────► Taken ─────────────────────► Backoff
-//!      ▲                │ └─ had served long ─┐       │ deadline
-//!      │                │ gone, not wanted    │       │
-//!      │                ▼                     │       │
+//!      ▲                │ └─ had served long ─┐       │ deadline     (Waiting | Backoff | Parked) ─ leave ─► Empty
+//!      │                │ gone, not wanted    │       │              (Waiting | Backoff) ─ crash loop ─► Parked
+//!      │                ▼                     │       │              (Empty) ─ failure in a crash loop ─► Parked
 //!      │              Empty                   │       │
-//!      └──────────────────────────────────────┴───────┘      (Waiting | Backoff) ─ leave ─► Empty
+//!      └──────────────────────────────────────┴───────┴─── Parked (tried, or the loop is over)
 //! ```
 
 use std::time::Instant;
 
-use super::report::{Restarts, WorkerReport, WorkerState};
+use super::Plan;
+use super::report::{Reason, Restarts, WorkerReport, WorkerState};
+use super::restart::Restart;
 use super::state::State;
 use super::todo::Step;
 use super::worker::{End, Failure, Worker};
-use super::{Backoff, Plan};
 use crate::id::{Serial, WorkerId};
 
 #[derive(Clone, Debug)]
@@ -31,6 +32,10 @@ pub(super) struct Place {
     /// Failures in a row, of workers that had not served for long.
     pub(super) failures: u32,
     pub(super) restarts: Restarts,
+    /// Why the next worker here is a restart, if it is one.
+    owed: Option<Reason>,
+    /// Who sat here last.
+    last: Option<Serial>,
     last_failure: Option<String>,
     last_exit: Option<String>,
 }
@@ -43,6 +48,8 @@ pub(super) enum Seat {
     Backoff {
         until: Instant,
     },
+    /// Until it is tried in a crash loop, or the loop is over.
+    Parked,
     Taken(Box<Worker>),
     /// Nobody is wanted here any more.
     Empty,
@@ -50,8 +57,17 @@ pub(super) enum Seat {
 
 impl Place {
     pub(super) fn new(id: WorkerId, now: Instant) -> Self {
-        let restarts = Restarts::default();
-        Self { id, seat: Seat::Waiting, since: now, failures: 0, restarts, last_failure: None, last_exit: None }
+        Self {
+            id,
+            seat: Seat::Waiting,
+            since: now,
+            failures: 0,
+            restarts: Restarts::default(),
+            owed: None,
+            last: None,
+            last_failure: None,
+            last_exit: None,
+        }
     }
 
     pub(super) fn worker(&self) -> Option<&Worker> {
@@ -76,12 +92,21 @@ impl Place {
         matches!(self.seat, Seat::Waiting)
     }
 
+    pub(super) fn is_parked(&self) -> bool {
+        matches!(self.seat, Seat::Parked)
+    }
+
+    /// Is nobody here, and nobody wanted?
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self.seat, Seat::Empty)
+    }
+
     /// Is there nobody here to wait for? Nobody waits for a process that cannot be killed.
     pub(super) fn is_abandoned(&self) -> bool {
         match &self.seat {
             Seat::Empty => true,
             Seat::Taken(worker) => worker.state == State::Unkillable,
-            Seat::Waiting | Seat::Backoff { .. } => false,
+            Seat::Waiting | Seat::Backoff { .. } | Seat::Parked => false,
         }
     }
 
@@ -96,7 +121,11 @@ impl Place {
     /// Seats a new worker, ordering its process.
     pub(super) fn start(&mut self, plan: Plan, step: &mut Step<'_>) {
         // Waiting => Taken
+        if let Some(reason) = self.owed.take() {
+            self.restarts.count(reason);
+        }
         let worker = Worker::spawn(self.id.clone(), plan, step);
+        self.last = Some(worker.serial);
         self.sit(Seat::Taken(Box::new(worker)), step.now);
     }
 
@@ -104,16 +133,40 @@ impl Place {
     pub(super) fn leave(&mut self, step: &mut Step<'_>) {
         match &mut self.seat {
             Seat::Taken(worker) => worker.leave(step),
-            // (Waiting | Backoff) => Empty
-            Seat::Waiting | Seat::Backoff { .. } => self.sit(Seat::Empty, step.now),
+            // (Waiting | Backoff | Parked) => Empty
+            Seat::Waiting | Seat::Backoff { .. } | Seat::Parked => self.sit(Seat::Empty, step.now),
             Seat::Empty => {}
+        }
+    }
+
+    /// A crash loop: whoever is to come here, comes when it is tried.
+    pub(super) fn suspend(&mut self, now: Instant) {
+        // (Waiting | Backoff) => Parked
+        if matches!(self.seat, Seat::Waiting | Seat::Backoff { .. }) {
+            self.sit(Seat::Parked, now);
+        }
+    }
+
+    /// It is tried, or the crash loop is over.
+    pub(super) fn resume(&mut self, now: Instant) {
+        // Parked => Waiting
+        if self.is_parked() {
+            self.sit(Seat::Waiting, now);
+        }
+    }
+
+    /// Everything is given up: nobody comes here who is not here.
+    pub(super) fn give_up(&mut self, now: Instant) {
+        // (Waiting | Backoff) => Empty
+        if matches!(self.seat, Seat::Waiting | Seat::Backoff { .. }) {
+            self.sit(Seat::Empty, now);
         }
     }
 
     /// The process is gone. `None`, and no change, when that cannot be.
     pub(super) fn vacate(&mut self, end: &End, now: Instant) -> Option<Failure> {
         let failure = self.worker()?.ended(end, now)?;
-        if let End::Exited(how) = end {
+        if let End::Exited { how, .. } = end {
             self.last_exit = Some(how.clone());
         }
         // Taken => Empty
@@ -122,18 +175,21 @@ impl Place {
     }
 
     /// After a failure: another worker is to sit here, at once or after a while.
-    pub(super) fn retry(&mut self, failure: &Failure, backoff: &Backoff, step: &mut Step<'_>) {
-        self.restarts.count(failure.reason);
-        if failure.served.is_some_and(|served| served >= backoff.reset) {
-            // Empty => Waiting
-            self.failures = 0;
-            self.sit(Seat::Waiting, step.now);
-        } else {
-            // Empty => Backoff
-            let delay = backoff.delay(self.failures, step.todo.roll());
-            self.failures = self.failures.saturating_add(1);
-            self.sit(Seat::Backoff { until: step.after(delay) }, step.now);
-        }
+    pub(super) fn retry(&mut self, failure: &Failure, restart: &Restart, step: &mut Step<'_>) {
+        self.owed = Some(failure.reason);
+        let has_served_long = failure.served.is_some_and(|served| served >= restart.backoff.reset);
+        let pause = restart.pause(has_served_long, self.failures, || step.todo.roll());
+        self.failures = if has_served_long { 0 } else { self.failures.saturating_add(1) };
+        // Empty => (Backoff | Waiting)
+        let seat = pause.map_or(Seat::Waiting, |pause| Seat::Backoff { until: step.after(pause) });
+        self.sit(seat, step.now);
+    }
+
+    /// After a failure in a crash loop: another worker is to sit here when it is tried.
+    pub(super) fn park(&mut self, failure: &Failure, now: Instant) {
+        // Empty => Parked
+        self.owed = Some(failure.reason);
+        self.sit(Seat::Parked, now);
     }
 
     /// Keeps what went wrong, for the report.
@@ -156,14 +212,14 @@ impl Place {
         match &self.seat {
             Seat::Backoff { until } => Some(*until),
             Seat::Taken(worker) => worker.state.deadline(),
-            Seat::Waiting | Seat::Empty => None,
+            Seat::Waiting | Seat::Parked | Seat::Empty => None,
         }
     }
 
     pub(super) fn report(&self) -> WorkerReport {
         let (serial, state, since) = match &self.seat {
             Seat::Waiting => (None, WorkerState::Pending, self.since),
-            Seat::Backoff { .. } => (None, WorkerState::Backoff, self.since),
+            Seat::Backoff { .. } | Seat::Parked => (None, WorkerState::Backoff, self.since),
             Seat::Taken(worker) => (Some(worker.serial), worker.state.name(), worker.since),
             Seat::Empty => (None, WorkerState::Exited, self.since),
         };
@@ -173,6 +229,7 @@ impl Place {
             state,
             since,
             restarts: self.restarts,
+            last: self.last,
             last_failure: self.last_failure.clone(),
             last_exit: self.last_exit.clone(),
         }

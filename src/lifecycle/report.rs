@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Instant;
 
 use super::App;
+use super::circuit::Mode;
 use super::generation::{Generation, Stage};
 use super::place::Place;
 use super::worker::Worker;
@@ -47,6 +48,8 @@ pub struct WorkerReport {
     pub since: Instant,
     /// Of this slot in this generation.
     pub restarts: Restarts,
+    /// Who sits here, or sat here last.
+    pub last: Option<Serial>,
     pub last_failure: Option<String>,
     pub last_exit: Option<String>,
 }
@@ -132,6 +135,12 @@ named! {
         Running = "running",
         /// Some serve, some do not.
         Degraded = "degraded",
+        /// Its workers have ended too often in too short a time: one is tried now and then.
+        CrashLooping = "crash-looping",
+        /// The same, and nothing is tried any more.
+        GivenUp = "given-up",
+        /// All workers have ended and none is to be started again.
+        Exited = "exited",
         /// It serves, and a new generation is on its way.
         Reloading = "reloading",
         Stopping = "stopping",
@@ -191,6 +200,9 @@ fn app_state(generations: &[Generation]) -> AppState {
         return if generations.is_empty() { AppState::Stopped } else { AppState::Stopping };
     };
     match live.serving() {
+        _ if live.circuit.mode == Mode::GivenUp => AppState::GivenUp,
+        _ if live.places.iter().all(Place::is_empty) => AppState::Exited,
+        _ if !live.circuit.is_closed() => AppState::CrashLooping,
         0 => AppState::Starting,
         _ if generations.iter().any(Generation::is_staging) => AppState::Reloading,
         serving if serving < live.places.len() => AppState::Degraded,
@@ -218,6 +230,7 @@ fn stranded(worker: &Worker) -> WorkerReport {
         state: worker.state.name(),
         since: worker.since,
         restarts: Restarts::default(),
+        last: Some(worker.serial),
         last_failure: worker.lateness().map(|failure| failure.sentence.clone()),
         last_exit: None,
     }

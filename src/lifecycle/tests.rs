@@ -11,10 +11,10 @@ mod world;
 
 use std::time::Duration;
 
-use super::{Backoff, Plan, Readiness};
+use super::{Backoff, ExitCodes, OnLoop, Plan, Policy, Readiness, Restart};
 
-/// A plan with round numbers; tests change what they are about.
-fn plan(workers: u32) -> Plan {
+/// A plan with round numbers and no crash loop in sight; tests change what they are about.
+pub(super) fn plan(workers: u32) -> Plan {
     Plan {
         workers,
         start_timeout: Duration::from_mins(1),
@@ -23,7 +23,19 @@ fn plan(workers: u32) -> Plan {
         probe_interval: Duration::from_millis(250),
         readiness: Readiness::Probed,
         successes: 3,
-        backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(8), reset: Duration::from_mins(1) },
+        restart: Restart {
+            policy: Policy::Always,
+            stop_codes: ExitCodes::default(),
+            backoff: Backoff {
+                min: Duration::from_secs(1),
+                max: Duration::from_secs(8),
+                reset: Duration::from_mins(1),
+            },
+            delay: None,
+            intensity: 1_000,
+            period: Duration::from_mins(1),
+            on_loop: OnLoop::Retry(Duration::from_secs(30)),
+        },
         concurrent_starts: 4,
         progress_deadline: Duration::from_mins(10),
     }

@@ -48,7 +48,7 @@ pub(super) struct Worker {
 /// How a process came to its end.
 #[derive(Clone, Debug)]
 pub(super) enum End {
-    Exited(String),
+    Exited { how: String, code: Option<i32> },
     NeverStarted(String),
 }
 
@@ -60,6 +60,8 @@ pub(super) struct Failure {
     pub(super) sentence: String,
     /// How long it had served, if it had.
     pub(super) served: Option<Duration>,
+    /// Its exit code, if it has ended with one that is its own doing.
+    pub(super) code: Option<i32>,
 }
 
 impl Worker {
@@ -230,16 +232,16 @@ impl Worker {
     /// What its end means, were it a failure; `None` when this end is impossible, for its process is known to exist.
     pub(super) fn ended(&self, end: &End, now: Instant) -> Option<Failure> {
         let served = (self.state == State::Serving).then(|| now.saturating_duration_since(self.since));
-        let (reason, sentence) = match end {
-            End::Exited(how) => {
-                (Reason::Crash, format!("worker {} exited with {how} {}", self.id, self.state.moment()))
+        let (reason, sentence, code) = match end {
+            End::Exited { how, code } => {
+                (Reason::Crash, format!("worker {} exited with {how} {}", self.id, self.state.moment()), *code)
             }
             End::NeverStarted(why) if self.state.may_lack_a_process() => {
-                (Reason::SpawnFailed, format!("worker {} could not be started: {why}", self.id))
+                (Reason::SpawnFailed, format!("worker {} could not be started: {why}", self.id), None)
             }
             End::NeverStarted(_) => return None,
         };
-        let failure = Failure { serial: self.serial, reason, sentence, served };
+        let failure = Failure { serial: self.serial, reason, sentence, served, code };
         Some(self.lateness.clone().unwrap_or(failure))
     }
 
@@ -261,7 +263,7 @@ impl Worker {
     fn give_up(&mut self, step: &mut Step<'_>) -> Failure {
         let sentence =
             format!("worker {} was not ready within {:?}: {}", self.id, self.plan.start_timeout, self.obstacle());
-        let failure = Failure { serial: self.serial, reason: Reason::StartTimeout, sentence, served: None };
+        let failure = Failure { serial: self.serial, reason: Reason::StartTimeout, sentence, served: None, code: None };
         self.lateness = Some(failure.clone());
         self.leave(step);
         failure

@@ -11,7 +11,7 @@ use super::site::{Fixed, Server, Site, Supervised};
 use super::{Awaited, Supervisor, probe};
 use crate::config::{self, App, Readiness};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, Action, Health};
+use crate::lifecycle::{self, Action, AppState, Health};
 use crate::link::FaultKind;
 use crate::sys::spawn::Exit;
 
@@ -23,6 +23,9 @@ impl Supervisor {
             site.machine.handle(Instant::now(), event, &mut self.machines.todo);
             let report = site.machine.report();
             site.note_new_generation(&report);
+            if let Some(state) = site.new_state(&report) {
+                tell(&app, state);
+            }
             for (reason, count) in site.new_restarts(&report) {
                 (0..count).for_each(|_| self.outlook.metrics.worker_restarted(&app, reason));
             }
@@ -94,7 +97,9 @@ impl Supervisor {
         self.proxies.forget(serial);
         self.published.told_idle.remove(&serial);
         self.published.watch.forget(serial);
-        self.machines.queue.push_back((app, lifecycle::Event::Exited { serial, how: exit.to_string() }));
+        self.machines
+            .queue
+            .push_back((app, lifecycle::Event::Exited { serial, how: exit.to_string(), code: exit.code() }));
     }
 
     fn probe_worker(&self, app: &AppName, serial: Serial) {
@@ -254,5 +259,19 @@ impl Supervisor {
                 site.files.iter().for_each(super::output::Files::reopen);
             }
         }
+    }
+}
+
+/// What operators should know of an app's state when it changes.
+fn tell(app: &AppName, state: AppState) {
+    match state {
+        AppState::CrashLooping => {
+            tracing::error!(%app, "workers end again and again: one is tried now and then, no request waits for it");
+        }
+        AppState::GivenUp => {
+            tracing::error!(%app, "workers end again and again: given up, nothing is tried until the next reload");
+        }
+        AppState::Exited => tracing::warn!(%app, "all workers have ended and none is to be started again"),
+        _ => tracing::debug!(%app, %state, "state of the app"),
     }
 }

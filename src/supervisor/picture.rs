@@ -2,14 +2,14 @@
 //!
 //! Only reads; the one thing it does is to tell the service manager and the caller, once, that everything is up.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use super::Supervisor;
 use super::proxies::State;
 use super::site::{Fixed, Site, Supervised};
 use crate::control::words::{self, Status};
 use crate::id::{Address, AppName};
-use crate::lifecycle::{WorkerReport, WorkerState};
+use crate::lifecycle::{AppState, GenerationState, WorkerReport, WorkerState};
 use crate::sys::process;
 use crate::telemetry::exposition::Family;
 use crate::telemetry::supervisor_metrics::{Picture, Worker};
@@ -64,8 +64,15 @@ impl Supervisor {
             }
         }
         let live = self.sites.iter().filter_map(|(name, site)| Some((name, site.live_generation()?)));
-        let picture =
-            Picture { states: &states, workers, generations: live.collect(), proxies: self.proxies.iter().len() };
+        let app_states: Vec<_> = AppState::ALL.iter().map(|state| state.as_str()).chain([DOWN]).collect();
+        let picture = Picture {
+            states: &states,
+            workers,
+            app_states: &app_states,
+            apps: self.sites.iter().map(|(name, site)| (name, app_state(site))).collect(),
+            generations: live.collect(),
+            proxies: self.proxies.iter().len(),
+        };
         self.outlook.metrics.gather(&picture)
     }
 
@@ -87,9 +94,9 @@ impl Supervisor {
         self.proxies.is_serving() && self.proxies.floor() >= Some(self.published.epoch)
     }
 
-    /// Tells, once, that connections are accepted and every app serves or has failed for the first time.
+    /// Tells, once, that connections are accepted and every app serves, has failed for the first time or has ended.
     pub(super) fn announce(&mut self) {
-        let is_settled = |site: &Site| site.is_open() || site.last_failure().is_some();
+        let is_settled = |site: &Site| site.is_open() || site.last_failure().is_some() || !site.is_expected();
         if self.outlook.announced || !self.is_in_force() || !self.sites.values().all(is_settled) {
             return;
         }
@@ -108,11 +115,12 @@ fn listener(tls: bool, group: &super::listeners::Group) -> Option<words::Listene
 }
 
 fn app(name: &AppName, site: &Site) -> words::App {
-    let (state, workers) = match site {
+    let workers = match site {
         Site::Supervised(site) => supervised(site),
         Site::Fixed(site) => fixed(site),
     };
     let last_failure = site.last_failure();
+    let state = app_state(site).to_owned();
     let exits = match site {
         Site::Supervised(site) => site.exits.told(),
         Site::Fixed(_) => Vec::new(),
@@ -120,39 +128,58 @@ fn app(name: &AppName, site: &Site) -> words::App {
     words::App { name: name.clone(), state, generation: site.live_generation(), workers, last_failure, exits }
 }
 
-fn supervised(site: &Supervised) -> (String, Vec<words::Worker>) {
+fn supervised(site: &Supervised) -> Vec<words::Worker> {
     let report = site.machine.report();
-    let reports = report.generations.iter().flat_map(|generation| &generation.workers).chain(&report.stranded);
-    (report.state.to_string(), reports.filter_map(|report| worker(site, report)).collect())
+    let mut workers = Vec::new();
+    for generation in &report.generations {
+        // Where the live generation has a slot without a worker, somebody is missing; in a leaving one that is the aim.
+        let is_live = matches!(generation.state, GenerationState::Promoting | GenerationState::Live);
+        let shown = generation.workers.iter().filter(|worker| is_live || worker.serial.is_some());
+        workers.extend(shown.filter_map(|report| worker(site, report)));
+    }
+    workers.extend(report.stranded.iter().filter_map(|report| worker(site, report)));
+    workers
 }
 
+/// The worker in a slot, or the last one there; `None` when there was none yet.
 fn worker(site: &Supervised, report: &WorkerReport) -> Option<words::Worker> {
     let running = report.serial.and_then(|serial| site.workers.get(&serial));
     let address = running.map(super::workers::Worker::address);
     let pid = running.map(|worker| worker.process.pid());
-    let since = running.map_or(report.since, |worker| worker.started);
+    let uptime = running.map_or(Duration::ZERO, |worker| worker.started.elapsed());
     Some(words::Worker {
         id: report.worker.to_string(),
-        serial: report.serial?,
+        serial: report.last?,
         slot: report.worker.slot,
         generation: report.worker.generation,
         state: report.state.to_string(),
         pid,
         port: address.as_ref().and_then(port),
         address,
-        uptime_seconds: Instant::now().saturating_duration_since(since).as_secs(),
+        uptime_seconds: uptime.as_secs(),
         restarts: report.restarts.by_reason().iter().map(|(_, count)| count).sum(),
         memory: pid.and_then(|pid| process::resident_bytes(pid).ok()),
     })
 }
 
-fn fixed(site: &Fixed) -> (String, Vec<words::Worker>) {
+/// What is said of an app: all its states have a name here.
+fn app_state(site: &Site) -> &'static str {
+    match site {
+        Site::Supervised(site) => site.machine.report().state.as_str(),
+        Site::Fixed(site) => fixed_state(site),
+    }
+}
+
+fn fixed_state(site: &Fixed) -> &'static str {
     let up = site.servers.iter().filter(|server| server.health.is_open()).count();
-    let state = match up {
-        0 => "down",
-        up if up < site.servers.len() => "degraded",
-        _ => "running",
-    };
+    match up {
+        0 => DOWN,
+        up if up < site.servers.len() => AppState::Degraded.as_str(),
+        _ => AppState::Running.as_str(),
+    }
+}
+
+fn fixed(site: &Fixed) -> Vec<words::Worker> {
     let server = |server: &super::site::Server| words::Worker {
         id: format!("{} {}", site.app.name, server.slot),
         serial: server.serial,
@@ -166,7 +193,7 @@ fn fixed(site: &Fixed) -> (String, Vec<words::Worker>) {
         restarts: 0,
         memory: None,
     };
-    (state.to_owned(), site.servers.iter().map(server).collect())
+    site.servers.iter().map(server).collect()
 }
 
 fn condition(open: bool) -> &'static str {

@@ -104,43 +104,32 @@ pub(super) fn environment(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use super::*;
-    use crate::config::{Backoff, LogFormat, Output, StopSignal};
     use crate::id::{Generation, Slot};
 
     fn command(directory: &Path, words: &[&str]) -> Command {
-        let second = Duration::from_secs(1);
         Command {
             program: Program::Direct(words.iter().map(ToString::to_string).collect()),
             directory: directory.to_owned(),
             env: BTreeMap::from([("COLOUR".into(), "blue".into()), ("PORT".into(), "1".into())]),
-            user: None,
-            workers: None,
-            channel: Channel::Absent,
-            start_timeout: second,
-            drain_timeout: second,
-            kill_timeout: second,
-            stop_signal: StopSignal::Term,
-            backoff: Backoff { min: second, max: second, reset: second },
-            output: Output {
-                file: None,
-                out: None,
-                err: None,
-                format: LogFormat::Text,
-                time: None,
-                per_worker: false,
-                stdout: true,
-                rotate: None,
-            },
+            ..defaults()
         }
     }
 
-    fn app(command: Command) -> Arc<App> {
+    fn parsed() -> App {
         let text = "[app.web]\ncommand = 'true'\n";
         let mut config = crate::config::parse(text, Path::new("/portreeve.toml")).unwrap().config;
-        let mut app = config.apps.pop_first().unwrap().1;
+        config.apps.pop_first().unwrap().1
+    }
+
+    fn defaults() -> Command {
+        let crate::config::Server::Command(command) = parsed().server else { panic!("it has a command") };
+        *command
+    }
+
+    fn app(command: Command) -> Arc<App> {
+        let mut app = parsed();
         app.server = crate::config::Server::Command(Box::new(command));
         Arc::new(app)
     }

@@ -167,7 +167,7 @@ impl Supervisor {
                 reload.ended.push(reload.plain(name, Outcome::Applied));
             }
             // It was on its way out, and is wanted again.
-            Some(Site::Supervised(site)) if !site.machine.is_expected() => {
+            Some(Site::Supervised(site)) if !site.machine.is_wanted() => {
                 site.upcoming = Arc::clone(&app);
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan(&app))));
                 reload.ended.push(reload.plain(name, Outcome::Applied));

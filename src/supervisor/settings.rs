@@ -9,12 +9,15 @@ use std::time::Duration;
 use super::proxies::Recipe;
 use crate::certs::{self, CertError};
 use crate::config::{self, App, Config, LogFormat};
-use crate::lifecycle::{Backoff, Plan, Readiness};
+use crate::lifecycle::{Backoff, OnLoop, Plan, Policy, Readiness, Restart};
 use crate::link::Certificate;
 use crate::sys::spawn::Identity;
 
 /// A reload in which no worker becomes ready for so long, beyond a worker's own start timeout, is given up.
 const PROGRESS_MARGIN: Duration = Duration::from_secs(5);
+
+/// So many unexpected ends in a period are no crash loop, however few workers there are.
+const LEAST_INTENSITY: u32 = 5;
 
 /// How the machine is to run an app with these settings.
 pub(super) fn plan(app: &App) -> Plan {
@@ -22,8 +25,9 @@ pub(super) fn plan(app: &App) -> Plan {
     let config::Server::Command(command) = &app.server else {
         unreachable!("only apps with a command have a plan");
     };
+    let workers = command.workers.map_or(cpus, NonZeroU32::get);
     Plan {
-        workers: command.workers.map_or(cpus, std::num::NonZeroU32::get),
+        workers,
         start_timeout: command.start_timeout,
         drain_timeout: command.drain_timeout,
         kill_timeout: command.kill_timeout,
@@ -33,9 +37,26 @@ pub(super) fn plan(app: &App) -> Plan {
             config::Readiness::Ipc => Readiness::Declared,
         },
         successes: app.probe.successes.get(),
-        backoff: Backoff { min: command.backoff.min, max: command.backoff.max, reset: command.backoff.reset },
+        restart: restart(&command.restart, workers),
         concurrent_starts: cpus,
         progress_deadline: command.start_timeout + PROGRESS_MARGIN,
+    }
+}
+
+fn restart(restart: &config::Restart, workers: u32) -> Restart {
+    let backoff = &restart.backoff;
+    Restart {
+        policy: match restart.policy {
+            config::RestartPolicy::Always => Policy::Always,
+            config::RestartPolicy::OnFailure => Policy::OnFailure,
+            config::RestartPolicy::Never => Policy::Never,
+        },
+        stop_codes: restart.stop_exit_codes.iter().copied().collect(),
+        backoff: Backoff { min: backoff.min, max: backoff.max, reset: backoff.reset },
+        delay: restart.delay,
+        intensity: restart.intensity.map_or_else(|| LEAST_INTENSITY.max(workers.saturating_mul(2)), NonZeroU32::get),
+        period: restart.period,
+        on_loop: if restart.give_up { OnLoop::GiveUp } else { OnLoop::Retry(restart.retry) },
     }
 }
 

@@ -14,7 +14,7 @@ use super::release::Release;
 use super::workers::{Starter, Worker};
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, GenerationState, Health, Report, Restarts};
+use crate::lifecycle::{self, AppState, GenerationState, Health, Report, Restarts};
 use crate::link;
 use crate::sys::listener::Reservation;
 use crate::sys::spawn::Exit;
@@ -41,6 +41,7 @@ pub(super) struct Supervised {
     pub(super) files: Option<Files>,
     pub(super) exits: Exits,
     restarts: Restarts,
+    state: AppState,
 }
 
 /// An app whose servers something else runs.
@@ -136,6 +137,7 @@ impl Supervised {
             files: None,
             exits: Exits::default(),
             restarts: Restarts::default(),
+            state: AppState::Stopped,
         }
     }
 
@@ -178,6 +180,12 @@ impl Supervised {
             let upcoming = &self.upcoming;
             self.releases.entry(newest.number).or_insert_with(|| Release::new(Arc::clone(upcoming)));
         }
+    }
+
+    /// The state of the app, if it is another one than when this was last asked.
+    pub(super) fn new_state(&mut self, report: &Report) -> Option<AppState> {
+        let before = std::mem::replace(&mut self.state, report.state);
+        (before != report.state).then_some(report.state)
     }
 
     /// How many workers were started again since this was last asked, by reason.

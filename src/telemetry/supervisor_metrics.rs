@@ -48,6 +48,10 @@ pub struct Picture<'a> {
     /// Every state that a worker can be in.
     pub states: &'a [&'static str],
     pub workers: Vec<Worker<'a>>,
+    /// Every state that an app can be in.
+    pub app_states: &'a [&'static str],
+    /// Each app with one of those.
+    pub apps: Vec<(&'a AppName, &'static str)>,
     /// The generation that serves each app.
     pub generations: Vec<(&'a AppName, Generation)>,
     /// Proxies that are alive, draining ones included.
@@ -148,6 +152,7 @@ impl SupervisorMetrics {
         let mut families = exposition::gather(&self.registry);
         families.extend([
             worker_states(picture),
+            app_states(picture),
             generations(picture),
             proxies(picture.proxies),
             build_info(env!("CARGO_PKG_VERSION")),
@@ -212,6 +217,17 @@ fn worker_states(picture: &Picture<'_>) -> Family {
         })
     });
     gauge("portreeve_worker_state", "1 for the state that a slot's worker is in.", samples.collect())
+}
+
+/// For each app one series per state: 1 for the one that it is in, else 0.
+fn app_states(picture: &Picture<'_>) -> Family {
+    let samples = picture.apps.iter().flat_map(|(app, current)| {
+        picture.app_states.iter().map(move |state| {
+            let labels = [("app", app.to_string()), ("state", (*state).to_owned())];
+            sample(&labels, f64::from(u8::from(state == current)))
+        })
+    });
+    gauge("portreeve_app_state", "1 for the state that an app is in.", samples.collect())
 }
 
 fn generations(picture: &Picture<'_>) -> Family {

@@ -43,7 +43,9 @@ fn an_order_whose_worker_crashes_gets_a_clean_502_and_the_next_one_is_served() {
 
 #[test]
 fn a_worker_that_keeps_crashing_is_restarted_at_a_growing_distance_while_the_others_serve() {
-    let backoff = [("backoff_min", "100ms"), ("backoff_max", "2s")].map(|(key, time)| (key.to_owned(), time.into()));
+    // What becomes of it when it is called a crash loop is told in `restarts`.
+    let backoff = [("backoff_min", "100ms".into()), ("backoff_max", "2s".into()), ("intensity", 1000.into())];
+    let backoff = backoff.map(|(key, value): (_, toml::Value)| (key.to_owned(), value));
     let running =
         Portreeve::new().app("web", worker().workers(2).set("restart", toml::Table::from_iter(backoff))).start();
     let pids = running.pids("web", 2);

@@ -23,6 +23,7 @@ mod pattern;
 mod privileges;
 mod proxy_death;
 mod reload;
+mod restarts;
 mod retry;
 mod routing;
 mod selftest;

@@ -10,13 +10,14 @@ use proptest::prelude::*;
 use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
-use crate::lifecycle::{Backoff, Event, Plan, Readiness, Version};
+use crate::lifecycle::{Backoff, Event, OnLoop, Plan, Policy, Readiness, Restart, Version};
 
 const WILD: Mischief = Mischief {
     reloads: 30,
     stops: 3,
     starts: 4,
     crashes: 60,
+    endings: 10,
     spawn_failures: 20,
     late_answers: true,
     ..Mischief::NONE
@@ -26,13 +27,42 @@ const WILD: Mischief = Mischief {
 type Turn = (u8, u8, u8);
 
 prop_compose! {
+    fn restarts()(
+        policy in prop_oneof![3 => Just(Policy::Always), 2 => Just(Policy::OnFailure), 1 => Just(Policy::Never)],
+        stops_with_78 in any::<bool>(),
+        backoff_max in 0..=3_u64,
+        reset in 0..=20_u64,
+        delay in proptest::option::of(0..=3_u64),
+        intensity in prop_oneof![1..=4_u32, Just(1_000)],
+        period in 1..=60_u64,
+        on_loop in prop_oneof![
+            3 => (0..=30_u64).prop_map(|wait| OnLoop::Retry(Duration::from_secs(wait))),
+            1 => Just(OnLoop::GiveUp),
+        ],
+    ) -> Restart {
+        Restart {
+            policy,
+            stop_codes: stops_with_78.then_some(78).into_iter().collect(),
+            backoff: Backoff {
+                min: Duration::from_millis(500),
+                max: Duration::from_secs(backoff_max),
+                reset: Duration::from_secs(reset),
+            },
+            delay: delay.map(Duration::from_secs),
+            intensity,
+            period: Duration::from_secs(period),
+            on_loop,
+        }
+    }
+}
+
+prop_compose! {
     fn plans()(
         workers in 1..=4_u32,
         concurrent_starts in 1..=3_u32,
         successes in 1..=3_u32,
         start_timeout in 1..=60_u64,
-        backoff_max in 0..=3_u64,
-        reset in 0..=20_u64,
+        restart in restarts(),
         progress_deadline in 1..=90_u64,
         drain_timeout in 1..=600_u64,
         declared in any::<bool>(),
@@ -41,11 +71,7 @@ prop_compose! {
             start_timeout: Duration::from_secs(start_timeout),
             readiness: if declared { Readiness::Declared } else { Readiness::Probed },
             successes,
-            backoff: Backoff {
-                min: Duration::from_millis(500),
-                max: Duration::from_secs(backoff_max),
-                reset: Duration::from_secs(reset),
-            },
+            restart,
             concurrent_starts,
             progress_deadline: Duration::from_secs(progress_deadline),
             drain_timeout: Duration::from_secs(drain_timeout),
@@ -78,7 +104,7 @@ fn noise(world: &mut World, which: u8) {
         0 => Event::Spawned { serial },
         1 => Event::SpawnFailed { serial, reason: "no such file".into() },
         2 => Event::Probed { serial, outcome: Ok(()) },
-        3 => Event::Exited { serial, how: "exit code 1".into() },
+        3 => Event::Exited { serial, how: "exit code 1".into(), code: Some(1) },
         4 => Event::Idle { serial },
         5 => Event::Declared { serial },
         _ => Event::Published { version: Version(world.version().0 + 1 + u64::from(which)) },
@@ -109,11 +135,11 @@ proptest! {
             turn(&mut world, kindness, *one);
         }
         world.mischief = Mischief { busy: false, slow: false, ..world.mischief };
-        if !world.app.is_expected() {
+        if !world.app.is_wanted() {
             world.apply(Choice::Start);
         }
         world.settle();
-        prop_assert!(world.app.is_expected() && world.is_at_rest());
+        prop_assert!(world.app.is_wanted() && world.is_at_rest());
         prop_assert!(world.app.endpoints().iter().all(|endpoint| endpoint.open));
         world.apply(Choice::Stop);
         world.settle();

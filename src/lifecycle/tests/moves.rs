@@ -210,7 +210,7 @@ fn where_readiness_is_declared_one_word_is_enough_and_probes_mean_nothing() {
 #[test]
 fn what_a_failure_is_called_depends_on_when_it_came() {
     let now = Instant::now();
-    let exited = End::Exited("exit code 1".into());
+    let exited = End::Exited { how: "exit code 1".into(), code: Some(1) };
     let missing = End::NeverStarted("chdir /srv/app: no such directory".into());
     let sentences = |end: &End| -> Vec<String> {
         let failures = states(now).into_iter().map(|state| worker_in(state, now).ended(end, now));
@@ -243,7 +243,9 @@ fn a_worker_that_is_known_to_run_cannot_fail_to_start() {
 fn only_a_worker_that_serves_has_served() {
     let begin = Instant::now();
     let now = begin + Duration::from_secs(7);
-    let served = |state: State| worker_in(state, begin).ended(&End::Exited("exit code 0".into()), now)?.served;
+    let served = |state: State| {
+        worker_in(state, begin).ended(&End::Exited { how: "exit code 0".into(), code: Some(0) }, now)?.served
+    };
     let found: Vec<_> = states(begin).into_iter().filter_map(|state| Some((label(state), served(state)?))).collect();
     assert_eq!(found, [("Serving".to_owned(), Duration::from_secs(7))]);
 }

@@ -7,13 +7,20 @@ use std::time::Duration;
 use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
-use crate::lifecycle::{
-    Action, AppState, Event, GenerationState, Outcome, Plan, Readiness, Ticket, Version, WorkerState,
-};
+use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
+use crate::lifecycle::{OnLoop, Policy, Readiness, Restart};
 
 /// Anything may happen, as the story wants it.
-const ANYTHING: Mischief =
-    Mischief { reloads: 9, stops: 9, starts: 9, crashes: 9, spawn_failures: 9, late_answers: true, ..Mischief::NONE };
+const ANYTHING: Mischief = Mischief {
+    reloads: 9,
+    stops: 9,
+    starts: 9,
+    crashes: 9,
+    endings: 9,
+    spawn_failures: 9,
+    late_answers: true,
+    ..Mischief::NONE
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -69,6 +76,11 @@ impl World {
 
     fn exited(&mut self, serial: u64) -> String {
         self.then(Choice::Exited(Serial(serial)))
+    }
+
+    /// It ends by itself with this code.
+    fn ended(&mut self, serial: u64, code: u8) -> String {
+        self.then(Choice::Ended(Serial(serial), code))
     }
 
     fn idle(&mut self, serial: u64) -> String {
@@ -128,6 +140,7 @@ fn end(outcome: &Outcome) -> String {
 }
 
 mod crashes;
+mod loops;
 mod partings;
 mod reloads;
 mod starts;

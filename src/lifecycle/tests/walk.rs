@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::plan;
 use super::world::{Choice, Mischief, World};
+use crate::lifecycle::circuit::{Circuit, Mode};
 use crate::lifecycle::generation::{Generation, Stage};
 use crate::lifecycle::place::{Place, Seat};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::worker::Worker;
-use crate::lifecycle::{Backoff, Outcome, Plan, Readiness, Version, WorkerState};
+use crate::lifecycle::{AppState, Backoff, OnLoop, Outcome, Plan, Policy, Readiness, Restart, Version, WorkerState};
 
 /// Deadlines further away than this are all alike: none of the walks waits for one.
 const FAR: u64 = 20;
@@ -30,7 +31,7 @@ fn short(workers: u32) -> Plan {
         kill_timeout: wait,
         probe_interval: wait,
         successes: 2,
-        backoff: Backoff { min: wait, max: wait, reset: wait },
+        restart: Restart { backoff: Backoff { min: wait, max: wait, reset: wait }, ..plan(workers).restart },
         concurrent_starts: 1,
         ..plan(workers)
     }
@@ -43,6 +44,7 @@ struct Found {
     steps: usize,
     depth: usize,
     workers: BTreeSet<WorkerState>,
+    apps: BTreeSet<AppState>,
     outcomes: BTreeSet<&'static str>,
 }
 
@@ -50,6 +52,7 @@ impl Found {
     fn note(&mut self, world: &World) {
         let places = world.app.generations.iter().flat_map(|generation| &generation.places);
         self.workers.extend(places.map(|place| place.report().state));
+        self.apps.insert(world.app.report().state);
         self.outcomes.extend(world.outcomes.iter().map(|(_, outcome)| match outcome {
             Outcome::Live { .. } => "live",
             Outcome::Aborted { .. } => "aborted",
@@ -141,7 +144,7 @@ impl Key {
     /// What may still happen counts too.
     fn with(self, left: Mischief) -> u64 {
         let Self { mut hash, .. } = self;
-        for count in [left.reloads, left.stops, left.starts, left.crashes, left.spawn_failures] {
+        for count in [left.reloads, left.stops, left.starts, left.crashes, left.endings, left.spawn_failures] {
             hash = mix(hash, u64::from(count));
         }
         hash
@@ -175,6 +178,23 @@ impl Key {
         for place in &generation.places {
             self.place(place, &generation.plan, world);
         }
+        self.circuit(&generation.circuit, &generation.plan.restart);
+    }
+
+    fn circuit(&mut self, circuit: &Circuit, restart: &Restart) {
+        match circuit.mode {
+            Mode::Closed => {}
+            Mode::Looping { since, next } => {
+                self.stage(0xC1, next);
+                self.until(since + restart.backoff.reset);
+            }
+            Mode::GivenUp => self.add(0xC2),
+        }
+        // A walk does not come near an intensity that is not small.
+        let lapses = circuit.ends.iter().filter(|_| restart.intensity < 10).map(|end| *end + restart.period);
+        for lapse in lapses.filter(|lapse| *lapse > self.now).collect::<Vec<_>>() {
+            self.stage(0xC3, lapse);
+        }
     }
 
     fn stage(&mut self, tag: u64, deadline: Instant) {
@@ -183,14 +203,16 @@ impl Key {
     }
 
     fn place(&mut self, place: &Place, plan: &Plan, world: &World) {
+        let backoff = &plan.restart.backoff;
         // One failure more does not lengthen a wait that has reached its maximum.
-        let grows = (0..place.failures.min(8)).take_while(|n| plan.backoff.delay(*n, 1.0) < plan.backoff.max).count();
+        let grows = (0..place.failures.min(8)).take_while(|n| backoff.delay(*n, 1.0) < backoff.max).count();
         self.add(0xB0 + grows as u64);
         match &place.seat {
             Seat::Waiting => self.add(1),
             Seat::Backoff { until } => self.stage(2, *until),
             Seat::Taken(worker) => self.worker(worker, world),
             Seat::Empty => self.add(3),
+            Seat::Parked => self.add(4),
         }
     }
 
@@ -201,7 +223,7 @@ impl Key {
             State::Probing { until, turn, passed } => self.trial(13 + (u64::from(passed) << 8), until, turn),
             State::Ready => self.add(14),
             State::Serving => {
-                let reset = worker.since + world.plan.backoff.reset;
+                let reset = worker.since + world.plan.restart.backoff.reset;
                 self.stage(15, reset);
             }
             State::Quiescing { version, idle } => {
@@ -274,6 +296,56 @@ fn one_slot_stopped_and_started_again_at_any_moment() {
 fn two_slots_that_crash_and_fail_to_start() {
     let plan = Plan { concurrent_starts: 2, ..short(2) };
     walk(plan, Mischief { crashes: 2, spawn_failures: 1, ..Mischief::NONE }, 6_000);
+}
+
+/// More than one end in 10 s is a crash loop, in which one worker is tried every 5 s.
+fn frail(workers: u32, policy: Policy, on_loop: OnLoop) -> Plan {
+    let (wait, plan) = (Duration::from_secs(5), short(workers));
+    let restart = Restart { policy, intensity: 1, period: 2 * wait, on_loop, ..plan.restart };
+    Plan { restart: Restart { stop_codes: [78].into_iter().collect(), ..restart }, concurrent_starts: 2, ..plan }
+}
+
+const RETRY: OnLoop = OnLoop::Retry(Duration::from_secs(5));
+
+#[test]
+fn one_slot_in_a_crash_loop_that_is_replaced_or_stopped_at_any_moment() {
+    let some = Mischief { crashes: 3, reloads: 1, ..Mischief::NONE };
+    let found = walk(frail(1, Policy::Always, RETRY), some, 10_000);
+    assert!(found.apps.contains(&AppState::CrashLooping), "{found:?}");
+    assert!(found.outcomes.contains("live") && found.outcomes.contains("aborted"), "{found:?}");
+}
+
+#[test]
+fn two_slots_in_a_crash_loop() {
+    let found = walk(frail(2, Policy::OnFailure, RETRY), Mischief { crashes: 3, endings: 1, ..Mischief::NONE }, 5_000);
+    let wanted = [AppState::CrashLooping, AppState::Degraded, AppState::Running];
+    assert!(wanted.iter().all(|state| found.apps.contains(state)), "{found:?}");
+}
+
+#[test]
+fn one_slot_whose_worker_ends_as_it_may() {
+    let some = Mischief { crashes: 2, endings: 1, spawn_failures: 1, ..Mischief::NONE };
+    for policy in [Policy::Always, Policy::OnFailure, Policy::Never] {
+        let found = walk(frail(1, policy, OnLoop::GiveUp), some, 20);
+        assert!(found.apps.contains(&AppState::Exited), "{found:?}");
+        assert_eq!(found.apps.contains(&AppState::GivenUp), policy != Policy::Never, "{found:?}");
+    }
+    let found = walk(frail(1, Policy::OnFailure, RETRY), some, 500);
+    assert!(found.apps.is_superset(&BTreeSet::from([AppState::CrashLooping, AppState::Exited])), "{found:?}");
+}
+
+#[test]
+fn two_slots_whose_workers_end_as_they_may() {
+    let found = walk(frail(2, Policy::OnFailure, RETRY), Mischief { endings: 2, ..Mischief::NONE }, 100);
+    let wanted = [AppState::Running, AppState::Degraded, AppState::Exited];
+    assert!(wanted.iter().all(|state| found.apps.contains(state)), "{found:?}");
+}
+
+#[test]
+fn one_slot_given_up_and_replaced() {
+    let some = Mischief { crashes: 2, reloads: 1, ..Mischief::NONE };
+    let found = walk(frail(1, Policy::Always, OnLoop::GiveUp), some, 2_000);
+    assert!(found.apps.contains(&AppState::GivenUp) && found.outcomes.contains("live"), "{found:?}");
 }
 
 #[test]

@@ -8,13 +8,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::id::{Generation, Serial, WorkerId};
+use crate::lifecycle::circuit::Mode;
 use crate::lifecycle::generation::Generation as Generated;
 use crate::lifecycle::state::State;
 use crate::lifecycle::{Action, App, EndpointView, Event, Outcome, Plan, Readiness, Ticket, Todo, Version};
 
+mod books;
 mod choice;
 mod judge;
 
+use books::Books;
 use choice::Past;
 pub(super) use choice::{Choice, Mischief};
 
@@ -35,6 +38,7 @@ pub(super) struct World {
     pub(super) tickets: Vec<Ticket>,
     pub(super) outcomes: Vec<(Ticket, Outcome)>,
     pub(super) stop_owed: bool,
+    books: Books,
     /// What the latest step asked for.
     pub(super) actions: Vec<Action>,
     history: Option<Rc<Past>>,
@@ -46,6 +50,8 @@ pub(super) struct World {
 #[derive(Clone, Debug)]
 pub(super) struct Process {
     pub(super) worker: WorkerId,
+    /// It was started in a crash loop that still lasts.
+    is_trial: bool,
     /// Its start was reported.
     pub(super) runs: bool,
     pub(super) probed: bool,
@@ -78,6 +84,7 @@ impl World {
             tickets: Vec::new(),
             outcomes: Vec::new(),
             stop_owed: false,
+            books: Books::default(),
             actions: Vec::new(),
             history: None,
             next_serial: 1,
@@ -100,6 +107,7 @@ impl World {
     /// Hands the app an event as it is.
     pub(super) fn feed(&mut self, event: Event) {
         let share = f64::from(self.mischief.dice) / 255.0;
+        self.note_end(&event);
         let mut todo = Todo::new(Serial(self.next_serial), Box::new(move || share));
         self.app.handle(self.now, event, &mut todo);
         self.actions = todo.take();
@@ -107,6 +115,7 @@ impl World {
             self.perform(action);
         }
         self.next_serial = todo.fresh_serial().0;
+        self.audit();
         self.judge();
     }
 
@@ -121,14 +130,14 @@ impl World {
         self.fail("it does not come to rest");
     }
 
-    /// Everybody serves, or nobody is wanted; nothing is under way.
+    /// Everybody serves who may, or nobody is wanted; nothing is under way.
     pub(super) fn is_at_rest(&self) -> bool {
         let all_serve = match self.app.generations.as_slice() {
-            [] => !self.app.is_expected(),
-            [live] => self.app.is_expected() && live.serving() == live.places.len(),
+            [] => !self.app.is_wanted(),
+            [live] => self.app.is_wanted() && live.serving() + empty(live) == live.places.len() && !is_looping(live),
             _ => false,
         };
-        let serving: usize = self.app.generations.iter().map(|generation| generation.places.len()).sum();
+        let serving: usize = self.app.generations.iter().map(Generated::serving).sum();
         all_serve && self.sets.len() == 1 && self.processes.len() == serving && self.tickets.is_empty()
     }
 
@@ -148,7 +157,7 @@ impl World {
         match choice {
             Choice::Start => {
                 self.mischief.starts = self.mischief.starts.saturating_sub(1);
-                if !self.app.is_expected() {
+                if !self.app.is_wanted() {
                     self.next_number += 1;
                     self.stop_owed = false;
                 }
@@ -187,7 +196,8 @@ impl World {
                 process.streak = u32::MAX;
                 Event::Declared { serial }
             }
-            Choice::Exited(serial) => self.exit(serial),
+            Choice::Exited(serial) => self.exit(serial, 1),
+            Choice::Ended(serial, code) => self.exit(serial, code),
             Choice::Acknowledged(version) => {
                 self.sets = self.sets.split_off(&version);
                 Event::Published { version }
@@ -214,12 +224,14 @@ impl World {
         Event::Reload { ticket, plan: self.plan }
     }
 
-    fn exit(&mut self, serial: Serial) -> Event {
+    fn exit(&mut self, serial: Serial, code: u8) -> Event {
         let ended = self.processes.remove(&serial).expect("a choice is about a process that there is");
+        let Mischief { crashes, endings, .. } = &mut self.mischief;
         if !ended.is_told_to_end() {
-            self.mischief.crashes = self.mischief.crashes.saturating_sub(1);
+            let left = if code == 1 { crashes } else { endings };
+            *left = left.saturating_sub(1);
         }
-        Event::Exited { serial, how: "exit code 1".into() }
+        Event::Exited { serial, how: format!("exit code {code}"), code: Some(code.into()) }
     }
 
     fn process(&mut self, serial: Serial) -> &mut Process {
@@ -247,6 +259,16 @@ impl World {
     fn fail(&self, what: &str) -> ! {
         panic!("{what}\nafter {:?}\nasking for {:?}\nin {:?}", self.history, self.actions, self.app);
     }
+}
+
+/// Slots without a worker, and without one to come.
+fn empty(generation: &Generated) -> usize {
+    generation.places.iter().filter(|place| place.is_empty()).count()
+}
+
+/// Is it in a crash loop, with somebody left to be tried?
+fn is_looping(generation: &Generated) -> bool {
+    matches!(generation.circuit.mode, Mode::Looping { .. }) && empty(generation) < generation.places.len()
 }
 
 impl Process {

@@ -42,6 +42,15 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The exit code, if it was not a signal.
+    #[must_use]
+    pub fn code(self) -> Option<i32> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Signal { .. } => None,
+        }
+    }
+
     /// Whether the program itself says that all went well.
     #[must_use]
     pub fn is_success(self) -> bool {

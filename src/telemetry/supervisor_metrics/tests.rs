@@ -45,6 +45,8 @@ fn a_worker_shows_one_for_its_state_and_zero_for_the_others() {
             worker(&web, 0, "serving"),
             worker(&api, 0, "serving"),
         ],
+        app_states: &["running", "crash-looping"],
+        apps: vec![(&web, "crash-looping")],
         generations: vec![(&web, Generation(12)), (&api, Generation(1))],
         proxies: 2,
     };
@@ -58,6 +60,8 @@ fn a_worker_shows_one_for_its_state_and_zero_for_the_others() {
             "portreeve_worker_state{app=\"web\",slot=\"0\",state=\"draining\"} 1",
             "portreeve_worker_state{app=\"web\",slot=\"1\",state=\"starting\"} 1",
             "portreeve_worker_state{app=\"api\",slot=\"0\",state=\"serving\"} 1",
+            "portreeve_app_state{app=\"web\",state=\"crash-looping\"} 1",
+            "portreeve_app_state{app=\"web\",state=\"running\"} 0",
             "portreeve_generation{app=\"web\"} 12",
             "portreeve_proxies 2",
         ],

@@ -31,6 +31,7 @@ pub(crate) struct Proxy {
 #[derive(Debug, Deserialize)]
 pub(crate) struct App {
     pub(crate) name: String,
+    pub(crate) state: String,
     pub(crate) generation: Option<u64>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) last_failure: Option<String>,

@@ -108,7 +108,7 @@ fn what_comes_from_nobody_or_cannot_be_is_ignored_and_counted() {
         Event::Spawned { serial: unknown },
         Event::SpawnFailed { serial: unknown, reason: String::new() },
         Event::Probed { serial: unknown, outcome: Ok(()) },
-        Event::Exited { serial: unknown, how: String::new() },
+        Event::Exited { serial: unknown, how: String::new(), code: None },
         Event::Idle { serial: unknown },
         Event::Published { version: world.version().next() },
         Event::Spawned { serial: known },

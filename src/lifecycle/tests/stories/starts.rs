@@ -60,10 +60,11 @@ fn a_worker_that_is_not_ready_in_time_is_stopped_and_tried_again() {
     let reason = "worker web 1.0 was not ready within 1s: probe: GET /health answered 500";
     assert_eq!(world.app.report().generations[0].workers[0].last_failure.as_deref(), Some(reason));
     assert_eq!(world.exited(1), "");
+    assert_eq!(world.app.report().restarts.start_timeout, 0, "not yet");
+    assert_eq!(world.woken(), "spawn 2 as web 1.0");
     let report = world.app.report();
     assert_eq!(report.restarts.by_reason(), [("crash", 0), ("spawn_failed", 0), ("start_timeout", 1)]);
     assert_eq!(report.generations[0].workers[0].last_exit.as_deref(), Some("exit code 1"));
-    assert_eq!(world.woken(), "spawn 2 as web 1.0");
 }
 
 #[test]
@@ -74,6 +75,7 @@ fn the_start_timeout_covers_the_process_too() {
     assert_eq!(world.woken(), "");
     assert_eq!(world.spawned(1), "stop 1");
     assert_eq!(world.exited(1), "");
+    assert_eq!(world.woken(), "spawn 2 as web 1.0");
     assert_eq!(world.app.report().restarts.start_timeout, 1);
 }
 

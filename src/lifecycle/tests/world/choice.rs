@@ -19,6 +19,8 @@ pub(crate) enum Choice {
     Failed(Serial),
     Declared(Serial),
     Exited(Serial),
+    /// By itself, with this code.
+    Ended(Serial, u8),
     Acknowledged(Version),
     Idle(Serial),
     /// The clock jumps to the deadline, or so many seconds too far.
@@ -52,6 +54,8 @@ pub(crate) struct Mischief {
     pub(crate) starts: u32,
     /// Exits that nobody asked for.
     pub(crate) crashes: u32,
+    /// Ends with exit code 0 or 78 that nobody asked for.
+    pub(crate) endings: u32,
     pub(crate) spawn_failures: u32,
     /// Dice for the jitter.
     pub(crate) dice: u8,
@@ -70,6 +74,7 @@ impl Mischief {
         stops: 0,
         starts: 1,
         crashes: 0,
+        endings: 0,
         spawn_failures: 0,
         dice: 255,
         late_answers: false,
@@ -94,7 +99,7 @@ impl World {
 
     fn orders(&self) -> Vec<Choice> {
         let mut orders = Vec::new();
-        if self.mischief.starts > 0 && !self.app.is_expected() {
+        if self.mischief.starts > 0 && !self.app.is_wanted() {
             orders.push(Choice::Start);
         }
         if self.mischief.reloads > 0 {
@@ -110,6 +115,9 @@ impl World {
         if process.runs {
             if process.is_told_to_end() || self.mischief.crashes > 0 {
                 choices.push(Choice::Exited(serial));
+            }
+            if !process.is_told_to_end() && self.mischief.endings > 0 {
+                choices.extend([0, 78].map(|code| Choice::Ended(serial, code)));
             }
         } else {
             choices.push(Choice::Spawned(serial));

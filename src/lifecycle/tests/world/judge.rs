@@ -34,8 +34,10 @@ impl World {
 
     fn spawn(&mut self, serial: Serial, worker: WorkerId) {
         self.require(self.processes.values().all(|process| process.worker != worker), "two processes in one slot");
-        self.require(self.app.is_expected(), "a process is started for an app that is to stop");
+        self.require(self.app.is_wanted(), "a process is started for an app that is to stop");
+        self.enter(&worker);
         let process = Process {
+            is_trial: self.is_in_loop(worker.generation),
             worker,
             runs: false,
             probed: false,
@@ -108,7 +110,7 @@ impl World {
         let is_open_in = |set: &[EndpointView], serial| set.iter().any(|one| one.open && one.serial == serial);
         let serving = before.iter().filter(|one| one.open && self.processes.contains_key(&one.serial)).count();
         let open = set.iter().filter(|one| one.open).count();
-        self.require(serving == 0 || open > 0 || !self.app.is_expected(), "I4: the set was emptied by our own action");
+        self.require(serving == 0 || open > 0 || !self.app.is_wanted(), "I4: the set was emptied by our own action");
         for one in set.iter().filter(|one| one.open && !is_open_in(before, one.serial)) {
             self.require_gated(*one, serving, &set);
         }
@@ -170,7 +172,7 @@ impl World {
             let waiting = generation.places.iter().any(Place::is_waiting);
             self.require(!(waiting && permits && generation.is_live()), "nobody waits while there are permits");
         }
-        self.require(!self.stop_owed || !generations.is_empty() || self.app.is_expected(), "a stop is not confirmed");
+        self.require(!self.stop_owed || !generations.is_empty() || self.app.is_wanted(), "a stop is not confirmed");
         self.require(self.app.endpoints() == self.latest(), "the published set is the present one");
         self.require(self.is_at_rest() || self.is_going_on(), "it is stuck");
     }
