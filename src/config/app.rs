@@ -160,8 +160,8 @@ fn refuse_declaring(table: &Table) {
 /// A worker that needs longer to be believed than it is given to start would never serve.
 fn check_patience(table: &Table, command: &Command, probe: &Probe) {
     let needed = probe.interval.saturating_mul(probe.successes.get() - 1);
-    if needed >= command.start_timeout {
-        let [needed, given] = [needed, command.start_timeout].map(units::format_duration);
+    if needed >= command.timeouts.start {
+        let [needed, given] = [needed, command.timeouts.start].map(units::format_duration);
         let fault = Fault::error(table.span_of("start_timeout"), "no worker could get ready in time");
         let fault = fault.label(format!("{given} are not enough"));
         table.report(fault.help(format!(

@@ -173,15 +173,21 @@ pub struct Command {
     /// `None`: one per CPU (affinity and cgroup quota respected).
     pub workers: Option<NonZeroU32>,
     pub channel: Channel,
-    /// From the start of a process to its readiness; it fails closed.
-    pub start_timeout: Duration,
-    /// From the end of new claims to the stop signal, at most.
-    pub drain_timeout: Duration,
-    /// From the stop signal to the kill.
-    pub kill_timeout: Duration,
+    pub timeouts: Timeouts,
     pub stop_signal: StopSignal,
     pub restart: Restart,
     pub output: Output,
+}
+
+/// How long the steps in a worker's life may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the start of a process to its readiness; it fails closed.
+    pub start: Duration,
+    /// From the end of new claims to the stop signal, at most.
+    pub drain: Duration,
+    /// From the stop signal to the kill.
+    pub kill: Duration,
 }
 
 /// Where the lines that workers print go; to several places at once if so configured.

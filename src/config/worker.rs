@@ -10,7 +10,7 @@ use std::path::Path;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{Channel, Command, StopSignal};
+use super::{Channel, Command, StopSignal, Timeouts};
 use super::{command, defaults, output, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them.
@@ -49,15 +49,21 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
         workers: table.take("workers", |value| value::unless("auto", value, workers)).flatten(),
         // More may be said by `ready`, which other apps have too.
         channel: if table.boolean("ipc") { Channel::Present } else { Channel::Absent },
-        start_timeout: table.duration("start_timeout", &defaults::START_TIMEOUT),
-        drain_timeout: table.duration("drain_timeout", &defaults::DRAIN_TIMEOUT),
-        kill_timeout: table.duration("kill_timeout", &defaults::KILL_TIMEOUT),
+        timeouts: timeouts(table),
         stop_signal: table.take("stop_signal", stop_signal).unwrap_or(StopSignal::Term),
         restart: restart::restart(table),
         output: table.section("log", |table| output::output(table, base)),
         // Last, so that the other keys are read, and known, in any case.
         program: program?,
     })
+}
+
+fn timeouts(table: &mut Table) -> Timeouts {
+    Timeouts {
+        start: table.duration("start_timeout", &defaults::START_TIMEOUT),
+        drain: table.duration("drain_timeout", &defaults::DRAIN_TIMEOUT),
+        kill: table.duration("kill_timeout", &defaults::KILL_TIMEOUT),
+    }
 }
 
 fn workers(value: Value) -> Result<NonZeroU32, Fault> {

@@ -183,7 +183,7 @@ impl App {
         let somebody_serves = self.somebody_serves();
         for generation in &mut self.generations {
             let replaces = generation.is_staging() && somebody_serves;
-            generation.admit(if replaces { generation.plan.successes } else { 1 }, step);
+            generation.admit(if replaces { generation.plan.probing.successes } else { 1 }, step);
         }
     }
 

@@ -283,7 +283,7 @@ impl Generation {
 
     fn give_up_if_stalled(&mut self, step: &mut Step<'_>) {
         if self.stalled_at().is_some_and(|at| step.is_due(at)) {
-            let reason = format!("no worker became ready within {:?}", self.plan.progress_deadline);
+            let reason = format!("no worker became ready within {:?}", self.plan.timeouts.progress);
             self.dismiss(Outcome::Aborted { generation: self.number, reason, worker: None }, step);
         }
     }
@@ -291,7 +291,7 @@ impl Generation {
     fn stalled_at(&self) -> Option<Instant> {
         match self.stage {
             Stage::Staging { progressed, .. } | Stage::Verified { progressed, .. } => {
-                Some(after(progressed, self.plan.progress_deadline))
+                Some(after(progressed, self.plan.timeouts.progress))
             }
             _ => None,
         }

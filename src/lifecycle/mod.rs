@@ -40,22 +40,34 @@ use crate::id::{Generation, Serial, Slot, WorkerId};
 pub struct Plan {
     /// Workers to run; 0 counts as 1.
     pub workers: u32,
-    /// From the start of a process to its readiness.
-    pub start_timeout: Duration,
-    /// From the end of new claims to the stop signal, at most.
-    pub drain_timeout: Duration,
-    /// From the stop signal to the kill.
-    pub kill_timeout: Duration,
-    /// From the answer to one probe to the next probe.
-    pub probe_interval: Duration,
-    pub readiness: Readiness,
-    /// Successful probes in a row that make a worker ready when it is to replace one that serves; 0 counts as 1.
-    pub successes: u32,
+    pub timeouts: Timeouts,
+    pub probing: Probing,
     pub restart: Restart,
     /// Workers of one generation on their way to readiness at any one time; 0 counts as 1.
     pub concurrent_starts: u32,
+}
+
+/// How long the steps in the life of a worker, and of a reload, may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the start of a process to its readiness.
+    pub start: Duration,
+    /// From the end of new claims to the stop signal, at most.
+    pub drain: Duration,
+    /// From the stop signal to the kill.
+    pub kill: Duration,
     /// A reload in which no worker has become ready for so long is aborted.
-    pub progress_deadline: Duration,
+    pub progress: Duration,
+}
+
+/// How a worker is found to be ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probing {
+    pub readiness: Readiness,
+    /// From the answer to one probe to the next probe.
+    pub interval: Duration,
+    /// Successful probes in a row that make a worker ready when it is to replace one that serves; 0 counts as 1.
+    pub successes: u32,
 }
 
 /// How it is known that a worker can serve.

@@ -11,18 +11,19 @@ mod world;
 
 use std::time::Duration;
 
-use super::{Backoff, ExitCodes, OnLoop, Plan, Policy, Readiness, Restart};
+use super::{Backoff, ExitCodes, OnLoop, Plan, Policy, Probing, Readiness, Restart, Timeouts};
 
 /// A plan with round numbers and no crash loop in sight; tests change what they are about.
 pub(super) fn plan(workers: u32) -> Plan {
     Plan {
         workers,
-        start_timeout: Duration::from_mins(1),
-        drain_timeout: Duration::from_secs(30),
-        kill_timeout: Duration::from_secs(10),
-        probe_interval: Duration::from_millis(250),
-        readiness: Readiness::Probed,
-        successes: 3,
+        timeouts: Timeouts {
+            start: Duration::from_mins(1),
+            drain: Duration::from_secs(30),
+            kill: Duration::from_secs(10),
+            progress: Duration::from_mins(10),
+        },
+        probing: Probing { readiness: Readiness::Probed, interval: Duration::from_millis(250), successes: 3 },
         restart: Restart {
             policy: Policy::Always,
             stop_codes: ExitCodes::default(),
@@ -37,6 +38,16 @@ pub(super) fn plan(workers: u32) -> Plan {
             on_loop: OnLoop::Retry(Duration::from_secs(30)),
         },
         concurrent_starts: 4,
-        progress_deadline: Duration::from_mins(10),
     }
+}
+
+/// The plan with something else about it.
+pub(super) fn tuned(mut plan: Plan, tune: impl FnOnce(&mut Plan)) -> Plan {
+    tune(&mut plan);
+    plan
+}
+
+/// A plan whose workers say themselves that they are ready.
+pub(super) fn declared(plan: Plan) -> Plan {
+    tuned(plan, |plan| plan.probing.readiness = Readiness::Declared)
 }

@@ -69,7 +69,7 @@ impl Worker {
     pub(super) fn spawn(id: WorkerId, plan: Plan, step: &mut Step<'_>) -> Self {
         let serial = step.todo.fresh_serial();
         step.push(Action::Spawn { serial, worker: id.clone() });
-        let state = State::Spawning { until: step.after(plan.start_timeout) };
+        let state = State::Spawning { until: step.after(plan.timeouts.start) };
         Self { id, serial, since: step.now, state, plan, complaint: None, lateness: None }
     }
 
@@ -79,7 +79,7 @@ impl Worker {
             // Spawning => Starting
             State::Spawning { until } => {
                 self.enter(State::Starting { until, turn: Turn::Theirs }, step);
-                if self.plan.readiness == Readiness::Probed {
+                if self.plan.probing.readiness == Readiness::Probed {
                     step.push(Action::Probe { serial: self.serial });
                 }
             }
@@ -95,12 +95,12 @@ impl Worker {
     /// A probe was answered. False when none was on its way, or it no longer matters.
     pub(super) fn probed(&mut self, outcome: Result<(), String>, step: &mut Step<'_>) -> bool {
         let (until, passed) = match self.state {
-            _ if self.plan.readiness != Readiness::Probed => return false,
+            _ if self.plan.probing.readiness != Readiness::Probed => return false,
             State::Starting { until, turn: Turn::Theirs } => (until, 0),
             State::Probing { until, turn: Turn::Theirs, passed } => (until, passed),
             _ => return false,
         };
-        let turn = Turn::Ours(step.after(self.plan.probe_interval));
+        let turn = Turn::Ours(step.after(self.plan.probing.interval));
         match outcome {
             // (Starting | Probing) => Probing
             Ok(()) => self.enter(State::Probing { until, turn, passed: passed.saturating_add(1) }, step),
@@ -117,8 +117,8 @@ impl Worker {
     pub(super) fn declared(&mut self, step: &Step<'_>) -> bool {
         match self.state {
             // Starting => Probing
-            State::Starting { until, turn } if self.plan.readiness == Readiness::Declared => {
-                self.enter(State::Probing { until, turn, passed: self.plan.successes.max(1) }, step);
+            State::Starting { until, turn } if self.plan.probing.readiness == Readiness::Declared => {
+                self.enter(State::Probing { until, turn, passed: self.plan.probing.successes.max(1) }, step);
                 true
             }
             _ => false,
@@ -150,7 +150,7 @@ impl Worker {
         match self.state {
             // Spawning => Cancelled
             State::Spawning { .. } => {
-                self.enter(State::Cancelled { until: step.after(self.plan.kill_timeout) }, step);
+                self.enter(State::Cancelled { until: step.after(self.plan.timeouts.kill) }, step);
             }
             // (Starting | Probing | Ready) => Stopping
             State::Starting { .. } | State::Probing { .. } | State::Ready => self.stop(step),
@@ -165,7 +165,7 @@ impl Worker {
         match self.state {
             // Quiescing => (Draining | Delisting)
             State::Quiescing { version: closed, idle } if closed <= version => {
-                self.enter(State::Draining { until: step.after(self.plan.drain_timeout) }, step);
+                self.enter(State::Draining { until: step.after(self.plan.timeouts.drain) }, step);
                 if idle {
                     self.idle(step);
                 }
@@ -257,12 +257,12 @@ impl Worker {
 
     fn stop(&mut self, step: &mut Step<'_>) {
         step.push(Action::Stop { serial: self.serial });
-        self.enter(State::Stopping { until: step.after(self.plan.kill_timeout) }, step);
+        self.enter(State::Stopping { until: step.after(self.plan.timeouts.kill) }, step);
     }
 
     fn give_up(&mut self, step: &mut Step<'_>) -> Failure {
         let sentence =
-            format!("worker {} was not ready within {:?}: {}", self.id, self.plan.start_timeout, self.obstacle());
+            format!("worker {} was not ready within {:?}: {}", self.id, self.plan.timeouts.start, self.obstacle());
         let failure = Failure { serial: self.serial, reason: Reason::StartTimeout, sentence, served: None, code: None };
         self.lateness = Some(failure.clone());
         self.leave(step);
@@ -273,9 +273,9 @@ impl Worker {
         match (self.state, &self.complaint) {
             (State::Spawning { .. }, _) => "its process was never reported as started".to_owned(),
             (State::Probing { passed, .. }, _) => {
-                format!("{passed} of {} probes in a row had succeeded", self.plan.successes)
+                format!("{passed} of {} probes in a row had succeeded", self.plan.probing.successes)
             }
-            (_, None) if self.plan.readiness == Readiness::Declared => "it never said that it is".to_owned(),
+            (_, None) if self.plan.probing.readiness == Readiness::Declared => "it never said that it is".to_owned(),
             (_, Some(complaint)) => format!("probe: {complaint}"),
             (_, None) => "no probe was answered".to_owned(),
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::proxies::Recipe;
 use crate::certs::{self, CertError};
 use crate::config::{self, App, Config, LogFormat};
-use crate::lifecycle::{Backoff, OnLoop, Plan, Policy, Readiness, Restart};
+use crate::lifecycle::{Backoff, OnLoop, Plan, Policy, Probing, Readiness, Restart, Timeouts};
 use crate::link::Certificate;
 use crate::sys::spawn::Identity;
 
@@ -28,19 +28,23 @@ pub(super) fn plan(app: &App) -> Plan {
     let workers = command.workers.map_or(cpus, NonZeroU32::get);
     Plan {
         workers,
-        start_timeout: command.start_timeout,
-        drain_timeout: command.drain_timeout,
-        kill_timeout: command.kill_timeout,
-        probe_interval: app.probe.interval,
-        readiness: match command.readiness() {
-            config::Readiness::Probe => Readiness::Probed,
-            config::Readiness::Ipc => Readiness::Declared,
+        timeouts: timeouts(&command.timeouts),
+        probing: Probing {
+            readiness: match command.readiness() {
+                config::Readiness::Probe => Readiness::Probed,
+                config::Readiness::Ipc => Readiness::Declared,
+            },
+            interval: app.probe.interval,
+            successes: app.probe.successes.get(),
         },
-        successes: app.probe.successes.get(),
         restart: restart(&command.restart, workers),
         concurrent_starts: cpus,
-        progress_deadline: command.start_timeout + PROGRESS_MARGIN,
     }
+}
+
+fn timeouts(timeouts: &config::Timeouts) -> Timeouts {
+    let config::Timeouts { start, drain, kill } = *timeouts;
+    Timeouts { start, drain, kill, progress: start + PROGRESS_MARGIN }
 }
 
 fn restart(restart: &config::Restart, workers: u32) -> Restart {

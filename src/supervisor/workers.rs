@@ -76,7 +76,7 @@ impl StopOrder {
             StopSignal::Usr1 => Signal::Usr1,
             StopSignal::Usr2 => Signal::Usr2,
         };
-        Self { signal, kill_timeout: command.kill_timeout }
+        Self { signal, kill_timeout: command.timeouts.kill }
     }
 }
 

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
-use crate::lifecycle::{Backoff, Event, OnLoop, Plan, Policy, Readiness, Restart, Version};
+use crate::lifecycle::{Backoff, Event, OnLoop, Plan, Policy, Probing, Readiness, Restart, Timeouts, Version};
 
 const WILD: Mischief = Mischief {
     reloads: 30,
@@ -68,13 +68,19 @@ prop_compose! {
         declared in any::<bool>(),
     ) -> Plan {
         Plan {
-            start_timeout: Duration::from_secs(start_timeout),
-            readiness: if declared { Readiness::Declared } else { Readiness::Probed },
-            successes,
+            timeouts: Timeouts {
+                start: Duration::from_secs(start_timeout),
+                drain: Duration::from_secs(drain_timeout),
+                progress: Duration::from_secs(progress_deadline),
+                ..plan(workers).timeouts
+            },
+            probing: Probing {
+                readiness: if declared { Readiness::Declared } else { Readiness::Probed },
+                successes,
+                ..plan(workers).probing
+            },
             restart,
             concurrent_starts,
-            progress_deadline: Duration::from_secs(progress_deadline),
-            drain_timeout: Duration::from_secs(drain_timeout),
             ..plan(workers)
         }
     }

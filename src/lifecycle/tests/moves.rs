@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::plan;
+use super::{declared, plan};
 use crate::id::{Generation, Serial, Slot, WorkerId};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::todo::{Step, Todo};
 use crate::lifecycle::worker::{End, Worker};
-use crate::lifecycle::{Action, Plan, Readiness, Version};
+use crate::lifecycle::{Action, Plan, Version};
 
 /// State, what meets it, state afterwards and actions. A `?` says that a probe is on its way, `(idle)` that the word
 /// came before the acknowledgement. Versions up to 5 are published; 6 is the next.
@@ -194,7 +194,7 @@ fn every_state_moves_as_the_table_says_and_not_otherwise() {
 #[test]
 fn where_readiness_is_declared_one_word_is_enough_and_probes_mean_nothing() {
     let begin = Instant::now();
-    let declared = Plan { readiness: Readiness::Declared, ..plan(1) };
+    let declared = declared(plan(1));
     let is_reachable = |state: &State| !matches!(label(*state).as_str(), "Starting" | "Probing");
     let moves = moves(declared, begin, states(begin).into_iter().filter(is_reachable).collect());
     let found: Vec<_> = moves.iter().map(|(from, input, to)| (from.as_str(), *input, to.as_str())).collect();
@@ -276,7 +276,7 @@ fn a_late_worker_says_what_was_in_its_way() {
         let sentence = format!("worker web 13.0 was not ready within 60s: {reason}");
         assert_eq!(obstacle(state, complaint), sentence);
     }
-    let declared = Plan { readiness: Readiness::Declared, ..plan(1) };
+    let declared = declared(plan(1));
     let sentence = "worker web 13.0 was not ready within 60s: it never said that it is";
     assert_eq!(obstacle_of(declared, of("Starting?"), None), sentence);
 }

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use super::plan;
 use super::world::{Choice, Mischief, World};
+use super::{declared, plan, tuned};
 use crate::id::Serial;
 use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
-use crate::lifecycle::{OnLoop, Policy, Readiness, Restart};
+use crate::lifecycle::{OnLoop, Policy, Restart, Timeouts};
 
 /// Anything may happen, as the story wants it.
 const ANYTHING: Mischief = Mischief {
@@ -28,7 +28,7 @@ fn seconds(seconds: u64) -> Duration {
 
 /// A plan where one success is enough even to replace a worker that serves.
 fn hasty(workers: u32) -> Plan {
-    Plan { successes: 1, ..plan(workers) }
+    tuned(plan(workers), |plan| plan.probing.successes = 1)
 }
 
 /// An app with nothing started.

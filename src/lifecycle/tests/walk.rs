@@ -7,14 +7,16 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::plan;
 use super::world::{Choice, Mischief, World};
+use super::{declared, plan};
 use crate::lifecycle::circuit::{Circuit, Mode};
 use crate::lifecycle::generation::{Generation, Stage};
 use crate::lifecycle::place::{Place, Seat};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::worker::Worker;
-use crate::lifecycle::{AppState, Backoff, OnLoop, Outcome, Plan, Policy, Readiness, Restart, Version, WorkerState};
+use crate::lifecycle::{
+    AppState, Backoff, OnLoop, Outcome, Plan, Policy, Probing, Restart, Timeouts, Version, WorkerState,
+};
 
 /// Deadlines further away than this are all alike: none of the walks waits for one.
 const FAR: u64 = 20;
@@ -26,11 +28,8 @@ const BOUND: usize = 20_000_000;
 fn short(workers: u32) -> Plan {
     let wait = Duration::from_secs(5);
     Plan {
-        start_timeout: 2 * wait,
-        drain_timeout: wait,
-        kill_timeout: wait,
-        probe_interval: wait,
-        successes: 2,
+        timeouts: Timeouts { start: 2 * wait, drain: wait, kill: wait, ..plan(workers).timeouts },
+        probing: Probing { interval: wait, successes: 2, ..plan(workers).probing },
         restart: Restart { backoff: Backoff { min: wait, max: wait, reset: wait }, ..plan(workers).restart },
         concurrent_starts: 1,
         ..plan(workers)
@@ -165,8 +164,8 @@ impl Key {
     fn generation(&mut self, generation: &Generation, world: &World) {
         self.add(0xA0);
         match generation.stage {
-            Stage::Staging { progressed, .. } => self.stage(1, progressed + generation.plan.progress_deadline),
-            Stage::Verified { progressed, .. } => self.stage(2, progressed + generation.plan.progress_deadline),
+            Stage::Staging { progressed, .. } => self.stage(1, progressed + generation.plan.timeouts.progress),
+            Stage::Verified { progressed, .. } => self.stage(2, progressed + generation.plan.timeouts.progress),
             Stage::Promoting { version, .. } => {
                 self.add(3);
                 self.version(version);
@@ -256,7 +255,7 @@ impl Key {
         let heard = [process.probed, process.declared, process.idle];
         let flags = [process.runs, process.is_told_to_end(), worker.lateness().is_some()].into_iter().chain(heard);
         self.add(flags.fold(0, |word, flag| word << 1 | u64::from(flag)));
-        self.add(u64::from(process.streak.min(world.plan.successes)));
+        self.add(u64::from(process.streak.min(world.plan.probing.successes)));
         // Only versions that a proxy may still act on matter.
         self.version(process.listed.max(Version(world.in_force().0.saturating_sub(1))));
     }
@@ -356,7 +355,7 @@ fn two_slots_replaced() {
 
 #[test]
 fn a_slot_that_says_itself_when_it_is_ready() {
-    let plan = Plan { readiness: Readiness::Declared, ..short(1) };
+    let plan = declared(short(1));
     let found = walk(plan, Mischief { reloads: 2, stops: 1, ..Mischief::NONE }, 14_000);
     assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "superseded"]));
     walk(plan, Mischief { reloads: 1, crashes: 2, spawn_failures: 1, ..Mischief::NONE }, 8_500);
@@ -364,7 +363,7 @@ fn a_slot_that_says_itself_when_it_is_ready() {
 
 #[test]
 fn two_slots_that_say_themselves_when_they_are_ready() {
-    let plan = Plan { readiness: Readiness::Declared, ..short(2) };
+    let plan = declared(short(2));
     walk(plan, Mischief { reloads: 1, ..Mischief::NONE }, 6_500);
 }
 

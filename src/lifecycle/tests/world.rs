@@ -247,7 +247,7 @@ impl World {
     pub(super) fn is_declarer(&self, process: &Process) -> bool {
         let number = process.worker.generation;
         let generation = self.app.generations.iter().find(|generation| generation.number == number);
-        generation.is_some_and(|generation| generation.plan.readiness == Readiness::Declared)
+        generation.is_some_and(|generation| generation.plan.probing.readiness == Readiness::Declared)
     }
 
     pub(super) fn require(&self, holds: bool, what: &str) {

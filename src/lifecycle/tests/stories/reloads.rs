@@ -66,7 +66,7 @@ fn a_worker_that_cannot_be_started_aborts_the_reload() {
 
 #[test]
 fn a_worker_that_never_gets_ready_aborts_the_reload() {
-    let mut world = running(Plan { probe_interval: seconds(40), ..plan(1) });
+    let mut world = running(tuned(plan(1), |plan| plan.probing.interval = seconds(40)));
     world.apply(Choice::Reload);
     world.spawned(2);
     world.failed(2);
@@ -95,7 +95,7 @@ fn a_later_worker_that_fails_aborts_the_reload_and_takes_the_ready_ones_along() 
 
 #[test]
 fn a_reload_without_progress_is_aborted() {
-    let mut world = running(Plan { progress_deadline: seconds(5), ..hasty(2) });
+    let mut world = running(tuned(hasty(2), |plan| plan.timeouts.progress = seconds(5)));
     world.apply(Choice::Reload);
     world.pass(seconds(4));
     world.bring_up(3);
@@ -249,10 +249,10 @@ fn a_reload_of_an_app_that_does_not_run_is_refused() {
 
 #[test]
 fn where_workers_say_themselves_when_they_are_ready_one_word_of_each_is_enough() {
-    let mut world = running(Plan { readiness: Readiness::Declared, ..plan(2) });
+    let mut world = running(declared(plan(2)));
     assert_eq!(world.then(Choice::Reload), "spawn 3 as web 2.0");
     assert_eq!(world.spawned(3), "", "nobody asks");
-    assert_eq!(world.app.deadline(), Some(world.now + world.plan.start_timeout));
+    assert_eq!(world.app.deadline(), Some(world.now + world.plan.timeouts.start));
     assert_eq!(world.then(Choice::Declared(Serial(3))), "spawn 4 as web 2.1");
     assert_eq!(world.told(Event::Declared { serial: Serial(3) }), "", "once is enough");
     world.spawned(4);
@@ -262,7 +262,7 @@ fn where_workers_say_themselves_when_they_are_ready_one_word_of_each_is_enough()
 
 #[test]
 fn a_worker_that_never_says_that_it_is_ready_aborts_the_reload() {
-    let mut world = running(Plan { readiness: Readiness::Declared, ..plan(1) });
+    let mut world = running(declared(plan(1)));
     world.apply(Choice::Reload);
     world.spawned(2);
     let reason = "worker web 2.0 was not ready within 60s: it never said that it is";

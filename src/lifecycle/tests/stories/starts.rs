@@ -35,7 +35,7 @@ fn the_next_probe_comes_an_interval_after_the_answer_to_the_last() {
     world.spawned(1);
     world.now += seconds(3);
     world.failed(1);
-    assert_eq!(world.app.deadline(), Some(world.now + world.plan.probe_interval));
+    assert_eq!(world.app.deadline(), Some(world.now + world.plan.probing.interval));
 }
 
 #[test]
@@ -51,7 +51,10 @@ fn no_more_workers_start_at_once_than_may() {
 
 #[test]
 fn a_worker_that_is_not_ready_in_time_is_stopped_and_tried_again() {
-    let mut world = fresh(Plan { start_timeout: seconds(1), probe_interval: seconds(9), ..plan(1) });
+    let mut world = fresh(tuned(plan(1), |plan| {
+        plan.timeouts.start = seconds(1);
+        plan.probing.interval = seconds(9);
+    }));
     world.apply(Choice::Start);
     world.acknowledged(1);
     world.spawned(1);
@@ -98,7 +101,7 @@ fn a_process_that_cannot_be_killed_keeps_its_slot_until_it_is_gone() {
 fn a_plan_without_workers_or_permits_means_one() {
     let mut world = fresh(Plan { concurrent_starts: 1, ..plan(0) });
     assert_eq!(world.then(Choice::Start), "publish 1, spawn 1 as web 1.0");
-    let mut world = running(Plan { successes: 0, ..plan(1) });
+    let mut world = running(tuned(plan(1), |plan| plan.probing.successes = 0));
     world.apply(Choice::Reload);
     world.spawned(2);
     assert_eq!(world.failed(2), "");
@@ -109,7 +112,8 @@ fn a_plan_without_workers_or_permits_means_one() {
 #[test]
 fn endless_timeouts_are_no_trouble() {
     let forever = Duration::MAX;
-    let plan = Plan { start_timeout: forever, progress_deadline: forever, drain_timeout: forever, ..hasty(1) };
+    let timeouts = Timeouts { start: forever, drain: forever, progress: forever, ..plan(1).timeouts };
+    let plan = Plan { timeouts, ..hasty(1) };
     let mut world = running(plan);
     world.apply(Choice::Reload);
     world.settle();

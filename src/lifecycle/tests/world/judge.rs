@@ -75,7 +75,7 @@ impl World {
     fn kill(&mut self, serial: Serial) {
         self.require_unlisted(serial);
         let Process { runs, stopped, killed, .. } = self.processes[&serial];
-        let patient = stopped.is_none_or(|at| self.now >= at + self.plan.kill_timeout);
+        let patient = stopped.is_none_or(|at| self.now >= at + self.plan.timeouts.kill);
         self.require(patient && (stopped.is_some() || !runs || killed.is_some()), "a kill without a stop before it");
         let now = self.now;
         let process = self.process(serial);
@@ -140,7 +140,7 @@ impl World {
     fn require_gated(&self, one: EndpointView, serving: usize, set: &[EndpointView]) {
         let first = self.staged.contains(&one.generation) && !self.opened.contains_key(&one.generation);
         let generation = self.app.generations.iter().find(|generation| generation.number == one.generation);
-        let full_terms = |generation: &Generation| (generation.plan.successes, generation.places.len());
+        let full_terms = |generation: &Generation| (generation.plan.probing.successes, generation.places.len());
         let terms = generation.filter(|_| first && serving > 0).map(full_terms);
         let (needed, width) = terms.unwrap_or((1, 1));
         let process = &self.processes[&one.serial];
