@@ -89,10 +89,10 @@ impl Supervisor {
         if let Some(worker) = site.workers.get(&serial) {
             tracing::info!(worker = %worker.id, pid = worker.process.pid(), %exit, "worker ended");
         }
-        if let Some(port) = site.bury(serial, exit) {
-            // A proxy may still list the worker; another one must not inherit its port until none does.
+        if let Some(berth) = site.bury(serial, exit) {
+            // A proxy may still list the worker; another one must not inherit its place until none does.
             let epoch = link::Epoch(self.published.epoch.0 + 1);
-            self.published.ports.push((epoch, port));
+            self.published.berths.push((epoch, berth));
         }
         self.proxies.forget(serial);
         self.published.told_idle.remove(&serial);
@@ -106,7 +106,7 @@ impl Supervisor {
         let Some(Site::Supervised(site)) = self.sites.get(app) else { return };
         let Some(worker) = site.workers.get(&serial) else { return };
         if let Some(release) = site.releases.get(&worker.id.generation) {
-            self.ask(app.clone(), serial, worker.address(), Arc::clone(&release.app));
+            self.ask(app.clone(), serial, worker.berth.address(), Arc::clone(&release.app));
         }
     }
 

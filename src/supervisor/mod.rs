@@ -9,6 +9,7 @@ mod channel;
 mod event;
 mod exits;
 mod invariants;
+mod launch;
 mod listeners;
 mod loads;
 mod output;
@@ -40,18 +41,17 @@ use crate::control::Call;
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
-use crate::sys::listener::Reservation;
 use crate::sys::notify::Notifier;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use event::{Event, Signal};
 use invariants::Watch;
+use launch::{Berth, Starter};
 use listeners::Listeners;
 use proxies::Proxies;
 use reload::Reloads;
 use scrape::Scrapes;
 use shutdown::Phase;
 use site::Site;
-use workers::Starter;
 
 /// Everything the supervisor knows and owns.
 struct Supervisor {
@@ -86,8 +86,8 @@ struct Published {
     /// Closed endpoints whose machine has been told that they are idle.
     told_idle: HashSet<Serial>,
     watch: Watch,
-    /// Ports of workers that have ended, each until no proxy can take another worker for its owner.
-    ports: Vec<(Epoch, Reservation)>,
+    /// Places of workers that have ended, each until no proxy can take another worker for its owner.
+    berths: Vec<(Epoch, Berth)>,
 }
 
 /// A machine that waits for the proxies; `epoch` is set once its version has been sent.
@@ -212,7 +212,7 @@ impl Supervisor {
         for Awaited { app, version, .. } in self.published.awaited.extract_if(.., reached) {
             self.machines.queue.push_back((app, lifecycle::Event::Published { version }));
         }
-        self.published.ports.retain(|(epoch, _)| floor.is_some_and(|floor| floor < *epoch));
+        self.published.berths.retain(|(epoch, _)| floor.is_some_and(|floor| floor < *epoch));
         for (app, site) in &self.sites {
             for serial in site.closing() {
                 let is_news = self.proxies.is_idle(serial) && !self.published.told_idle.contains(&serial);

@@ -148,7 +148,7 @@ fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {
 /// The worker in a slot, or the last one there; `None` when there was none yet.
 fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<words::Worker> {
     let running = report.serial.and_then(|serial| site.workers.get(&serial));
-    let address = running.map(super::workers::Worker::address);
+    let address = running.map(|worker| worker.berth.address());
     let pid = running.map(|worker| worker.process.pid());
     let uptime = running.map_or(Duration::ZERO, |worker| worker.started.elapsed());
     Some(words::Worker {

@@ -7,9 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::channel;
-use crate::config::{App, Channel, Command, Program};
-use crate::id::WorkerId;
+use crate::config::{App, Command, Program};
 use crate::sys::spawn::{self, Identity};
 
 /// The settings of one generation.
@@ -65,54 +63,14 @@ fn find(name: &str, path: &OsStr, directory: &Path) -> Result<PathBuf, String> {
     spawn::find_program(name, path, directory).map_err(|error| format!("program {name}: {error}"))
 }
 
-/// The environment of one worker: what it inherits, then the app's, then what places it.
-pub(super) fn environment(
-    inherited: &[(OsString, OsString)],
-    command: &Command,
-    worker: &WorkerId,
-    port: u16,
-    identity: Option<&Identity>,
-) -> Vec<(OsString, OsString)> {
-    let mut env: std::collections::BTreeMap<OsString, OsString> = inherited.iter().cloned().collect();
-    // A channel that we were given ourselves is not theirs.
-    for (key, _) in channel::VARIABLES {
-        env.remove(OsStr::new(key));
-    }
-    let mut set = |key: &str, value: OsString| env.insert(key.into(), value);
-    if let Some(identity) = identity {
-        set("HOME", identity.home.clone().into());
-        set("USER", identity.name.clone().into());
-        set("LOGNAME", identity.name.clone().into());
-    }
-    for (key, value) in &command.env {
-        set(key, value.into());
-    }
-    set("HOST", "127.0.0.1".into());
-    set("PORT", port.to_string().into());
-    set("PORTREEVE_APP", worker.app.as_str().into());
-    set("PORTREEVE_GENERATION", worker.generation.to_string().into());
-    set("PORTREEVE_SLOT", worker.slot.to_string().into());
-    set("NODE_APP_INSTANCE", worker.slot.to_string().into());
-    if command.channel != Channel::Absent {
-        for (key, value) in channel::VARIABLES {
-            set(key, value.into());
-        }
-    }
-    env.into_iter().collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::id::{Generation, Slot};
 
     fn command(directory: &Path, words: &[&str]) -> Command {
         Command {
             program: Program::Direct(words.iter().map(ToString::to_string).collect()),
             directory: directory.to_owned(),
-            env: BTreeMap::from([("COLOUR".into(), "blue".into()), ("PORT".into(), "1".into())]),
             ..defaults()
         }
     }
@@ -161,31 +119,5 @@ mod tests {
         assert!(look_up(command(Path::new("/no/such"), &["true"])).starts_with("directory /no/such: "));
         let stranger = Command { user: Some("no-such-user".into()), ..command_in(&["true"]) };
         assert!(look_up(stranger).starts_with("user no-such-user: "));
-    }
-
-    #[test]
-    fn the_environment_places_the_worker_over_what_app_and_parent_say() {
-        let inherited = ["LANG", "COLOUR", "HOST"].map(|key| (key.into(), "inherited".into()));
-        let app = "web".parse().unwrap();
-        let worker = WorkerId { app, generation: Generation(4), slot: Slot(2) };
-        let env = environment(&inherited, &command(Path::new("/"), &["true"]), &worker, 8123, None);
-        let get = |key: &str| env.iter().find(|(name, _)| name == key).map(|(_, value)| value.to_str().unwrap());
-        assert_eq!((get("LANG"), get("COLOUR"), get("PORT")), (Some("inherited"), Some("blue"), Some("8123")));
-        assert_eq!((get("PORTREEVE_GENERATION"), get("NODE_APP_INSTANCE")), (Some("4"), Some("2")));
-        assert_eq!((get("HOST"), get("PORTREEVE_APP")), (Some("127.0.0.1"), Some("web")));
-    }
-
-    #[test]
-    fn a_worker_is_told_of_its_own_channel_and_of_no_other() {
-        let inherited = [("NODE_CHANNEL_FD".into(), "9".into())];
-        let worker = WorkerId { app: "web".parse().unwrap(), generation: Generation(1), slot: Slot(0) };
-        let told = |channel| {
-            let command = Command { channel, ..command(Path::new("/"), &["true"]) };
-            let env = environment(&inherited, &command, &worker, 8123, None);
-            let told = env.into_iter().filter(|(key, _)| key.to_string_lossy().starts_with("NODE_CHANNEL"));
-            told.map(|(key, value)| format!("{}={}", key.display(), value.display())).collect::<Vec<_>>()
-        };
-        assert_eq!(told(Channel::Present), ["NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json"]);
-        assert_eq!(told(Channel::Absent), [""; 0]);
     }
 }

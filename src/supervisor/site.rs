@@ -9,14 +9,14 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::exits::{Exits, Record};
+use super::launch::{Berth, Starter};
 use super::output::Files;
 use super::release::Release;
-use super::workers::{Starter, Worker};
+use super::workers::Worker;
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
 use crate::lifecycle::{self, AppState, GenerationState, Health, Report, Restarts};
 use crate::link;
-use crate::sys::listener::Reservation;
 use crate::sys::spawn::Exit;
 
 /// The generation that servers of a fixed upstream are shown with.
@@ -176,7 +176,7 @@ impl Supervised {
                 serial: view.serial,
                 slot: view.slot,
                 generation: view.generation,
-                address: worker.address(),
+                address: worker.berth.address(),
                 open: view.open,
             })
             .collect()
@@ -222,13 +222,13 @@ impl Supervised {
     }
 
     /// Takes a worker that has ended out of the books; a record of it stays at hand for a while.
-    /// Gives the reservation of its port. Say it before the machine hears of the end.
-    pub(super) fn bury(&mut self, serial: Serial, exit: Exit) -> Option<Reservation> {
+    /// Gives its place. Say it before the machine hears of the end.
+    pub(super) fn bury(&mut self, serial: Serial, exit: Exit) -> Option<Berth> {
         let worker = self.workers.remove(&serial)?;
         let parting = self.machine.parting(serial);
         let (id, pid, started) = (worker.id, worker.process.pid(), worker.started_at);
         self.exits.add(Record { serial, id, pid, started, ended: Timestamp::now(), exit, parting, tail: worker.tail });
-        Some(worker.port)
+        Some(worker.berth)
     }
 
     /// The last lines of a worker, alive or ended not long ago.

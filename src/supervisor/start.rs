@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
+use super::launch::{Logs, Starter};
 use super::listeners::{self, Listeners};
 use super::output::{Sink, Sweeper, Writer};
 use super::proxies::Proxies;
@@ -17,7 +18,6 @@ use super::reload::Reloads;
 use super::scrape::Scrapes;
 use super::settings::{prepare_access_log, read_certificates, recipe};
 use super::shutdown::Phase;
-use super::workers::{Logs, Starter};
 use super::{Machines, Outlook, Published, Supervisor, web};
 use crate::certs::CertError;
 use crate::config::{Config, LogFormat};
