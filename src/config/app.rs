@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{App, Channel, Command, Forwarding, Probe, ProbeKind, Program, Readiness, Server};
-use super::{defaults, names, units, worker};
+use super::{defaults, liveness, names, units, worker};
 use crate::id::{Address, AppName};
 
 /// The app, or `None` when something about it is wrong and recorded.
@@ -25,6 +25,13 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
             _ => {}
         }
         let forwarding = forwarding(table);
+        let live = liveness::liveness(table, &hosts, readiness, &probe);
+        if let Some(Server::Command(command)) = &mut server {
+            if let Some(live) = &live {
+                liveness::check_age(table, live, forwarding.response_timeout);
+            }
+            command.live = live;
+        }
         Some(App { name, hosts, path, server: server?, probe, forwarding })
     });
     app.filter(|_| is_clean)
@@ -99,7 +106,7 @@ fn word(value: Value) -> Result<Readiness, Fault> {
 
 fn ready(table: &mut Table, hosts: &[String]) -> Probe {
     Probe {
-        kind: probe_kind(table, hosts),
+        kind: probe_kind(table, hosts, "ready"),
         interval: table.duration("interval", &defaults::PROBE_INTERVAL),
         timeout: table.duration("timeout", &defaults::PROBE_TIMEOUT),
         successes: table.count("successes", &defaults::PROBE_SUCCESSES),
@@ -108,17 +115,17 @@ fn ready(table: &mut Table, hosts: &[String]) -> Probe {
 }
 
 /// The `Host` of a probe is the first name that the app serves, because frameworks refuse names that they do not know.
-fn probe_kind(table: &mut Table, hosts: &[String]) -> ProbeKind {
+pub(super) fn probe_kind(table: &mut Table, hosts: &[String], key: &str) -> ProbeKind {
     let path = table.take("http", names::request_path);
     let host = table.take("host", names::probe_host);
     let tcp = table.take("tcp", value::boolean);
     if table.has("http") && tcp == Some(true) {
-        let fault = Fault::error(table.span_of("tcp"), "`ready` asks by `http` or by `tcp`, not both");
+        let fault = Fault::error(table.span_of("tcp"), format!("`{key}` asks by `http` or by `tcp`, not both"));
         table.report(fault.label("a connection would do").related(table.span_of("http"), "an answer is wanted"));
     }
     if !table.has("http") && tcp == Some(false) {
-        let fault = Fault::error(table.span_of("tcp"), "`ready` has no way left to ask");
-        table.report(fault.label("not by tcp, but how?").help("write ready = { http = \"/health\" }"));
+        let fault = Fault::error(table.span_of("tcp"), format!("`{key}` has no way left to ask"));
+        table.report(fault.label("not by tcp, but how?").help(format!("write {key} = {{ http = \"/health\" }}")));
     }
     if !table.has("http") && table.has("host") {
         let fault = Fault::error(table.span_of("host"), "`host` has no meaning without `http`");

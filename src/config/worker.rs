@@ -12,7 +12,7 @@ use super::{Channel, Command, StopSignal, Timeouts};
 use super::{command, defaults, environment, output, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 18] = [
     "shell",
     "directory",
     "env",
@@ -29,6 +29,7 @@ pub(super) const KEYS: [&str; 17] = [
     "kill_timeout",
     "stop_signal",
     "restart",
+    "live",
     "log",
 ];
 
@@ -53,8 +54,10 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
         // More may be said by `ready`, which other apps have too.
         channel: if table.boolean("ipc") { Channel::Present } else { Channel::Absent },
         timeouts: timeouts(table),
-        stop_signal: table.take("stop_signal", stop_signal).unwrap_or(StopSignal::Term),
+        stop_signal: table.take("stop_signal", signal).unwrap_or(StopSignal::Term),
         restart: restart::restart(table),
+        // Read when it is known what `ready` asks.
+        live: None,
         output: table.section("log", |table| output::output(table, base)),
         // Last, so that the other keys are read, and known, in any case.
         program: program?,
@@ -78,7 +81,7 @@ fn workers(value: Value) -> Result<NonZeroU32, Fault> {
 }
 
 /// A signal by its name, with or without `SIG`, in any case.
-fn stop_signal(value: Value) -> Result<StopSignal, Fault> {
+pub(super) fn signal(value: Value) -> Result<StopSignal, Fault> {
     let plain = |name: &str| name.to_ascii_uppercase().trim_start_matches("SIG").to_owned();
     let text = value::text(value)?;
     if plain(text) == "KILL" {

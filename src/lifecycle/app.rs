@@ -70,12 +70,15 @@ impl App {
     pub fn handle(&mut self, now: Instant, event: Event, todo: &mut Todo) {
         let step = &mut Step { now, version: self.version.next(), todo };
         let meant = match event {
-            Event::Start(plan) => self.start(plan, step),
-            Event::Reload { ticket, plan } => self.reload(ticket, plan, step),
+            Event::Start(plan) => self.start(&plan, step),
+            Event::Reload { ticket, plan } => self.reload(ticket, &plan, step),
             Event::Stop => self.stop(step),
             Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
             Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),
             Event::Probed { serial, outcome } => self.worker(serial).is_some_and(|worker| worker.probed(outcome, step)),
+            Event::Checked { serial, outcome, oldest } => {
+                self.worker(serial).is_some_and(|worker| worker.checked(outcome, oldest, step))
+            }
             Event::Declared { serial } => self.worker(serial).is_some_and(|worker| worker.declared(step)),
             Event::Exited { serial, how, code } => self.ended(serial, &End::Exited { how, code }, step),
             Event::Published { version } => self.acknowledged(version, step),
@@ -117,7 +120,7 @@ impl App {
         Report::of(self)
     }
 
-    fn start(&mut self, plan: Plan, step: &mut Step<'_>) -> bool {
+    fn start(&mut self, plan: &Plan, step: &mut Step<'_>) -> bool {
         if self.is_wanted() {
             return false;
         }
@@ -125,7 +128,7 @@ impl App {
         true
     }
 
-    fn reload(&mut self, ticket: Ticket, plan: Plan, step: &mut Step<'_>) -> bool {
+    fn reload(&mut self, ticket: Ticket, plan: &Plan, step: &mut Step<'_>) -> bool {
         if self.is_wanted() {
             self.staging().for_each(|older| older.dismiss(Outcome::Superseded, step));
             self.generate(plan, Stage::Staging { ticket, progressed: step.now }, step);
@@ -174,12 +177,13 @@ impl App {
         self.admit(step);
         self.promote(step);
         self.bound_draining(step);
+        self.generations.iter_mut().for_each(|generation| generation.steer(step));
         self.publish(step);
         self.generations.iter_mut().for_each(|generation| generation.start_waiting(step));
         self.retire(step);
     }
 
-    fn admit(&mut self, step: &Step<'_>) {
+    fn admit(&mut self, step: &mut Step<'_>) {
         let somebody_serves = self.somebody_serves();
         for generation in &mut self.generations {
             let replaces = generation.is_staging() && somebody_serves;
@@ -230,14 +234,14 @@ impl App {
     }
 
     fn somebody_serves(&self) -> bool {
-        self.generations.iter().any(|generation| generation.serving() > 0)
+        self.generations.iter().any(Generation::is_routed)
     }
 
     fn staging(&mut self) -> impl Iterator<Item = &mut Generation> {
         self.generations.iter_mut().filter(|generation| generation.is_staging())
     }
 
-    fn generate(&mut self, plan: Plan, stage: Stage, step: &Step<'_>) {
+    fn generate(&mut self, plan: &Plan, stage: Stage, step: &Step<'_>) {
         let number = self.fresh_number();
         self.generations.push(Generation::new(&self.name, number, plan, stage, step.now));
     }

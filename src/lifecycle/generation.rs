@@ -17,6 +17,7 @@
 use std::time::Instant;
 
 use super::circuit::{Circuit, Mode};
+use super::liveness;
 use super::place::Place;
 use super::report::Restarts;
 use super::state::State;
@@ -51,10 +52,10 @@ pub(super) enum Stage {
 }
 
 impl Generation {
-    pub(super) fn new(app: &AppName, number: Number, plan: Plan, stage: Stage, now: Instant) -> Self {
+    pub(super) fn new(app: &AppName, number: Number, plan: &Plan, stage: Stage, now: Instant) -> Self {
         let place = |slot| Place::new(WorkerId { app: app.clone(), generation: number, slot: Slot(slot) }, now);
         let places = (0..plan.workers.max(1)).map(place).collect();
-        Self { number, plan, stage, places, circuit: Circuit::new() }
+        Self { number, plan: *plan, stage, places, circuit: Circuit::new() }
     }
 
     pub(super) fn is_staging(&self) -> bool {
@@ -82,8 +83,25 @@ impl Generation {
         self.workers().filter(|worker| worker.state == State::Serving).count()
     }
 
+    /// Can requests go to it?
+    pub(super) fn is_routed(&self) -> bool {
+        self.workers().any(|worker| worker.state.is_open())
+    }
+
+    /// Is it routed past its probes, because too many fail them?
+    pub(super) fn is_panicking(&self) -> bool {
+        self.workers().any(|worker| worker.state.is_open() && worker.state != State::Serving)
+    }
+
+    /// Takes those out of routing who fail their probes, unless they are too many.
+    pub(super) fn steer(&mut self, step: &Step<'_>) {
+        let unready = self.workers().filter(|worker| matches!(worker.state, State::Unready { .. })).count();
+        let is_panic = liveness::is_panic(unready, self.serving());
+        self.workers_mut().for_each(|worker| worker.steer(is_panic, step));
+    }
+
     /// Takes in who has answered `needed` probes in a row: in staging to wait for the others, when live to serve.
-    pub(super) fn admit(&mut self, needed: u32, step: &Step<'_>) {
+    pub(super) fn admit(&mut self, needed: u32, step: &mut Step<'_>) {
         let admitted = self.workers_mut().filter_map(|worker| worker.admit(needed, step).then_some(())).count();
         match self.stage {
             // (Staging | Verified) => Verified
@@ -103,7 +121,7 @@ impl Generation {
     }
 
     /// Serves with who is ready.
-    pub(super) fn promote(&mut self, step: &Step<'_>) {
+    pub(super) fn promote(&mut self, step: &mut Step<'_>) {
         // Verified => Promoting
         if let Stage::Verified { ticket, .. } = self.stage {
             self.stage = Stage::Promoting { ticket, version: step.version };
@@ -134,7 +152,7 @@ impl Generation {
         let permits = (self.plan.concurrent_starts.max(1) as usize).saturating_sub(starting);
         let reach = if matches!(self.stage, Stage::Staging { .. }) { 1 } else { self.places.len() };
         for place in self.places.iter_mut().take(reach).filter(|place| place.is_waiting()).take(permits) {
-            place.start(self.plan, step);
+            place.start(&self.plan, step);
         }
     }
 
@@ -185,7 +203,7 @@ impl Generation {
             serial: worker.serial,
             slot: worker.id.slot,
             generation: self.number,
-            open: worker.state == State::Serving,
+            open: worker.state.is_open(),
         })
     }
 
@@ -198,7 +216,7 @@ impl Generation {
         self.places.iter().map(|place| place.restarts).fold(Restarts::default(), Restarts::plus)
     }
 
-    fn serve(&mut self, step: &Step<'_>) {
+    fn serve(&mut self, step: &mut Step<'_>) {
         self.workers_mut().for_each(|worker| worker.serve(step));
     }
 
@@ -270,7 +288,7 @@ impl Generation {
     /// When one more worker may be tried in the crash loop; `None` while one is being tried.
     fn next_trial_at(&self) -> Option<Instant> {
         let Mode::Looping { since, next } = self.circuit.mode else { return None };
-        let is_new = |worker: &Worker| worker.state == State::Serving && worker.since >= since;
+        let is_new = |worker: &Worker| worker.state.is_in_service() && worker.since >= since;
         let is_tried = self.workers().any(|worker| worker.state.is_starting() || is_new(worker));
         let is_coming = self.places.iter().any(Place::is_waiting);
         (!is_tried && !is_coming && self.places.iter().any(Place::is_parked)).then_some(next)

@@ -119,7 +119,7 @@ impl Place {
     }
 
     /// Seats a new worker, ordering its process.
-    pub(super) fn start(&mut self, plan: Plan, step: &mut Step<'_>) {
+    pub(super) fn start(&mut self, plan: &Plan, step: &mut Step<'_>) {
         // Waiting => Taken
         if let Some(reason) = self.owed.take() {
             self.restarts.count(reason);
@@ -211,7 +211,7 @@ impl Place {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.seat {
             Seat::Backoff { until } => Some(*until),
-            Seat::Taken(worker) => worker.state.deadline(),
+            Seat::Taken(worker) => worker.deadline(),
             Seat::Waiting | Seat::Parked | Seat::Empty => None,
         }
     }
@@ -232,6 +232,7 @@ impl Place {
             last: self.last,
             last_failure: self.last_failure.clone(),
             last_exit: self.last_exit.clone(),
+            complaint: self.worker().and_then(Worker::complaint).map(str::to_owned),
         }
     }
 

@@ -32,6 +32,12 @@ pub(super) enum Event {
         serial: Serial,
         outcome: Result<(), String>,
     },
+    /// A probe of a worker that serves has its answer.
+    Checked {
+        app: AppName,
+        serial: Serial,
+        outcome: Result<(), String>,
+    },
     /// A worker says that it can serve; told once of each.
     Declared {
         app: AppName,

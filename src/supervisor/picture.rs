@@ -74,6 +74,7 @@ impl Supervisor {
             workers,
             app_states: &app_states,
             apps: self.sites.iter().map(|(name, site)| (name, app_state(site))).collect(),
+            panics: reports.iter().map(|(name, report)| (*name, report.is_panicking)).collect(),
             generations: live.collect(),
             proxies: self.proxies.iter().len(),
         };
@@ -129,7 +130,15 @@ fn app(name: &AppName, site: &Site, loads: &Loads) -> words::App {
         Site::Supervised(site) => site.exits.told(),
         Site::Fixed(_) => Vec::new(),
     };
-    words::App { name: name.clone(), state, generation: site.live_generation(), workers, last_failure, exits }
+    words::App {
+        name: name.clone(),
+        state,
+        panic_routing: site.report().is_some_and(|report| report.is_panicking),
+        generation: site.live_generation(),
+        workers,
+        last_failure,
+        exits,
+    }
 }
 
 fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {

@@ -25,6 +25,7 @@ pub(super) struct Process {
 enum Order {
     Signal(Signal),
     SignalIn(Duration, Signal),
+    Nudge(Signal),
     Kill,
 }
 
@@ -57,6 +58,11 @@ impl Process {
         self.order(Order::SignalIn(wait, signal));
     }
 
+    /// Sends a signal to the process group that is no request to end.
+    pub(super) fn nudge(&self, signal: Signal) {
+        self.order(Order::Nudge(signal));
+    }
+
     /// Kills the process group.
     pub(super) fn kill(&self) {
         self.order(Order::Kill);
@@ -82,6 +88,7 @@ async fn wait(mut child: Child, mut orders: mpsc::Receiver<Order>) -> Exit {
             Some(order) = orders.recv() => match order {
                 Order::SignalIn(wait, signal) => later = Some((Instant::now() + wait, signal)),
                 Order::Signal(signal) => send(&child, signal),
+                Order::Nudge(signal) => nudge(&child, signal),
                 Order::Kill => kill(&child),
             },
             signal = due(later) => {
@@ -105,6 +112,12 @@ async fn due(later: Option<(Instant, Signal)>) -> Signal {
 
 fn send(child: &Child, signal: Signal) {
     if let Err(error) = child.signal(signal) {
+        tracing::error!(pid = child.pid(), ?signal, %error, "cannot signal a child");
+    }
+}
+
+fn nudge(child: &Child, signal: Signal) {
+    if let Err(error) = child.nudge(signal) {
         tracing::error!(pid = child.pid(), ?signal, %error, "cannot signal a child");
     }
 }

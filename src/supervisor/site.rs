@@ -2,7 +2,7 @@
 //!
 //! Keeps what belongs together and decides nothing: decisions are the machine's, effects the driver's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -40,6 +40,10 @@ pub(super) struct Supervised {
     /// Opened with the first worker that writes to any.
     pub(super) files: Option<Files>,
     pub(super) exits: Exits,
+    /// Those of whom it was said that they are unready.
+    pub(super) unready: BTreeSet<Serial>,
+    /// Do unready workers get requests, because they are too many?
+    pub(super) is_panicking: bool,
     restarts: Restarts,
     state: AppState,
 }
@@ -144,6 +148,8 @@ impl Supervised {
             upcoming: app,
             files: None,
             exits: Exits::default(),
+            unready: BTreeSet::new(),
+            is_panicking: false,
             restarts: Restarts::default(),
             state: AppState::Stopped,
         }

@@ -21,6 +21,8 @@ pub(super) struct Worker {
     pub(super) process: Process,
     pub(super) tail: Tail,
     pub(super) stop: StopOrder,
+    /// What it is sent when it hangs.
+    pub(super) dump_signal: Option<Signal>,
     pub(super) channel: Option<Channel>,
     pub(super) started: Instant,
     /// As the clock on the wall has it.
@@ -52,14 +54,22 @@ pub(super) struct StopOrder {
 
 impl StopOrder {
     pub(super) fn of(command: &Command) -> Self {
-        let signal = match command.stop_signal {
-            StopSignal::Term => Signal::Term,
-            StopSignal::Int => Signal::Int,
-            StopSignal::Quit => Signal::Quit,
-            StopSignal::Hup => Signal::Hup,
-            StopSignal::Usr1 => Signal::Usr1,
-            StopSignal::Usr2 => Signal::Usr2,
-        };
-        Self { signal, kill_timeout: command.timeouts.kill }
+        Self { signal: signal(command.stop_signal), kill_timeout: command.timeouts.kill }
+    }
+}
+
+/// The signal that asks a worker of this app what it does, if there is one.
+pub(super) fn dump_signal(command: &Command) -> Option<Signal> {
+    command.live.as_ref()?.dump_signal.map(signal)
+}
+
+fn signal(configured: StopSignal) -> Signal {
+    match configured {
+        StopSignal::Term => Signal::Term,
+        StopSignal::Int => Signal::Int,
+        StopSignal::Quit => Signal::Quit,
+        StopSignal::Hup => Signal::Hup,
+        StopSignal::Usr1 => Signal::Usr1,
+        StopSignal::Usr2 => Signal::Usr2,
     }
 }

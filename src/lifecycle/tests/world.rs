@@ -15,11 +15,13 @@ use crate::lifecycle::{Action, App, EndpointView, Event, Outcome, Plan, Readines
 
 mod books;
 mod choice;
+mod health;
 mod judge;
 
 use books::Books;
 use choice::Past;
 pub(super) use choice::{Choice, Mischief};
+use health::Health;
 
 #[derive(Clone)]
 pub(super) struct World {
@@ -57,6 +59,7 @@ pub(super) struct Process {
     pub(super) probed: bool,
     /// It has said that it can serve.
     pub(super) declared: bool,
+    pub(super) health: Health,
     /// Probes answered well, in a row; a worker's own word is worth any number of them.
     pub(super) streak: u32,
     pub(super) stopped: Option<Instant>,
@@ -115,6 +118,7 @@ impl World {
             self.perform(action);
         }
         self.next_serial = todo.fresh_serial().0;
+        self.follow_health();
         self.audit();
         self.judge();
     }
@@ -178,17 +182,16 @@ impl World {
                 self.processes.remove(&serial);
                 Event::SpawnFailed { serial, reason: "chdir: no such directory".into() }
             }
-            Choice::Passed(serial) => {
-                let process = self.process(serial);
-                process.probed = false;
-                process.streak += 1;
-                Event::Probed { serial, outcome: Ok(()) }
+            Choice::Passed(serial) => self.ready_or_not(serial, Ok(())),
+            Choice::Failed(serial) => self.ready_or_not(serial, Err("GET /health answered 500".into())),
+            Choice::Well(serial) => self.answer(serial, Ok(()), None),
+            Choice::Ill(serial) => {
+                self.mischief.ills = self.mischief.ills.saturating_sub(1);
+                self.answer(serial, Err("GET /health answered 500".into()), None)
             }
-            Choice::Failed(serial) => {
-                let process = self.process(serial);
-                process.probed = false;
-                process.streak = 0;
-                Event::Probed { serial, outcome: Err("GET /health answered 500".into()) }
+            Choice::Hung(serial) => {
+                self.mischief.hangs = self.mischief.hangs.saturating_sub(1);
+                self.answer(serial, Err("GET /health had no answer within 2s".into()), Some(Duration::MAX))
             }
             Choice::Declared(serial) => {
                 let process = self.process(serial);
@@ -212,6 +215,13 @@ impl World {
                 Event::Wake
             }
         }
+    }
+
+    fn ready_or_not(&mut self, serial: Serial, outcome: Result<(), String>) -> Event {
+        let process = self.process(serial);
+        process.probed = false;
+        process.streak = if outcome.is_ok() { process.streak + 1 } else { 0 };
+        Event::Probed { serial, outcome }
     }
 
     fn reload(&mut self) -> Event {

@@ -21,7 +21,7 @@ use super::event::{Event, Events};
 use super::output::{Files, Outlet, Sink, Sweeper, Tail};
 use super::process::Process;
 use super::release::{Release, Resolved};
-use super::workers::{StopOrder, Worker};
+use super::workers::{StopOrder, Worker, dump_signal};
 use crate::config::{Command, Server};
 use crate::id::{AppName, Serial, WorkerId};
 use crate::sys::spawn::{self, Child, Exit, Spawn, Stdio};
@@ -82,7 +82,8 @@ impl Starter {
         let channel = channel.map(|end| Channel::open(end, subject(), &self.tasks)).transpose()?;
         let process = self.watch(child, subject(), readers);
         let (stop, started, started_at) = (StopOrder::of(command), Instant::now(), Timestamp::now());
-        Ok(Worker { id, process, tail, stop, channel, started, started_at, berth })
+        let dump_signal = dump_signal(command);
+        Ok(Worker { id, process, tail, stop, dump_signal, channel, started, started_at, berth })
     }
 
     /// What is executed, as whom, where, and with what.

@@ -75,6 +75,12 @@ impl Child {
         self.send(signal.into())
     }
 
+    /// Sends a signal to the whole process group that is no request to end: should the leader end of it, that is an end
+    /// that nobody asked for. Errors as [`Child::signal`].
+    pub fn nudge(&self, signal: Signal) -> io::Result<()> {
+        self.send(signal.into())
+    }
+
     /// Ends the whole process group at once (SIGKILL). Errors as [`Child::signal`].
     pub fn kill(&self) -> io::Result<()> {
         self.phase.fetch_max(phase::KILLED, Ordering::Relaxed);

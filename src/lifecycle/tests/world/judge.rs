@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Process, World};
+use super::{Health, Process, World};
 use crate::id::{Serial, WorkerId};
 use crate::lifecycle::generation::{Generation, Stage};
 use crate::lifecycle::place::Place;
@@ -15,6 +15,8 @@ impl World {
         match action {
             Action::Spawn { serial, worker } => self.spawn(serial, worker),
             Action::Probe { serial } => self.probe(serial),
+            Action::Check { serial } => self.check(serial),
+            Action::Dump { serial } => self.dump(serial),
             Action::Publish { version } => self.publish(version),
             Action::Stop { serial } => self.stop(serial),
             Action::Kill { serial } => self.kill(serial),
@@ -42,6 +44,7 @@ impl World {
             runs: false,
             probed: false,
             declared: false,
+            health: Health::default(),
             streak: 0,
             stopped: None,
             killed: None,
@@ -111,7 +114,8 @@ impl World {
         let serving = before.iter().filter(|one| one.open && self.processes.contains_key(&one.serial)).count();
         let open = set.iter().filter(|one| one.open).count();
         self.require(serving == 0 || open > 0 || !self.app.is_wanted(), "I4: the set was emptied by our own action");
-        for one in set.iter().filter(|one| one.open && !is_open_in(before, one.serial)) {
+        let is_fresh = |one: &&EndpointView| one.open && !is_open_in(before, one.serial);
+        for one in set.iter().filter(is_fresh).filter(|one| !self.processes[&one.serial].health.is_aside) {
             self.require_gated(*one, serving, &set);
         }
         for one in before.iter().filter(|one| set.iter().all(|other| other.serial != one.serial)) {
@@ -125,13 +129,18 @@ impl World {
     }
 
     fn list(&mut self, one: EndpointView, version: Version) {
+        let is_unready = matches!(self.state(one.serial), Some(State::Unready { .. }));
         let process = self.process(one.serial);
         process.listed = version;
         if one.open {
+            if std::mem::take(&mut process.health.is_aside) {
+                (process.closed, process.idle) = (None, false);
+            }
             let reopens = process.closed.is_some();
             self.require(!reopens, "what was closed opens again");
             self.opened.entry(one.generation).or_insert(version);
         } else {
+            process.health.is_aside |= is_unready;
             process.closed = process.closed.or(Some(version));
         }
     }
@@ -174,12 +183,14 @@ impl World {
         }
         self.require(!self.stop_owed || !generations.is_empty() || self.app.is_wanted(), "a stop is not confirmed");
         self.require(self.app.endpoints() == self.latest(), "the published set is the present one");
+        self.judge_health();
         self.require(self.is_at_rest() || self.is_going_on(), "it is stuck");
     }
 
     /// Something will happen, without anybody's doing.
     fn is_going_on(&self) -> bool {
-        let awaited = |process: &Process| !process.runs || process.probed || process.is_told_to_end();
+        let awaited =
+            |process: &Process| !process.runs || process.probed || process.health.asked || process.is_told_to_end();
         self.app.deadline().is_some() || self.sets.len() > 1 || self.processes.values().any(awaited)
     }
 
