@@ -11,6 +11,7 @@ mod exits;
 mod invariants;
 mod launch;
 mod listeners;
+mod orphans;
 mod output;
 mod picture;
 mod probe;
@@ -24,6 +25,7 @@ mod settings;
 mod shutdown;
 mod site;
 mod start;
+mod stuck;
 mod web;
 mod workers;
 
@@ -46,6 +48,7 @@ use event::{Event, Signal};
 use invariants::Watch;
 use launch::{Berth, Starter};
 use listeners::Listeners;
+use orphans::Sweep;
 use proxies::Proxies;
 use reload::Reloads;
 use scrape::Scrapes;
@@ -65,6 +68,7 @@ struct Supervisor {
     scrapes: Scrapes,
     published: Published,
     phase: Phase,
+    sweep: Sweep,
     outlook: Outlook,
 }
 
@@ -136,7 +140,7 @@ impl Supervisor {
         loop {
             self.settle();
             if self.is_done() {
-                return;
+                return self.end_orphans().await;
             }
             let deadline = self.deadline();
             tokio::select! {
@@ -151,6 +155,7 @@ impl Supervisor {
             Event::Signal(Signal::Reload) => self.reload(None, None),
             Event::Signal(Signal::Stop) => self.stop(),
             Event::Signal(Signal::ReopenLogs) => self.reopen_logs(),
+            Event::Signal(Signal::ChildEnded) => self.sweep.look_soon(),
             Event::Call(Call::Status { reply }) => drop(reply.send(self.status())),
             Event::Call(Call::Reload { app, reply }) => self.reload(app, Some(reply)),
             Event::Call(Call::Stop { reply }) => {
@@ -224,7 +229,8 @@ impl Supervisor {
 
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
-        let others = [self.proxies.deadline(), self.scrapes.deadline(), self.phase.deadline()];
+        let others =
+            [self.proxies.deadline(), self.scrapes.deadline(), self.phase.deadline(), self.sweep.deadline()];
         sites.chain(others.into_iter().flatten()).min()
     }
 
@@ -242,6 +248,7 @@ impl Supervisor {
             self.start_proxy();
         }
         self.end_scrapes(now);
+        self.look_for_orphans(now);
         self.hasten(now);
     }
 

@@ -31,4 +31,5 @@ mod shutdown;
 mod status;
 mod streams;
 mod tools;
+mod trees;
 mod units;
