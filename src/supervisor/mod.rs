@@ -11,6 +11,7 @@ mod exits;
 mod invariants;
 mod launch;
 mod listeners;
+mod loads;
 mod orphans;
 mod output;
 mod picture;
@@ -199,6 +200,8 @@ impl Supervisor {
         for awaited in &mut self.published.awaited {
             awaited.epoch.get_or_insert(self.published.epoch);
         }
+        let sites = &self.sites;
+        self.proxies.loads.retain(|serial| sites.values().any(|site| site.slot(serial).is_some()));
         self.proxies.publish(&self.snapshot());
     }
 
@@ -229,8 +232,7 @@ impl Supervisor {
 
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
-        let others =
-            [self.proxies.deadline(), self.scrapes.deadline(), self.phase.deadline(), self.sweep.deadline()];
+        let others = [self.proxies.deadline(), self.scrapes.deadline(), self.phase.deadline(), self.sweep.deadline()];
         sites.chain(others.into_iter().flatten()).min()
     }
 
@@ -262,6 +264,7 @@ impl Supervisor {
             }
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
             FromProxy::Fault { app, serial, kind } => self.note_fault(&app, serial, kind),
+            FromProxy::Load(news) => self.note_loads(proxy, news),
             FromProxy::Metrics { ticket, families } => self.scraped(proxy, ticket, families),
         }
     }

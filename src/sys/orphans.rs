@@ -112,7 +112,9 @@ mod tests {
         let left = Stat::of(sleeper).unwrap();
         assert_eq!((variable(&left, "MARK").as_deref(), variable(&left, "MAR")), (Some("7"), None));
         kill(&left);
-        eventually(|| if orphans.look(&known).is_empty() && !orphans.is_waiting() { Ok(()) } else { Err("still there") });
+        eventually(
+            || if orphans.look(&known).is_empty() && !orphans.is_waiting() { Ok(()) } else { Err("still there") },
+        );
         assert!(known_child.wait().unwrap().success(), "nobody took it away");
         stranger.kill().unwrap();
         stranger.wait().unwrap();

@@ -80,15 +80,8 @@ mod tests {
     #[test]
     fn a_line_is_read_whatever_the_program_calls_itself() {
         let running = Stat::parse(&format!("15 (sleep) S 7 12 11 {TAIL}\n")).unwrap();
-        let expected = Stat {
-            pid: 15,
-            state: 'S',
-            parent: 7,
-            group: 12,
-            session: 11,
-            started: 98_765,
-            resident_pages: 321,
-        };
+        let expected =
+            Stat { pid: 15, state: 'S', parent: 7, group: 12, session: 11, started: 98_765, resident_pages: 321 };
         assert_eq!(running, expected);
         let dead = Stat::parse(&format!("15 (a) Z 1 (b) Z 7 12 11 {TAIL}")).unwrap();
         assert!(dead.is_dead() && dead.is_same(&running) && !running.is_dead());

@@ -107,7 +107,12 @@ fn realms_of_processes_that_are_gone_are_cleared_away() {
     }
     fs::create_dir(base.path().join("portreeve-backup")).unwrap();
     remove_abandoned(base.path());
-    assert!(!gone.exists() && !earlier.exists() && alive.join("web-1.0-7").exists() && base.path().join("portreeve-backup").exists());
+    assert!(
+        !gone.exists()
+            && !earlier.exists()
+            && alive.join("web-1.0-7").exists()
+            && base.path().join("portreeve-backup").exists()
+    );
 }
 
 #[test]

@@ -15,8 +15,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Gid, Pid, Uid};
 
-use super::after_fork::Failure;
 use super::super::tree::Tree;
+use super::after_fork::Failure;
 use super::{Bounds, Identity, Limit, Spawn, SpawnError, Stdio, Step};
 
 /// A program ready to be forked into.
