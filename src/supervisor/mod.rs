@@ -66,11 +66,22 @@ struct Supervisor {
     starter: Starter,
     machines: Machines,
     reloads: Reloads,
-    scrapes: Scrapes,
     published: Published,
     phase: Phase,
-    sweep: Sweep,
+    chores: Chores,
     outlook: Outlook,
+}
+
+/// What is done now and then, whatever the machines say.
+struct Chores {
+    scrapes: Scrapes,
+    sweep: Sweep,
+}
+
+impl Chores {
+    fn deadline(&self) -> Option<Instant> {
+        [self.scrapes.deadline(), self.sweep.deadline()].into_iter().flatten().min()
+    }
 }
 
 /// What all machines share.
@@ -156,7 +167,7 @@ impl Supervisor {
             Event::Signal(Signal::Reload) => self.reload(None, None),
             Event::Signal(Signal::Stop) => self.stop(),
             Event::Signal(Signal::ReopenLogs) => self.reopen_logs(),
-            Event::Signal(Signal::ChildEnded) => self.sweep.look_soon(),
+            Event::Signal(Signal::ChildEnded) => self.chores.sweep.look_soon(),
             Event::Call(Call::Status { reply }) => drop(reply.send(self.status())),
             Event::Call(Call::Reload { app, reply }) => self.reload(app, Some(reply)),
             Event::Call(Call::Stop { reply }) => {
@@ -232,7 +243,7 @@ impl Supervisor {
 
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
-        let others = [self.proxies.deadline(), self.scrapes.deadline(), self.phase.deadline(), self.sweep.deadline()];
+        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline()];
         sites.chain(others.into_iter().flatten()).min()
     }
 

@@ -43,21 +43,21 @@ impl Sweep {
 impl Supervisor {
     /// Looks if it is time to.
     pub(super) fn look_for_orphans(&mut self, now: Instant) {
-        if self.sweep.next.is_none_or(|next| next > now) {
+        if self.chores.sweep.next.is_none_or(|next| next > now) {
             return;
         }
-        self.sweep.next = None;
-        let living = self.sweep.orphans.look(&self.known_children());
+        self.chores.sweep.next = None;
+        let living = self.chores.sweep.orphans.look(&self.known_children());
         let marks: BTreeSet<String> = self.serials().map(mark).collect();
         for orphan in living {
             if orphans::variable(&orphan, MARK).is_some_and(|found| is_ours(&found) && !marks.contains(&found)) {
                 tracing::warn!(pid = orphan.pid, "a process has outlived the worker that it belongs to: killing it");
                 orphans::kill(&orphan);
-                self.sweep.look_soon();
+                self.chores.sweep.look_soon();
             }
         }
-        if self.sweep.orphans.is_waiting() {
-            self.sweep.look_soon();
+        if self.chores.sweep.orphans.is_waiting() {
+            self.chores.sweep.look_soon();
         }
     }
 
@@ -65,7 +65,7 @@ impl Supervisor {
     pub(super) async fn end_orphans(&mut self) {
         let until = Instant::now() + LAST_LIMIT;
         loop {
-            let left = self.sweep.orphans.look(&BTreeSet::new());
+            let left = self.chores.sweep.orphans.look(&BTreeSet::new());
             if left.is_empty() || Instant::now() >= until {
                 return;
             }

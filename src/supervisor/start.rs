@@ -19,7 +19,7 @@ use super::reload::Reloads;
 use super::scrape::Scrapes;
 use super::settings::{prepare_access_log, read_certificates, recipe};
 use super::shutdown::Phase;
-use super::{Machines, Outlook, Published, Supervisor, web};
+use super::{Chores, Machines, Outlook, Published, Supervisor, web};
 use crate::certs::CertError;
 use crate::config::{Config, LogFormat};
 use crate::control::server::{BindError, Server};
@@ -144,10 +144,9 @@ fn build(
             queue: std::collections::VecDeque::new(),
         },
         reloads: Reloads::default(),
-        scrapes: Scrapes::new(Instant::now()),
         published: Published::default(),
         phase: Phase::Running,
-        sweep: Sweep::new(Orphans::adopt().map_err(failed("become a subreaper"))?),
+        chores: chores().map_err(failed("become a subreaper"))?,
         outlook: Outlook {
             notifier: Notifier::from_environment().map_err(failed("the service manager's socket"))?,
             metrics,
@@ -166,6 +165,10 @@ fn build(
     let snapshot = supervisor.snapshot();
     supervisor.proxies.start(&supervisor.listeners, &snapshot).map_err(Error::Proxy)?;
     Ok((supervisor, writer))
+}
+
+fn chores() -> std::io::Result<Chores> {
+    Ok(Chores { scrapes: Scrapes::new(Instant::now()), sweep: Sweep::new(Orphans::adopt()?) })
 }
 
 fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {

@@ -65,10 +65,10 @@ impl Realm {
     /// When there are and it does not work all the same.
     pub fn claim() -> io::Result<Option<Self>> {
         let Some(own) = place::own_group() else { return Ok(None) };
-        match place::is_ours_to_use(&own) {
-            true => Self::found(&own, &Stat::of(rustix::process::getpid().as_raw_pid())?).map(Some),
-            false => Ok(None),
+        if !place::is_ours_to_use(&own) {
+            return Ok(None);
         }
+        Self::found(&own, &Stat::of(rustix::process::getpid().as_raw_pid())?).map(Some)
     }
 
     /// Makes the realm of a process that is in the group of this folder.

@@ -24,7 +24,7 @@ pub(super) fn folder_of(group: &str, mounts: &str) -> Option<PathBuf> {
     is_plain.then(|| mount.join(inside))
 }
 
-/// Root within the hierarchy and mount point of a line of proc_pid_mountinfo(5), if it mounts version 2.
+/// Root within the hierarchy and mount point of a line of `proc_pid_mountinfo(5)`, if it mounts version 2.
 fn mount_of_version_2(line: &str) -> Option<(PathBuf, PathBuf)> {
     let (mount, system) = line.split_once(" - ")?;
     if system.split(' ').next()? != "cgroup2" {
