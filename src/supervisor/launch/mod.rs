@@ -28,6 +28,7 @@ use crate::id::{AppName, Serial, WorkerId};
 use crate::sys::cgroup::Realm;
 use crate::sys::spawn::{self, Child, Exit, Spawn, Stdio};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
+use environment::Sources;
 use streams::{Reading, Streams};
 
 pub(super) use berth::Berth;
@@ -66,8 +67,7 @@ impl Starter {
         let Server::Command(command) = &app.server else {
             return Err("the app has no command".to_owned());
         };
-        let path = self.variable("PATH").unwrap_or_default();
-        let resolved = release.resolve(command, &path)?.clone();
+        let resolved = release.resolve(command, &self.environment)?.clone();
         if command.output.has_files() && files.is_none() {
             *files = Some(self.logs.open(&id.app)?);
         }
@@ -75,9 +75,9 @@ impl Starter {
         let berth = Berth::take(&mut kit)?;
         let channel = Channel::offer(command, &mut kit)?;
         let (streams, [stdout, stderr]) = Streams::open()?;
-        let bounds = bounds::of(self.realm.as_ref(), serial, &id, &mut kit);
-        let program = self.program(command, resolved, &id, kit);
-        let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), bounds, ..program })
+        kit.bounds = bounds::of(self.realm.as_ref(), serial, &id, &mut kit);
+        let program = self.program(command, resolved, &id, kit)?;
+        let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
             .map_err(|error| error.to_string())?;
         let subject =
             || Subject { worker: id.clone(), serial, events: self.events.clone(), metrics: self.metrics.clone() };
@@ -93,15 +93,22 @@ impl Starter {
     }
 
     /// What is executed, as whom, where, and with what.
-    fn program(&self, command: &Command, resolved: Resolved, id: &WorkerId, kit: Kit) -> Spawn {
-        Spawn {
+    fn program(&self, command: &Command, resolved: Resolved, id: &WorkerId, kit: Kit) -> Result<Spawn, String> {
+        let sources = Sources {
+            inherited: &self.environment,
+            environment: &command.environment,
+            values: &resolved.values,
+            identity: resolved.identity.as_ref(),
+        };
+        Ok(Spawn {
             args: resolved.args,
-            env: environment::of(&self.environment, command, id, kit.variables, resolved.identity.as_ref()),
+            env: environment::of(&sources, id, kit.variables)?,
             directory: Some(resolved.directory),
             identity: resolved.identity,
             descriptors: kit.descriptors,
+            bounds: kit.bounds,
             ..Spawn::new(resolved.program)
-        }
+        })
     }
 
     /// Waits for its end, and a while for the readers of its output, then tells of it.
@@ -112,10 +119,6 @@ impl Starter {
             let Subject { worker, serial, events, .. } = subject;
             let _ = events.send(Event::Exited { app: worker.app, serial, exit }).await;
         })
-    }
-
-    fn variable(&self, name: &str) -> Option<OsString> {
-        self.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     }
 }
 
