@@ -34,6 +34,7 @@ use std::time::Duration;
 
 pub use load::{Loaded, admin_socket, load, parse};
 pub use problem::{Place, Problem, Problems, Severity};
+pub use units::{format_duration, format_size};
 pub use verify::verify;
 
 use crate::id::{Address, AppName};

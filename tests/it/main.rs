@@ -15,6 +15,7 @@ mod docs;
 mod fixed_upstream;
 mod harness;
 mod hold;
+mod import;
 mod ipc;
 mod logs;
 mod metrics;
