@@ -22,14 +22,24 @@ impl Draft {
 
     /// A key of a table within, which is made on the way.
     pub(crate) fn within(&mut self, table: &str, key: &str, value: impl Into<Value>) {
-        let inner = self.0.entry(table).or_insert_with(|| Item::Table(Table::new()));
-        if let Some(inner) = inner.as_table_mut() {
-            inner.insert(key, Item::Value(value.into()));
+        self.inner(table).insert(key, Item::Value(value.into()));
+    }
+
+    /// A table within, which is made on the way; a value in its place gives way.
+    pub(crate) fn inner(&mut self, table: &str) -> &mut Table {
+        let item = self.0.entry(table).or_insert_with(|| Item::Table(Table::new()));
+        if !item.is_table() {
+            *item = Item::Table(Table::new());
         }
+        item.as_table_mut().expect("it is a table, or has just become one")
     }
 
     pub(crate) fn has(&self, key: &str) -> bool {
         self.0.contains_key(key)
+    }
+
+    pub(crate) fn has_within(&self, table: &str, key: &str) -> bool {
+        self.0.get(table).and_then(Item::as_table).is_some_and(|table| table.contains_key(key))
     }
 
     pub(crate) fn into_table(self) -> Table {

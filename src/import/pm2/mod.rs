@@ -34,7 +34,7 @@ pub(super) use running::configured;
 pub struct Options {
     /// The folder that the new file is for; relative paths are taken from there.
     pub target: PathBuf,
-    /// `--env production`: what `env_production` says holds.
+    /// `--env production`: what `env_production` says holds without a profile.
     pub profile: Option<String>,
     /// `--only a,b`: the apps to translate; empty: all.
     pub only: Vec<String>,
