@@ -58,7 +58,9 @@ fn profile_table(app: &mut Translation, name: &str, profile: Value, instance: &s
     }
     if !kept.is_empty() {
         let mut table = Table::new();
-        kept.iter().for_each(|(key, value)| drop(table.insert(key, toml_edit::value(value))));
+        for (key, value) in &kept {
+            table.insert(key, toml_edit::value(value));
+        }
         app.draft.inner("env").insert(name, Item::Table(table));
     }
     kept
