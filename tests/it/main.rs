@@ -33,4 +33,5 @@ mod shutdown;
 mod status;
 mod streams;
 mod tools;
+mod trees;
 mod units;
