@@ -40,6 +40,7 @@ use std::time::Duration;
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use problem::{Place, Problem, Problems, Severity};
+pub use units::{format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
 
