@@ -3,6 +3,7 @@
 //! What an answer means is the machine's to say. Here the question is asked, what the proxies know of the worker is put
 //! beside the answer, and every change is said once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +14,13 @@ use super::site::{Site, Supervised};
 use crate::config::Server;
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Report, WorkerState};
+
+/// What was said to the operator of one app.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    unready: BTreeSet<Serial>,
+    is_panicking: bool,
+}
 
 impl Supervisor {
     /// Asks a worker that serves.
@@ -54,21 +62,21 @@ impl Supervised {
     /// Says which workers have come to be unready or serve again, and when a panic begins and ends.
     pub(super) fn tell_liveness(&mut self, app: &AppName, report: &Report) {
         let workers = || report.generations.iter().flat_map(|generation| &generation.workers);
-        let mut before = std::mem::take(&mut self.unready);
+        let mut before = std::mem::take(&mut self.told.unready);
         for worker in workers().filter(|worker| worker.state == WorkerState::Unready) {
             let Some(serial) = worker.serial else { continue };
             if !before.remove(&serial) {
                 let reason = worker.complaint.as_deref().unwrap_or("no answer");
                 tracing::warn!(worker = %worker.worker, %reason, "worker is unready");
             }
-            self.unready.insert(serial);
+            self.told.unready.insert(serial);
         }
         let serves_again =
             |serial| workers().find(|one| one.serial == Some(serial) && one.state == WorkerState::Serving);
         for worker in before.into_iter().filter_map(serves_again) {
             tracing::info!(worker = %worker.worker, "worker serves again");
         }
-        match (std::mem::replace(&mut self.is_panicking, report.is_panicking), report.is_panicking) {
+        match (std::mem::replace(&mut self.told.is_panicking, report.is_panicking), report.is_panicking) {
             (false, true) => {
                 tracing::error!(%app, "most workers fail their probes: requests go to all of them as if none did");
             }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::exits::{Exits, Record};
 use super::launch::{Berth, Starter};
+use super::liveness::Told;
 use super::output::Files;
 use super::release::Release;
 use super::workers::Worker;
@@ -40,12 +41,14 @@ pub(super) struct Supervised {
     /// Opened with the first worker that writes to any.
     pub(super) files: Option<Files>,
     pub(super) exits: Exits,
-    /// Those of whom it was said that they are unready.
-    pub(super) unready: BTreeSet<Serial>,
-    /// Do unready workers get requests, because they are too many?
-    pub(super) is_panicking: bool,
+    /// What was said of those who fail their probes.
+    pub(super) told: Told,
+    /// It waits for others before it starts.
+    pub(super) held: bool,
     restarts: Restarts,
     state: AppState,
+    /// Killed, still there, and told of.
+    pub(super) stuck: BTreeSet<Serial>,
 }
 
 /// An app whose servers something else runs.
@@ -84,7 +87,7 @@ impl Site {
     /// Is a server to be expected, so that a request is worth holding?
     pub(super) fn is_expected(&self) -> bool {
         match self {
-            Self::Supervised(site) => site.machine.is_expected(),
+            Self::Supervised(site) => site.held || site.machine.is_expected(),
             Self::Fixed(_) => true,
         }
     }
@@ -120,6 +123,11 @@ impl Site {
         }
     }
 
+    /// Is any of its workers left?
+    pub(super) fn has_processes(&self) -> bool {
+        matches!(self, Self::Supervised(site) if !site.workers.is_empty())
+    }
+
     /// Can it be claimed?
     pub(super) fn is_open(&self) -> bool {
         self.endpoints().iter().any(|endpoint| endpoint.open)
@@ -148,10 +156,11 @@ impl Supervised {
             upcoming: app,
             files: None,
             exits: Exits::default(),
-            unready: BTreeSet::new(),
-            is_panicking: false,
+            told: Told::default(),
+            held: false,
             restarts: Restarts::default(),
             state: AppState::Stopped,
+            stuck: BTreeSet::new(),
         }
     }
 
