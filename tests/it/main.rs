@@ -18,6 +18,7 @@ mod harness;
 mod hold;
 mod import;
 mod ipc;
+mod liveness;
 mod logs;
 mod metrics;
 #[path = "../worker/pattern.rs"]
