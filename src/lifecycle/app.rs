@@ -7,10 +7,11 @@
 use std::time::Instant;
 
 use super::generation::{Generation, Stage};
+use super::recycle::Recycles;
 use super::report::{Report, Restarts};
 use super::todo::{Step, Todo};
 use super::worker::{End, Worker};
-use super::{Action, EndpointView, Event, Outcome, Plan, Ticket, Version};
+use super::{Action, EndpointView, Event, Outcome, Plan, RecycleReason, Ticket, Version};
 use crate::id::{AppName, Generation as Number, Serial};
 
 /// More generations than these do not drain at once: the oldest is forced.
@@ -39,6 +40,7 @@ pub struct App {
     next_number: Number,
     /// Of generations that are gone.
     pub(super) restarts: Restarts,
+    pub(super) recycles: Recycles,
     pub(super) ignored: u64,
 }
 
@@ -61,6 +63,7 @@ impl App {
             version: Version::default(),
             next_number: Number(1),
             restarts: Restarts::default(),
+            recycles: Recycles::default(),
             ignored: 0,
         }
     }
@@ -72,6 +75,7 @@ impl App {
         let meant = match event {
             Event::Start(plan) => self.start(&plan, step),
             Event::Reload { ticket, plan } => self.reload(ticket, &plan, step),
+            Event::Recycle { serial, reason } => self.recycle(serial, reason, step),
             Event::Stop => self.stop(step),
             Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
             Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),
@@ -139,6 +143,11 @@ impl App {
         true
     }
 
+    fn recycle(&mut self, serial: Serial, reason: RecycleReason, step: &Step<'_>) -> bool {
+        let live = self.generations.iter_mut().find(|generation| generation.is_live());
+        live.is_some_and(|generation| generation.recycle(serial, reason, step))
+    }
+
     fn stop(&mut self, step: &mut Step<'_>) -> bool {
         if self.generations.is_empty() {
             step.push(Action::Stopped);
@@ -180,6 +189,8 @@ impl App {
         self.generations.iter_mut().for_each(|generation| generation.steer(step));
         self.publish(step);
         self.generations.iter_mut().for_each(|generation| generation.start_waiting(step));
+        self.generations.iter_mut().for_each(|generation| generation.heed(step));
+        self.start_successors(step);
         self.retire(step);
     }
 
@@ -210,6 +221,14 @@ impl App {
         oldest.for_each(|generation| generation.force(step));
     }
 
+    /// What a reload is about to replace anyway is not replaced before.
+    fn start_successors(&mut self, step: &mut Step<'_>) {
+        if self.staging().next().is_none() {
+            let live = self.generations.iter_mut().filter(|generation| generation.is_live());
+            live.for_each(|generation| generation.start_successors(step));
+        }
+    }
+
     fn publish(&mut self, step: &mut Step<'_>) {
         let picture = Picture { endpoints: self.endpoints(), expected: self.is_expected() };
         if picture != self.published {
@@ -224,6 +243,7 @@ impl App {
         for generation in self.generations.extract_if(.., |generation| generation.is_over()) {
             retired = true;
             self.restarts = self.restarts.plus(generation.restarts());
+            self.recycles = self.recycles.plus(generation.recycles());
             step.push(Action::Retired { generation: generation.number });
             self.stranded.extend(generation.into_workers());
         }

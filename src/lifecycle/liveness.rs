@@ -14,6 +14,7 @@
 use std::time::{Duration, Instant};
 
 use super::Version;
+use super::recycle::RecycleReason;
 use super::state::Turn;
 
 /// Time for a worker to write what it was asked for before it is replaced.
@@ -74,6 +75,15 @@ pub(super) enum Verdict {
     Unhealthy,
     /// It leaves its probes and a request without a word.
     Hung,
+}
+
+impl From<Verdict> for RecycleReason {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Unhealthy => Self::Unhealthy,
+            Verdict::Hung => Self::Hung,
+        }
+    }
 }
 
 impl Vigil {

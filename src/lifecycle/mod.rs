@@ -19,6 +19,7 @@ mod liveness;
 mod order;
 mod parting;
 mod place;
+mod recycle;
 mod report;
 mod restart;
 mod state;
@@ -33,6 +34,7 @@ pub use health::Health;
 pub use liveness::Liveness;
 pub use order::{Order, Released};
 pub use parting::{Cause, Parting};
+pub use recycle::{RecycleReason, Recycles, Recycling};
 pub use report::{AppState, GenerationReport, GenerationState, Report, Restarts, WorkerReport, WorkerState};
 pub use restart::{ExitCodes, OnLoop, Policy, Restart};
 pub use todo::Todo;
@@ -49,6 +51,7 @@ pub struct Plan {
     pub restart: Restart,
     /// `None`: whoever serves is not asked again.
     pub liveness: Option<Liveness>,
+    pub recycling: Recycling,
     /// Workers of one generation on their way to readiness at any one time; 0 counts as 1.
     pub concurrent_starts: u32,
 }
@@ -92,6 +95,9 @@ pub enum Event {
     Start(Plan),
     /// Replace the running generation; answered by exactly one [`Action::Finish`]. A newer reload supersedes.
     Reload { ticket: Ticket, plan: Plan },
+    /// Replace this worker, which serves in the running generation: once another one is ready in its slot, requests go
+    /// there, and it leaves. Waits for its turn and while a reload is under way; one that is wished for already is no news.
+    Recycle { serial: Serial, reason: RecycleReason },
     /// Stop all workers; answered by [`Action::Stopped`], unless a `Start` comes first.
     Stop,
     /// The process of this worker runs.
@@ -181,5 +187,4 @@ pub struct EndpointView {
 }
 
 #[cfg(test)]
-#[expect(clippy::large_types_passed_by_value, reason = "a story reads better with its plan in one word")]
 mod tests;

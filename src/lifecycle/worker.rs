@@ -47,7 +47,9 @@ pub(super) struct Worker {
     pub(super) vigil: Option<Vigil>,
     /// Why it is to be replaced, until somebody heeds that.
     pub(super) verdict: Option<Verdict>,
-    plan: Plan,
+    pub(super) plan: Plan,
+    /// When it will have lived for as long as it may.
+    pub(super) expires: Option<Instant>,
     /// What the latest failed probe said.
     complaint: Option<String>,
     /// Set when it was not ready in time: that is why it stops, whatever its process says in the end.
@@ -79,8 +81,20 @@ impl Worker {
         let serial = step.todo.fresh_serial();
         step.push(Action::Spawn { serial, worker: id.clone() });
         let state = State::Spawning { until: step.after(plan.timeouts.start) };
+        let expires = plan.recycling.age(|| step.todo.roll()).map(|age| step.after(age));
         let (vigil, verdict) = (None, None);
-        Self { id, serial, since: step.now, state, vigil, verdict, plan: *plan, complaint: None, lateness: None }
+        Self {
+            id,
+            serial,
+            since: step.now,
+            state,
+            vigil,
+            verdict,
+            plan: *plan,
+            expires,
+            complaint: None,
+            lateness: None,
+        }
     }
 
     /// The process is there. False when that was not to be expected.

@@ -29,6 +29,11 @@ fn becomes(running: &Running, slot: u32, state: &str) {
     });
 }
 
+/// Waits for this in the log.
+fn said(running: &Running, text: &str) {
+    until(SOON, text, || running.output().stderr().contains(text).then_some(()));
+}
+
 #[test]
 fn a_worker_that_fails_its_probes_gets_no_requests_until_it_answers_again() {
     let running = Portreeve::new().app("web", watched(3, &[])).start();
@@ -45,7 +50,7 @@ fn a_worker_that_fails_its_probes_gets_no_requests_until_it_answers_again() {
     assert_eq!(asked, 30);
     load.goes_on(200);
     assert_eq!(running.status().app("web").state, "degraded");
-    running.output().line(&["worker is unready", "web 1.1", "503"]);
+    said(&running, "worker is unready worker=web 1.1 reason=GET /health answered 503");
 
     sick.get("/fall?ill=no");
     assert_eq!(running.pids("web", 3), pids, "nobody was restarted");
@@ -81,7 +86,7 @@ fn when_most_workers_fail_their_probes_all_of_them_keep_their_requests() {
     let status = running.status();
     let app = status.app("web");
     assert_eq!(app.state, "degraded");
-    running.output().line(&["most workers fail their probes"]);
+    said(&running, "most workers fail their probes");
     assert_eq!(running.get_metrics("/readyz").status, 200);
     for slot in 0..3 {
         direct(&running, slot).get("/fall?ill=no");
@@ -90,4 +95,57 @@ fn when_most_workers_fail_their_probes_all_of_them_keep_their_requests() {
     running.serving("web", 3);
     load.finish().assert_nothing_failed();
     assert_eq!(running.output().stderr().matches("most workers fail their probes").count(), 1, "said once");
+}
+
+#[test]
+fn a_worker_that_is_unready_for_long_is_replaced_and_no_request_fails() {
+    let running = Portreeve::new().app("web", watched(3, &[("replace_after", "200ms")])).start();
+    let pids = running.pids("web", 3);
+    let load = Load::new().clients(6, &running.http()).start();
+    direct(&running, 1).get("/fall?ill=503");
+    let pid = replaced(&running, 1, pids[1], "unhealthy");
+    load.goes_on(100);
+    let now = running.pids("web", 3);
+    assert_eq!(now, [pids[0], pid, pids[2]]);
+    let tally = load.finish();
+    tally.assert_nothing_failed();
+    tally.assert_each_order_once(running.ledger());
+}
+
+#[test]
+fn a_worker_that_hangs_is_asked_for_a_dump_and_replaced() {
+    let live = [("timeout", "100ms"), ("hung_after", "1s"), ("dump_signal", "SIGUSR2")];
+    let app = watched(3, &live).says("dumps").set("drain_timeout", "100ms");
+    let mut running = Portreeve::new().app("web", app).start();
+    let pids = running.pids("web", 3);
+    let hanging = running.http().get_meanwhile("/hang");
+    let slot = until(SOON, "the request is in flight", || {
+        let status = running.status();
+        status.app("web").workers.iter().find(|worker| worker.inflight == 1).map(|worker| worker.slot)
+    });
+    let sick = pids[slot as usize];
+    let load = Load::new().clients(4, &running.http()).start();
+    direct(&running, slot).get("/fall?ill=silent");
+    replaced(&running, slot, sick, "hung");
+    running.output().line(&[&format!("dump of {sick}")]);
+    load.goes_on(100);
+    let tally = load.finish();
+    tally.assert_nothing_failed();
+    assert!(hanging.join().unwrap().is_err(), "nobody answers it");
+    running.excuse("portreeve_drain_forced_total");
+}
+
+/// Waits for another worker in the slot, and for the record of the one before; returns the new one's pid.
+fn replaced(running: &Running, slot: u32, before: u32, reason: &str) -> u32 {
+    let pid = until(SOON, "the slot has another worker", || {
+        let status = running.status();
+        let mut workers = status.app("web").workers.iter();
+        let sitter = workers.find(|one| one.slot == slot && one.state == "serving");
+        sitter.and_then(|one| one.pid).filter(|pid| *pid != before)
+    });
+    let exit = until(SOON, "the end is on record", || {
+        running.status().app("web").exits.iter().find(|exit| exit.pid == before).cloned()
+    });
+    assert_eq!((exit.cause.as_str(), exit.reason.as_deref()), ("recycled", Some(reason)), "{exit:?}");
+    pid
 }

@@ -23,6 +23,8 @@ mod logs;
 mod metrics;
 #[path = "../worker/pattern.rs"]
 mod pattern;
+mod pm2_faults;
+mod pm2_table;
 mod privileges;
 mod proxy_death;
 mod reload;

@@ -51,6 +51,7 @@ pub(crate) struct Exit {
     pub(crate) signal: Option<i32>,
     pub(crate) core: bool,
     pub(crate) cause: String,
+    pub(crate) reason: Option<String>,
     pub(crate) killed: bool,
     pub(crate) lines: Vec<String>,
 }

@@ -2,7 +2,7 @@
 //!
 //! Kept from questions and answers alone, and held against what the app makes of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Process, World};
 use crate::id::Serial;
@@ -22,6 +22,10 @@ pub(in crate::lifecycle::tests) struct Health {
     pub(in crate::lifecycle::tests) dumped: bool,
     /// It is published closed because it is ill.
     pub(super) is_aside: bool,
+    /// Since when it is ill.
+    since: Option<Instant>,
+    /// It has been ill for so long, or hung, that it is to be replaced.
+    pub(super) is_condemned: bool,
 }
 
 impl World {
@@ -33,6 +37,7 @@ impl World {
     /// An answer comes: what does it make of the process?
     pub(super) fn answer(&mut self, serial: Serial, outcome: Result<(), String>, oldest: Option<Duration>) -> Event {
         let liveness = self.liveness_of(&self.processes[&serial]);
+        let now = self.now;
         let health = &mut self.process(serial).health;
         health.asked = false;
         health.against = if outcome.is_ok() == health.is_ill { health.against + 1 } else { 0 };
@@ -40,8 +45,20 @@ impl World {
         if needed.is_some_and(|needed| health.against >= needed) {
             health.is_ill = !health.is_ill;
             health.against = 0;
+            health.since = health.is_ill.then_some(now);
         }
+        health.is_condemned |= health.is_ill && oldest.is_some();
         Event::Checked { serial, outcome, oldest }
+    }
+
+    /// Time has passed: who has been ill for too long?
+    pub(super) fn condemn(&mut self) {
+        let patience = |process: &Process| self.liveness_of(process)?.replace_after;
+        let is_due = |process: &Process| Some(process.health.since? + patience(process)? <= self.now);
+        let due: Vec<_> = self.processes.iter().filter(|(_, one)| is_due(one) == Some(true)).map(|(s, _)| *s).collect();
+        for serial in due {
+            self.process(serial).health.is_condemned = true;
+        }
     }
 
     pub(super) fn check(&mut self, serial: Serial) {
