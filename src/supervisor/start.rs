@@ -12,7 +12,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::launch::{Logs, Starter};
 use super::listeners::{self, Listeners};
-use super::output::{Sink, Sweeper, Writer};
+use super::output::{Feed, Sink, Sweeper, Writer};
 use super::proxies::Proxies;
 use super::reload::Reloads;
 use super::scrape::Scrapes;
@@ -130,6 +130,7 @@ fn build(
             events: events.clone(),
             metrics: metrics.clone(),
             sink,
+            feed: Feed::default(),
             tasks: tasks.clone(),
             logs,
         },
