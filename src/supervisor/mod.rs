@@ -11,6 +11,7 @@ mod exits;
 mod invariants;
 mod launch;
 mod listeners;
+mod loads;
 mod output;
 mod picture;
 mod probe;
@@ -194,6 +195,8 @@ impl Supervisor {
         for awaited in &mut self.published.awaited {
             awaited.epoch.get_or_insert(self.published.epoch);
         }
+        let sites = &self.sites;
+        self.proxies.loads.retain(|serial| sites.values().any(|site| site.slot(serial).is_some()));
         self.proxies.publish(&self.snapshot());
     }
 
@@ -255,6 +258,7 @@ impl Supervisor {
             }
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
             FromProxy::Fault { app, serial, kind } => self.note_fault(&app, serial, kind),
+            FromProxy::Load(news) => self.note_loads(proxy, news),
             FromProxy::Metrics { ticket, families } => self.scraped(proxy, ticket, families),
         }
     }
