@@ -37,7 +37,7 @@ use tokio::sync::mpsc;
 pub use start::{Announce, Error, Options, run};
 
 use crate::config::Config;
-use crate::control::Call;
+use crate::control::{Call, Scope};
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
@@ -149,11 +149,11 @@ impl Supervisor {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Signal(Signal::Reload) => self.reload(None, None),
+            Event::Signal(Signal::Reload) => self.reload(Scope::default(), None),
             Event::Signal(Signal::Stop) => self.stop(),
             Event::Signal(Signal::ReopenLogs) => self.reopen_logs(),
             Event::Call(Call::Status { reply }) => drop(reply.send(self.status())),
-            Event::Call(Call::Reload { app, reply }) => self.reload(app, Some(reply)),
+            Event::Call(Call::Reload { scope, reply }) => self.reload(scope, Some(reply)),
             Event::Call(Call::Stop { reply }) => {
                 let _ = reply.send(());
                 self.stop();

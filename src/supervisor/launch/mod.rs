@@ -27,6 +27,7 @@ use crate::config::{Command, Server};
 use crate::id::{AppName, Serial, WorkerId};
 use crate::sys::spawn::{self, Child, Exit, Spawn, Stdio};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
+use environment::Sources;
 use streams::{Reading, Streams};
 
 pub(super) use berth::Berth;
@@ -63,8 +64,7 @@ impl Starter {
         let Server::Command(command) = &app.server else {
             return Err("the app has no command".to_owned());
         };
-        let path = self.variable("PATH").unwrap_or_default();
-        let resolved = release.resolve(command, &path)?.clone();
+        let resolved = release.resolve(command, &self.environment)?.clone();
         if command.output.has_files() && files.is_none() {
             *files = Some(self.logs.open(&id.app)?);
             self.remember(&id.app, command);
@@ -73,7 +73,7 @@ impl Starter {
         let berth = Berth::take(&mut kit)?;
         let channel = Channel::offer(command, &mut kit)?;
         let (streams, [stdout, stderr]) = Streams::open()?;
-        let program = self.program(command, resolved, &id, kit);
+        let program = self.program(command, resolved, &id, kit)?;
         let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
             .map_err(|error| error.to_string())?;
         let subject =
@@ -96,15 +96,21 @@ impl Starter {
     }
 
     /// What is executed, as whom, where, and with what.
-    fn program(&self, command: &Command, resolved: Resolved, id: &WorkerId, kit: Kit) -> Spawn {
-        Spawn {
+    fn program(&self, command: &Command, resolved: Resolved, id: &WorkerId, kit: Kit) -> Result<Spawn, String> {
+        let sources = Sources {
+            inherited: &self.environment,
+            environment: &command.environment,
+            values: &resolved.values,
+            identity: resolved.identity.as_ref(),
+        };
+        Ok(Spawn {
             args: resolved.args,
-            env: environment::of(&self.environment, command, id, kit.variables, resolved.identity.as_ref()),
+            env: environment::of(&sources, id, kit.variables)?,
             directory: Some(resolved.directory),
             identity: resolved.identity,
             descriptors: kit.descriptors,
             ..Spawn::new(resolved.program)
-        }
+        })
     }
 
     /// Waits for its end, and a while for the readers of its output, then tells of it.
@@ -122,10 +128,6 @@ impl Starter {
         let (app, feed, output) = (app.clone(), self.feed.clone(), command.output.clone());
         let workers = command.workers.map_or(1, NonZeroU32::get);
         self.tasks.spawn_blocking(move || feed.remember(&app, history(&output, workers)));
-    }
-
-    fn variable(&self, name: &str) -> Option<OsString> {
-        self.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     }
 }
 
