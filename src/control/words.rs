@@ -194,9 +194,13 @@ pub struct LogQuery {
 pub enum LogEntry {
     Line(LogLine),
     /// So many lines were said faster than they were read, and are not kept any more.
-    Gap { missed: u64 },
+    Gap {
+        missed: u64,
+    },
     /// Whatever comes after this was said after the query.
-    Now { now: bool },
+    Now {
+        now: bool,
+    },
 }
 
 /// A line that a worker has printed. What is not there is not known: the line was in a log file before the supervisor's

@@ -14,11 +14,13 @@ mod demo;
 mod docs;
 mod environment;
 mod fixed_upstream;
+mod following;
 mod harness;
 mod hold;
 mod ipc;
 mod logs;
 mod metrics;
+mod monit;
 #[path = "../worker/pattern.rs"]
 mod pattern;
 mod privileges;

@@ -6,18 +6,28 @@ use tokio::sync::mpsc;
 
 use super::feed::{News, Reader};
 use super::{Feed, Stream};
-use crate::control::words::{LogEntry, LogLine, LogQuery, LogStream};
+use crate::control::words::{LogEntry, LogLine, LogQuery, LogStream, Refusal, RefusalKind};
+use crate::id::AppName;
+use crate::supervisor::Supervisor;
 
 /// Entries that wait for the listener.
 const QUEUED_ENTRIES: usize = 256;
 
+impl Supervisor {
+    /// What workers have printed, told to whoever asks.
+    pub(in crate::supervisor) fn logs(&self, query: LogQuery) -> Result<mpsc::Receiver<LogEntry>, Refusal> {
+        if let Some(unknown) = query.apps.iter().find(|app| !self.sites.contains_key(*app)) {
+            let known: Vec<_> = self.sites.keys().map(AppName::as_str).collect();
+            let error = format!("no app `{unknown}`; there is: {}", known.join(", "));
+            return Err(Refusal::new(RefusalKind::UnknownApp, error));
+        }
+        Ok(self.starter.feed.tell(query, &self.starter.tasks))
+    }
+}
+
 impl Feed {
     /// Answers the query in a task of its own; what comes out ends with the past, or when it is not followed any more.
-    pub(in crate::supervisor) fn tell(
-        &self,
-        query: LogQuery,
-        tasks: &tokio_util::task::TaskTracker,
-    ) -> mpsc::Receiver<LogEntry> {
+    fn tell(&self, query: LogQuery, tasks: &tokio_util::task::TaskTracker) -> mpsc::Receiver<LogEntry> {
         let (entries, listener) = mpsc::channel(QUEUED_ENTRIES);
         let reader = self.reader(query.apps.clone());
         tasks.spawn(async move {
@@ -94,7 +104,9 @@ mod tests {
     #[tokio::test]
     async fn the_past_is_told_as_far_as_it_is_wanted_and_then_it_ends() {
         let (feed, tasks) = (Feed::default(), TaskTracker::new());
-        ["one", "two", "three"].iter().for_each(|line| say(&feed, line));
+        for line in ["one", "two", "three"] {
+            say(&feed, line);
+        }
         let mut told = feed.tell(LogQuery { lines: Some(2), ..LogQuery::default() }, &tasks);
         assert_eq!((line(told.recv().await), line(told.recv().await)), ("two".into(), "three".into()));
         assert_eq!(told.recv().await, None);
