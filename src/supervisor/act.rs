@@ -23,6 +23,7 @@ impl Supervisor {
             site.machine.handle(Instant::now(), event, &mut self.machines.todo);
             let report = site.machine.report();
             site.note_new_generation(&report);
+            site.tell_of_stuck(&report);
             if let Some(state) = site.new_state(&report) {
                 tell(&app, state);
             }

@@ -12,6 +12,7 @@ mod invariants;
 mod launch;
 mod listeners;
 mod loads;
+mod orphans;
 mod output;
 mod picture;
 mod probe;
@@ -25,6 +26,7 @@ mod settings;
 mod shutdown;
 mod site;
 mod start;
+mod stuck;
 mod web;
 mod workers;
 
@@ -47,6 +49,7 @@ use event::{Event, Signal};
 use invariants::Watch;
 use launch::{Berth, Starter};
 use listeners::Listeners;
+use orphans::Sweep;
 use proxies::Proxies;
 use reload::Reloads;
 use scrape::Scrapes;
@@ -63,10 +66,22 @@ struct Supervisor {
     starter: Starter,
     machines: Machines,
     reloads: Reloads,
-    scrapes: Scrapes,
     published: Published,
     phase: Phase,
+    chores: Chores,
     outlook: Outlook,
+}
+
+/// What is done now and then, whatever the machines say.
+struct Chores {
+    scrapes: Scrapes,
+    sweep: Sweep,
+}
+
+impl Chores {
+    fn deadline(&self) -> Option<Instant> {
+        [self.scrapes.deadline(), self.sweep.deadline()].into_iter().flatten().min()
+    }
 }
 
 /// What all machines share.
@@ -137,7 +152,7 @@ impl Supervisor {
         loop {
             self.settle();
             if self.is_done() {
-                return;
+                return self.end_orphans().await;
             }
             let deadline = self.deadline();
             tokio::select! {
@@ -152,6 +167,7 @@ impl Supervisor {
             Event::Signal(Signal::Reload) => self.reload(Scope::default(), None),
             Event::Signal(Signal::Stop) => self.stop(),
             Event::Signal(Signal::ReopenLogs) => self.reopen_logs(),
+            Event::Signal(Signal::ChildEnded) => self.chores.sweep.look_soon(),
             Event::Call(Call::Status { reply }) => drop(reply.send(self.status())),
             Event::Call(Call::Reload { scope, reply }) => self.reload(scope, Some(reply)),
             Event::Call(Call::Logs { query, reply }) => drop(reply.send(self.logs(query))),
@@ -228,7 +244,7 @@ impl Supervisor {
 
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
-        let others = [self.proxies.deadline(), self.scrapes.deadline(), self.phase.deadline()];
+        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline()];
         sites.chain(others.into_iter().flatten()).min()
     }
 
@@ -246,6 +262,7 @@ impl Supervisor {
             self.start_proxy();
         }
         self.end_scrapes(now);
+        self.look_for_orphans(now);
         self.hasten(now);
     }
 

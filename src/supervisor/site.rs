@@ -2,7 +2,7 @@
 //!
 //! Keeps what belongs together and decides nothing: decisions are the machine's, effects the driver's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -42,6 +42,8 @@ pub(super) struct Supervised {
     pub(super) exits: Exits,
     restarts: Restarts,
     state: AppState,
+    /// Killed, still there, and told of.
+    pub(super) stuck: BTreeSet<Serial>,
 }
 
 /// An app whose servers something else runs.
@@ -146,6 +148,7 @@ impl Supervised {
             exits: Exits::default(),
             restarts: Restarts::default(),
             state: AppState::Stopped,
+            stuck: BTreeSet::new(),
         }
     }
 

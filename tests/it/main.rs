@@ -34,4 +34,5 @@ mod shutdown;
 mod status;
 mod streams;
 mod tools;
+mod trees;
 mod units;

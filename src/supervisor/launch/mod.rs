@@ -5,6 +5,7 @@
 //! dropped.
 
 mod berth;
+mod bounds;
 mod environment;
 mod kit;
 mod streams;
@@ -25,12 +26,14 @@ use super::release::{Release, Resolved};
 use super::workers::{StopOrder, Worker};
 use crate::config::{Command, Server};
 use crate::id::{AppName, Serial, WorkerId};
+use crate::sys::cgroup::Realm;
 use crate::sys::spawn::{self, Child, Exit, Spawn, Stdio};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use environment::Sources;
 use streams::{Reading, Streams};
 
 pub(super) use berth::Berth;
+pub(super) use bounds::{MARK, mark};
 pub(super) use kit::Kit;
 
 /// How long after its end a worker's output is still read before the end is told; a grandchild may hold the pipe open.
@@ -46,6 +49,8 @@ pub(super) struct Starter {
     pub(super) feed: Feed,
     pub(super) tasks: TaskTracker,
     pub(super) logs: Logs,
+    /// Where workers get control groups of their own.
+    pub(super) realm: Option<Realm>,
 }
 
 impl Starter {
@@ -73,6 +78,7 @@ impl Starter {
         let berth = Berth::take(&mut kit)?;
         let channel = Channel::offer(command, &mut kit)?;
         let (streams, [stdout, stderr]) = Streams::open()?;
+        kit.bounds = bounds::of(self.realm.as_ref(), serial, &id, &mut kit);
         let program = self.program(command, resolved, &id, kit)?;
         let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
             .map_err(|error| error.to_string())?;
@@ -90,9 +96,10 @@ impl Starter {
         };
         let readers = streams.read(&reading, &self.tasks);
         let channel = channel.map(|end| Channel::open(end, subject(), &self.tasks)).transpose()?;
+        let tree = child.tree().clone();
         let process = self.watch(child, subject(), readers);
         let (stop, started, started_at) = (StopOrder::of(command), Instant::now(), Timestamp::now());
-        Ok(Worker { id, process, tail, stop, channel, started, started_at, berth })
+        Ok(Worker { id, process, tree, tail, stop, channel, started, started_at, berth })
     }
 
     /// What is executed, as whom, where, and with what.
@@ -109,6 +116,7 @@ impl Starter {
             directory: Some(resolved.directory),
             identity: resolved.identity,
             descriptors: kit.descriptors,
+            bounds: kit.bounds,
             ..Spawn::new(resolved.program)
         })
     }
