@@ -1,4 +1,6 @@
 //! Spans of time and amounts of memory as people read them, in few characters.
+//!
+//! For tables and screens; what programs read has plain numbers.
 
 /// A time span in its two greatest units.
 pub(super) fn age(seconds: u64) -> String {

@@ -23,6 +23,27 @@ pub(super) struct Logs {
     /// How many lines of the past to show
     #[arg(short = 'n', long, value_name = "N", default_value_t = 15)]
     lines: usize,
+    #[command(flatten)]
+    choice: Choice,
+    /// Show the past and end, instead of going on
+    #[arg(long, visible_alias = "no-follow")]
+    nostream: bool,
+    /// The lines as they were printed, standard error to standard error
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
+    /// Put the time in front of each line
+    #[arg(long, visible_alias = "time", conflicts_with_all = ["raw", "json"])]
+    timestamp: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Which lines are taken.
+#[derive(Args, Debug)]
+struct Choice {
     /// Only standard error
     #[arg(long, conflicts_with = "out")]
     err: bool,
@@ -41,20 +62,6 @@ pub(super) struct Logs {
     /// Only workers of this generation
     #[arg(long, value_name = "N")]
     generation: Option<u64>,
-    /// Show the past and end, instead of going on
-    #[arg(long, visible_alias = "no-follow")]
-    nostream: bool,
-    /// The lines as they were printed, standard error to standard error
-    #[arg(long, conflicts_with = "json")]
-    raw: bool,
-    /// Put the time in front of each line
-    #[arg(long, visible_alias = "time", conflicts_with_all = ["raw", "json"])]
-    timestamp: bool,
-    /// One JSON object a line
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    target: Target,
 }
 
 /// `10m`, or a time.
@@ -69,7 +76,7 @@ fn point_in_time(text: &str) -> Result<Timestamp, String> {
 pub(super) fn logs(logs: &Logs) -> anyhow::Result<Code> {
     let client = logs.target.client()?;
     // A line that is chosen for what it is may be further back than the latest ones of all.
-    let lines = (!logs.is_choosy()).then_some(logs.lines);
+    let lines = (!logs.choice.is_choosy()).then_some(logs.lines);
     let query = LogQuery { apps: logs.apps.clone(), lines, follow: !logs.nostream };
     let style = Style::of(logs);
     block_on(async {
@@ -78,7 +85,7 @@ pub(super) fn logs(logs: &Logs) -> anyhow::Result<Code> {
         loop {
             match entries.next().await? {
                 Some(LogEntry::Now { .. }) | None => break,
-                Some(LogEntry::Line(line)) if !logs.wants(&line) => {}
+                Some(LogEntry::Line(line)) if !logs.choice.wants(&line) => {}
                 Some(entry) => past.push(entry),
             }
         }
@@ -86,7 +93,7 @@ pub(super) fn logs(logs: &Logs) -> anyhow::Result<Code> {
             style.show(&entry)?;
         }
         while let Some(entry) = entries.next().await? {
-            if !matches!(&entry, LogEntry::Line(line) if !logs.wants(line)) {
+            if !matches!(&entry, LogEntry::Line(line) if !logs.choice.wants(line)) {
                 style.show(&entry)?;
             }
         }
@@ -106,7 +113,7 @@ fn nobody_reads(error: anyhow::Error) -> anyhow::Result<()> {
     if kind == Some(io::ErrorKind::BrokenPipe) { Ok(()) } else { Err(error) }
 }
 
-impl Logs {
+impl Choice {
     /// Does it take some lines of an app and not others?
     fn is_choosy(&self) -> bool {
         let by_text = self.err || self.out || self.grep.is_some();
@@ -222,7 +229,7 @@ mod tests {
 
     #[test]
     fn lines_are_chosen_by_all_that_was_said() {
-        let wants = |words: &str| logs(words).wants(&line(LogStream::Stderr));
+        let wants = |words: &str| logs(words).choice.wants(&line(LogStream::Stderr));
         for words in ["", "--err", "--grep 5..", "--slot 1", "--generation 3", "--since 2026-01-31T12:00:00Z"] {
             assert!(wants(words), "{words}");
         }
@@ -230,8 +237,8 @@ mod tests {
             assert!(!wants(words), "{words}");
         }
         let before_our_time = LogLine { time: None, slot: None, generation: None, ..line(LogStream::Stdout) };
-        assert!(logs("web api").wants(&before_our_time));
-        assert!(!logs("--since 1h").wants(&before_our_time) && !logs("--slot 1").wants(&before_our_time));
+        assert!(logs("web api").choice.wants(&before_our_time));
+        assert!(!logs("--since 1h").choice.wants(&before_our_time) && !logs("--slot 1").choice.wants(&before_our_time));
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! What can be asked of the chosen app by a key.
+//!
+//! Gives an order as the verb of the same name does, and says in a few words how it went.
 
 use ratatui::crossterm::event::KeyCode;
 
