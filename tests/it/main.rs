@@ -24,6 +24,8 @@ mod metrics;
 mod monit;
 #[path = "../worker/pattern.rs"]
 mod pattern;
+mod pm2_faults;
+mod pm2_table;
 mod privileges;
 mod proxy_death;
 mod reload;
