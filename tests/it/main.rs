@@ -14,12 +14,14 @@ mod demo;
 mod docs;
 mod environment;
 mod fixed_upstream;
+mod following;
 mod harness;
 mod hold;
 mod import;
 mod ipc;
 mod logs;
 mod metrics;
+mod monit;
 #[path = "../worker/pattern.rs"]
 mod pattern;
 mod pm2_faults;
