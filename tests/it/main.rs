@@ -14,6 +14,7 @@ mod demo;
 mod docs;
 mod environment;
 mod fixed_upstream;
+mod following;
 mod harness;
 mod hold;
 mod import;
@@ -21,6 +22,7 @@ mod ipc;
 mod liveness;
 mod logs;
 mod metrics;
+mod monit;
 #[path = "../worker/pattern.rs"]
 mod pattern;
 mod pm2_faults;
