@@ -14,6 +14,7 @@ mod dependencies;
 mod dotenv;
 mod environment;
 mod fault;
+mod format;
 mod load;
 mod masked;
 mod names;
@@ -38,6 +39,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
+pub use format::format;
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use units::{format_duration, format_size};

@@ -21,10 +21,32 @@ use syntax::Directive;
 
 /// Directives that say what portreeve does anyway, or how nginx itself is run.
 const NEEDLESS: &[&str] = &[
-    "events", "user", "worker_processes", "worker_connections", "pid", "types", "default_type", "sendfile", "tcp_nopush",
-    "tcp_nodelay", "types_hash_max_size", "server_names_hash_bucket_size", "proxy_http_version", "proxy_buffering",
-    "proxy_request_buffering", "map", "multi_accept", "server_tokens", "ssl_protocols", "ssl_prefer_server_ciphers",
-    "ssl_session_cache", "ssl_session_timeout", "ssl_session_tickets", "http2", "keepalive", "charset",
+    "events",
+    "user",
+    "worker_processes",
+    "worker_connections",
+    "pid",
+    "types",
+    "default_type",
+    "sendfile",
+    "tcp_nopush",
+    "tcp_nodelay",
+    "types_hash_max_size",
+    "server_names_hash_bucket_size",
+    "proxy_http_version",
+    "proxy_buffering",
+    "proxy_request_buffering",
+    "map",
+    "multi_accept",
+    "server_tokens",
+    "ssl_protocols",
+    "ssl_prefer_server_ciphers",
+    "ssl_session_cache",
+    "ssl_session_timeout",
+    "ssl_session_tickets",
+    "http2",
+    "keepalive",
+    "charset",
 ];
 
 /// Translates a file and all that it includes.
@@ -60,9 +82,11 @@ fn included(folder: &Path, pattern: &str) -> Result<Vec<syntax::File>, String> {
 fn from_text(name: &str, text: &str, include: syntax::Include) -> Result<Imported, String> {
     let tree = syntax::parse(&(name.to_owned(), text.to_owned()), include)?;
     // A file of `sites-available` has no `http` around its servers.
-    let (inside, beside): (Vec<&Directive>, Vec<&Directive>) = tree.iter().partition(|directive| directive.name == "http");
+    let (inside, beside): (Vec<&Directive>, Vec<&Directive>) =
+        tree.iter().partition(|directive| directive.name == "http");
     let level: Vec<&Directive> = inside.iter().flat_map(|http| http.children()).chain(beside).collect();
-    let mut work = Work { imported: Imported { origin: name.to_owned(), ..Imported::default() }, site: Site::default() };
+    let mut work =
+        Work { imported: Imported { origin: name.to_owned(), ..Imported::default() }, site: Site::default() };
     work.site.upstreams(&level);
     for directive in &level {
         match directive.name.as_str() {
@@ -88,7 +112,8 @@ impl Work {
             self.offer(&place, |imported| imported.apps.push(app));
         }
         if self.imported.apps.is_empty() {
-            let why: Vec<String> = self.site.remarks.iter().chain(&self.imported.remarks).map(Remark::to_string).collect();
+            let why: Vec<String> =
+                self.site.remarks.iter().chain(&self.imported.remarks).map(Remark::to_string).collect();
             return Err(format!("nothing in it is forwarded to a server that portreeve can reach\n{}", why.join("\n")));
         }
         self.certificates();
@@ -118,7 +143,8 @@ impl Work {
     /// Certificates and listeners for TLS need each other, so the first of both come in one step.
     fn certificates(&mut self) {
         let pairs = std::mem::take(&mut self.site.certificates);
-        let Some(first) = self.site.listeners.iter().position(|(_, key, _)| *key == "https").filter(|_| !pairs.is_empty())
+        let Some(first) =
+            self.site.listeners.iter().position(|(_, key, _)| *key == "https").filter(|_| !pairs.is_empty())
         else {
             return;
         };
@@ -130,7 +156,11 @@ impl Work {
                 let mut pair = Draft::default();
                 pair.set("cert", cert);
                 pair.set("key", secret);
-                if index == 0 { tls = pair.into_table() } else { more.push(pair.into_table()) };
+                if index == 0 {
+                    tls = pair.into_table()
+                } else {
+                    more.push(pair.into_table())
+                };
             }
             if !more.is_empty() {
                 tls.insert("certificate", Item::ArrayOfTables(more));

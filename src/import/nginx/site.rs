@@ -111,7 +111,9 @@ impl Site {
             "client_max_body_size" => self.global(directive, ("limits", "body_bytes"), value::size(directive.arg())),
             "keepalive_timeout" => self.global(directive, ("limits", "keepalive_idle"), value::time(directive.arg())),
             "client_body_timeout" => self.global(directive, ("limits", "body_idle"), value::time(directive.arg())),
-            "client_header_timeout" => self.global(directive, ("limits", "header_timeout"), value::time(directive.arg())),
+            "client_header_timeout" => {
+                self.global(directive, ("limits", "header_timeout"), value::time(directive.arg()))
+            }
             "access_log" => {
                 let path = match directive.arg() {
                     "off" => "off".to_owned(),
@@ -169,7 +171,9 @@ impl Site {
                 "ssl_certificate_key" => key = Some(line.arg().to_owned()),
                 "location" => {}
                 "return" | "rewrite" => self.redirect(line),
-                "root" | "index" | "try_files" => self.left_out(line, "portreeve does not serve files: let the app do it"),
+                "root" | "index" | "try_files" => {
+                    self.left_out(line, "portreeve does not serve files: let the app do it")
+                }
                 _ if self.common(line) => {}
                 _ => self.timeout(line, &mut timeouts),
             }

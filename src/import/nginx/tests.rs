@@ -81,12 +81,34 @@ fn a_file_that_forwards_nothing_is_refused_with_the_reasons() {
 fn directive() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         "[a-z0-9.:/~*_$]{0,12}",
-        prop::sample::select(vec!["80", "443 ssl", "http://127.0.0.1:1", "http://u", "/", "/a", "_", "a.com", "10m", "0"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "80",
+            "443 ssl",
+            "http://127.0.0.1:1",
+            "http://u",
+            "/",
+            "/a",
+            "_",
+            "a.com",
+            "10m",
+            "0"
+        ])
+        .prop_map(str::to_owned),
     ];
     let name = prop::sample::select(vec![
-        "listen", "server_name", "proxy_pass", "ssl_certificate", "ssl_certificate_key", "client_max_body_size", "server",
-        "proxy_read_timeout", "keepalive_timeout", "access_log", "return", "root", "unknown",
+        "listen",
+        "server_name",
+        "proxy_pass",
+        "ssl_certificate",
+        "ssl_certificate_key",
+        "client_max_body_size",
+        "server",
+        "proxy_read_timeout",
+        "keepalive_timeout",
+        "access_log",
+        "return",
+        "root",
+        "unknown",
     ]);
     (name, word).prop_map(|(name, word)| format!("{name} {word};"))
 }
