@@ -62,8 +62,7 @@ fn apps_are_completed_from_the_running_supervisor() {
          _portreeve_with_apps portreeve w reload\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
         portreeve().display()
     );
-    let socket = running.path().join("admin.sock");
-    let said = said(isolated("bash").args(["-c", &asked]).env("PORTREEVE_SOCKET", socket));
+    let said = said(isolated("bash").args(["-c", &asked]).env("PORTREEVE_SOCKET", running.socket()));
     assert!(said.stdout.lines().any(|line| line == "web") && !said.stdout.contains("api"), "{}", said.text);
 }
 

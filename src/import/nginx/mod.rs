@@ -157,10 +157,10 @@ impl Work {
                 pair.set("cert", cert);
                 pair.set("key", secret);
                 if index == 0 {
-                    tls = pair.into_table()
+                    tls = pair.into_table();
                 } else {
-                    more.push(pair.into_table())
-                };
+                    more.push(pair.into_table());
+                }
             }
             if !more.is_empty() {
                 tls.insert("certificate", Item::ArrayOfTables(more));

@@ -77,22 +77,26 @@ impl Site {
 
     pub(super) fn upstreams(&mut self, level: &[&Directive]) {
         for upstream in level.iter().filter(|directive| directive.name == "upstream") {
-            let mut servers: Vec<String> = Vec::new();
-            for line in upstream.children() {
-                match (line.name.as_str(), value::server(line.arg())) {
-                    ("server", Some(server)) => {
-                        if line.args.len() > 1 {
-                            self.left_out(line, "weights and limits of servers are not translated: a server with fewer requests is taken");
-                        }
-                        servers.extend((!servers.contains(&server)).then_some(server));
-                    }
-                    ("server", None) => self.left_out(line, "names are not looked up: write the address"),
-                    ("keepalive" | "least_conn" | "keepalive_timeout" | "keepalive_requests" | "zone", _) => {}
-                    _ => self.left_out(line, "not translated"),
-                }
-            }
-            self.upstreams.insert(upstream.arg().to_owned(), servers);
+            let servers = upstream.children().iter().filter_map(|line| self.upstream_server(line)).collect();
+            self.upstreams.insert(upstream.arg().to_owned(), distinct(servers));
         }
+    }
+
+    fn upstream_server(&mut self, line: &Directive) -> Option<String> {
+        let server = value::server(line.arg());
+        match (line.name.as_str(), &server) {
+            ("server", Some(_)) if line.args.len() > 1 => {
+                self.left_out(line, "weights and limits are not translated: the server with fewer requests is taken");
+            }
+            ("server", Some(_)) => {}
+            ("server", None) => self.left_out(line, "names are not looked up: write the address"),
+            ("keepalive" | "least_conn" | "keepalive_timeout" | "keepalive_requests" | "zone", _) => return None,
+            _ => {
+                self.left_out(line, "not translated");
+                return None;
+            }
+        }
+        server
     }
 
     /// A directive outside of all servers.
@@ -112,7 +116,7 @@ impl Site {
             "keepalive_timeout" => self.global(directive, ("limits", "keepalive_idle"), value::time(directive.arg())),
             "client_body_timeout" => self.global(directive, ("limits", "body_idle"), value::time(directive.arg())),
             "client_header_timeout" => {
-                self.global(directive, ("limits", "header_timeout"), value::time(directive.arg()))
+                self.global(directive, ("limits", "header_timeout"), value::time(directive.arg()));
             }
             "access_log" => {
                 let path = match directive.arg() {
@@ -172,7 +176,7 @@ impl Site {
                 "location" => {}
                 "return" | "rewrite" => self.redirect(line),
                 "root" | "index" | "try_files" => {
-                    self.left_out(line, "portreeve does not serve files: let the app do it")
+                    self.left_out(line, "portreeve does not serve files: let the app do it");
                 }
                 _ if self.common(line) => {}
                 _ => self.timeout(line, &mut timeouts),
@@ -285,16 +289,23 @@ impl Site {
             self.left_out(pass, "the path is forwarded as it is, not replaced");
         }
         let servers = self.upstreams.get(host).cloned().or_else(|| value::server(host).map(|server| vec![server]));
-        match servers.filter(|servers| !servers.is_empty()) {
-            Some(servers) => {
-                let is_named = self.upstreams.contains_key(host);
-                let name = if is_named { host.to_owned() } else { path.trim_matches('/').to_owned() };
-                Some((if name.is_empty() { "web".to_owned() } else { name }, servers))
-            }
-            None => {
-                self.left_out(pass, "names are not looked up: write the address");
-                None
-            }
+        let Some(servers) = servers.filter(|servers| !servers.is_empty()) else {
+            self.left_out(pass, "names are not looked up: write the address");
+            return None;
+        };
+        let is_named = self.upstreams.contains_key(host);
+        let name = if is_named { host.to_owned() } else { path.trim_matches('/').to_owned() };
+        Some((if name.is_empty() { "web".to_owned() } else { name }, servers))
+    }
+}
+
+/// Each server once, in the order in which they were named.
+fn distinct(servers: Vec<String>) -> Vec<String> {
+    let mut known = Vec::new();
+    for server in servers {
+        if !known.contains(&server) {
+            known.push(server);
         }
     }
+    known
 }

@@ -69,19 +69,7 @@ impl Reader<'_> {
     fn directives(&mut self) -> Result<(Vec<Directive>, bool), String> {
         let mut directives = Vec::new();
         loop {
-            let mut words = Vec::new();
-            let mut place = String::new();
-            let end = loop {
-                match self.token()? {
-                    Some(Token::Word(word)) => {
-                        if words.is_empty() {
-                            place = format!("{}:{}", self.name, self.line);
-                        }
-                        words.push(word);
-                    }
-                    other => break other,
-                }
-            };
+            let (mut words, place, end) = self.words()?;
             match (end, words.is_empty()) {
                 (None, true) => return Ok((directives, false)),
                 (Some(Token::Close), true) => return Ok((directives, true)),
@@ -99,6 +87,19 @@ impl Reader<'_> {
                 (_, false) => return Err(self.fault(&format!("`{}` does not end with a semicolon", words[0]))),
                 (Some(Token::Word(_)), _) => unreachable!("words are collected"),
             }
+        }
+    }
+
+    /// Words up to what ends them, with the place of the first.
+    fn words(&mut self) -> Result<(Vec<String>, String, Option<Token>), String> {
+        let (mut words, mut place) = (Vec::new(), String::new());
+        loop {
+            let token = self.token()?;
+            let Some(Token::Word(word)) = token else { return Ok((words, place, token)) };
+            if words.is_empty() {
+                place = format!("{}:{}", self.name, self.line);
+            }
+            words.push(word);
         }
     }
 
@@ -166,16 +167,17 @@ impl Reader<'_> {
             }
             word.extend(self.next());
             if is_variable {
-                while self.text.peek().is_some_and(|c| !matches!(c, ';' | '\n')) {
-                    let next = self.next();
-                    word.extend(next);
-                    if next == Some('}') {
-                        break;
-                    }
-                }
+                self.variable(&mut word);
             }
         }
         Token::Word(word)
+    }
+
+    /// The rest of `${name}`.
+    fn variable(&mut self, word: &mut String) {
+        while self.text.peek().is_some_and(|c| !matches!(c, ';' | '\n')) && !word.ends_with('}') {
+            word.extend(self.next());
+        }
     }
 
     fn next(&mut self) -> Option<char> {

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::from_text;
 use crate::config;
 
+/// Nothing is included, however it is called.
+#[allow(clippy::unnecessary_wraps, reason = "it stands in for what may fail")]
 fn none(_: &str) -> Result<Vec<(String, String)>, String> {
     Ok(Vec::new())
 }
@@ -121,9 +123,11 @@ proptest! {
         outside in prop::collection::vec(directive(), 0..4),
         servers in prop::collection::vec((prop::collection::vec(directive(), 0..6), prop::collection::vec(directive(), 0..4), "/[a-z/.]{0,6}"), 0..4),
     ) {
-        let servers: String = servers.iter().map(|(server, location, path)| {
-            format!("server {{ {} location {path} {{ {} proxy_pass http://127.0.0.1:7; }} }}\n", server.join(" "), location.join(" "))
-        }).collect();
+        let server = |(server, location, path): &(Vec<String>, Vec<String>, String)| {
+            let (server, location) = (server.join(" "), location.join(" "));
+            format!("server {{ {server} location {path} {{ {location} proxy_pass http://127.0.0.1:7; }} }}")
+        };
+        let servers = servers.iter().map(server).collect::<Vec<_>>().join("\n");
         let nginx = format!("{}\nupstream u {{ server 127.0.0.1:2; }}\n{servers}", outside.join("\n"));
         if let Ok(imported) = from_text("x", &nginx, &none) {
             let text = imported.to_toml();
