@@ -11,7 +11,7 @@ fn a_configuration_is_formatted_once() {
     std::fs::write(&path, "# mine\n[app.web]\ncommand=\"node server.js\"\n").unwrap();
     assert_eq!(run(&["--check"]).code, 1);
     assert_eq!(run(&[]).code, 0);
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine\n\n[app.web]\ncommand = \"node server.js\"\n");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine\n[app.web]\ncommand = \"node server.js\"\n");
     assert_eq!((run(&["--check"]).code, run(&[]).text.as_str()), (0, ""));
     std::fs::write(&path, "[app.web\n").unwrap();
     let said = run(&[]);

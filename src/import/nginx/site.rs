@@ -1,4 +1,6 @@
 //! What servers and their locations say, collected: listeners, certificates, apps, settings, and what was left out.
+//!
+//! Nothing is decided here about what fits together: that is for the reader of the file that is made of it.
 
 use std::collections::BTreeMap;
 
