@@ -11,6 +11,7 @@ mod bounds;
 mod command;
 mod conflicts;
 pub mod defaults;
+mod dependencies;
 mod dotenv;
 mod environment;
 mod fault;
@@ -159,6 +160,8 @@ pub struct App {
     pub hosts: Vec<String>,
     /// Path prefix served, on whole segments; begins with `/` and ends without one, unless that is all.
     pub path: String,
+    /// Apps that are started before this one, and stopped after it.
+    pub depends_on: Vec<AppName>,
     pub server: Server,
     pub probe: Probe,
     pub forwarding: Forwarding,

@@ -12,7 +12,8 @@ use super::{Channel, Command, StopSignal, Timeouts};
 use super::{bounds, command, defaults, environment, output, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 17] = [
+    "depends_on",
     "shell",
     "directory",
     "env",

@@ -13,6 +13,7 @@ mod launch;
 mod listeners;
 mod loads;
 mod memory;
+mod order;
 mod orphans;
 mod output;
 mod picture;
@@ -44,7 +45,7 @@ pub use start::{Announce, Error, Options, run};
 use crate::config::Config;
 use crate::control::{Call, Scope};
 use crate::id::{AppName, Serial};
-use crate::lifecycle::{self, Todo, Version};
+use crate::lifecycle::{self, Order, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
 use crate::sys::notify::Notifier;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
@@ -92,6 +93,8 @@ impl Chores {
 /// What all machines share.
 struct Machines {
     todo: Todo,
+    /// Which app starts and stops when.
+    order: Order,
     /// Events that are still to be handled.
     queue: VecDeque<(AppName, lifecycle::Event)>,
 }
@@ -197,6 +200,9 @@ impl Supervisor {
     fn settle(&mut self) {
         loop {
             self.run_queue();
+            self.release_held(Instant::now());
+            self.begin_due();
+            self.run_queue();
             if self.published.dirty {
                 self.publish();
             }
@@ -249,7 +255,8 @@ impl Supervisor {
 
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
-        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline()];
+        let order = self.machines.order.deadline();
+        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline(), order];
         sites.chain(others.into_iter().flatten()).min()
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Supervised {
     /// Opened with the first worker that writes to any.
     pub(super) files: Option<Files>,
     pub(super) exits: Exits,
+    /// It waits for others before it starts.
+    pub(super) held: bool,
     restarts: Restarts,
     state: AppState,
     /// Killed, still there, and told of.
@@ -82,7 +84,7 @@ impl Site {
     /// Is a server to be expected, so that a request is worth holding?
     pub(super) fn is_expected(&self) -> bool {
         match self {
-            Self::Supervised(site) => site.machine.is_expected(),
+            Self::Supervised(site) => site.held || site.machine.is_expected(),
             Self::Fixed(_) => true,
         }
     }
@@ -118,6 +120,11 @@ impl Site {
         }
     }
 
+    /// Is any of its workers left?
+    pub(super) fn has_processes(&self) -> bool {
+        matches!(self, Self::Supervised(site) if !site.workers.is_empty())
+    }
+
     /// Can it be claimed?
     pub(super) fn is_open(&self) -> bool {
         self.endpoints().iter().any(|endpoint| endpoint.open)
@@ -146,6 +153,7 @@ impl Supervised {
             upcoming: app,
             files: None,
             exits: Exits::default(),
+            held: false,
             restarts: Restarts::default(),
             state: AppState::Stopped,
             stuck: BTreeSet::new(),

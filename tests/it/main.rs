@@ -28,6 +28,7 @@ mod restarts;
 mod retry;
 mod routing;
 mod selftest;
+mod several_apps;
 mod shutdown;
 mod status;
 mod streams;
