@@ -73,7 +73,6 @@ fn circle<'a>(config: &'a Config, start: &'a AppName) -> Option<Vec<&'a AppName>
 #[cfg(test)]
 mod tests {
     use super::super::testing::bad;
-    use super::*;
 
     /// Apps with what each depends on.
     fn file(apps: &[(&str, &str)]) -> String {

@@ -44,7 +44,7 @@ pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ou
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};
-pub use units::Amount;
+pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
 

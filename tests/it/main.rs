@@ -16,6 +16,7 @@ mod environment;
 mod fixed_upstream;
 mod harness;
 mod hold;
+mod import;
 mod ipc;
 mod logs;
 mod metrics;

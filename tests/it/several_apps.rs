@@ -52,7 +52,7 @@ fn apps_that_cannot_run_do_not_touch_the_others() {
     assert_eq!(outcomes.iter().filter(|(_, outcome)| *outcome == "aborted").count(), 2, "{outcomes:?}");
     assert!(outcomes.contains(&("web", "live")), "{outcomes:?}");
     assert_ne!(running.pids("web", 2), pids, "the healthy one was reloaded");
-    assert_eq!(running.metrics().sum("portreeve_worker_restarts_total", &[("app", "web")]), 0.0);
+    assert!(running.metrics().sum("portreeve_worker_restarts_total", &[("app", "web")]) < 1.0);
 }
 
 #[test]
