@@ -19,6 +19,7 @@ mod memory;
 mod order;
 mod parting;
 mod place;
+mod recycle;
 mod report;
 mod restart;
 mod state;
@@ -33,6 +34,7 @@ pub use health::Health;
 pub use memory::{MemoryLimits, MemoryWatch, Pressure};
 pub use order::{Order, Released};
 pub use parting::{Cause, Parting};
+pub use recycle::{RecycleReason, Recycles, Recycling};
 pub use report::{AppState, GenerationReport, GenerationState, Report, Restarts, WorkerReport, WorkerState};
 pub use restart::{ExitCodes, OnLoop, Policy, Restart};
 pub use todo::Todo;
@@ -47,6 +49,7 @@ pub struct Plan {
     pub timeouts: Timeouts,
     pub probing: Probing,
     pub restart: Restart,
+    pub recycling: Recycling,
     /// Workers of one generation on their way to readiness at any one time; 0 counts as 1.
     pub concurrent_starts: u32,
 }
@@ -90,6 +93,11 @@ pub enum Event {
     Start(Plan),
     /// Replace the running generation; answered by exactly one [`Action::Finish`]. A newer reload supersedes.
     Reload { ticket: Ticket, plan: Plan },
+    /// Replace this worker, which serves in the running generation: once another one is ready in its slot, requests go
+    /// there, and it leaves. Waits for its turn and while a reload is under way; one that is wished for already is no news.
+    Recycle { serial: Serial, reason: RecycleReason },
+    /// If this worker is on its way out with work in flight, it gets no more time for that.
+    Hasten { serial: Serial },
     /// Stop all workers; answered by [`Action::Stopped`], unless a `Start` comes first.
     Stop,
     /// The process of this worker runs.

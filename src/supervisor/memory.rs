@@ -13,7 +13,7 @@ use super::site::{Site, Supervised};
 use crate::config::{Memory, Server};
 use crate::control::words;
 use crate::id::{AppName, Serial};
-use crate::lifecycle::{MemoryLimits, MemoryWatch};
+use crate::lifecycle::{self, MemoryLimits, MemoryWatch, Pressure, RecycleReason};
 use crate::sys::memory::{Measured, Metric, Survey};
 use crate::sys::process;
 use crate::sys::tree::Tree;
@@ -111,7 +111,15 @@ impl Supervisor {
             let Some(gauge) = self.chores.gauges.gauges.get_mut(&serial) else { continue };
             gauge.latest = Some(measured);
             let pressure = gauge.watch.measured(measured.bytes, gauge.limits);
-            let _ = (app, pressure);
+            if pressure != Pressure::Fine {
+                tracing::debug!(%app, %serial, bytes = measured.bytes, ?pressure, "a worker needs too much memory");
+                self.machines
+                    .queue
+                    .push_back((app.clone(), lifecycle::Event::Recycle { serial, reason: RecycleReason::Memory }));
+            }
+            if pressure == Pressure::Hard {
+                self.machines.queue.push_back((app, lifecycle::Event::Hasten { serial }));
+            }
         }
     }
 

@@ -19,6 +19,7 @@ mod hold;
 mod import;
 mod ipc;
 mod logs;
+mod memory;
 mod metrics;
 #[path = "../worker/pattern.rs"]
 mod pattern;
