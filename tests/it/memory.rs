@@ -61,18 +61,6 @@ fn a_peak_that_is_within_the_limit_replaces_nobody_and_is_told_of() {
 }
 
 #[test]
-fn the_children_of_a_worker_count() {
-    // The child has left group and session, and keeps a line that does not end.
-    let child = "setsid sh -c '(head -c 100000000 /dev/zero; sleep 3600) | tail >/dev/null' &";
-    let app = bounded(&[("soft", SOFT), ("interval", "100ms")]).set("kill_timeout", "500ms").after(child);
-    let running = Portreeve::new().app("web", app).start();
-    until(SOON, "the worker is replaced for its child", || {
-        let status = running.status();
-        status.app("web").exits.iter().any(|exit| exit.cause == "recycled").then_some(())
-    });
-}
-
-#[test]
 fn beyond_the_hard_limit_nobody_waits_for_what_is_in_flight() {
     let app = bounded(&[("hard", SOFT), ("interval", "100ms")]).set("drain_timeout", "10m");
     let mut running = Portreeve::new().app("web", app).start();
