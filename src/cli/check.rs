@@ -2,8 +2,6 @@
 //!
 //! Asks the configuration room and prints; nothing is started, bound or written.
 
-use std::io::IsTerminal;
-
 use serde::Serialize;
 
 use super::{Code, Source};
@@ -23,9 +21,7 @@ pub(super) fn check(source: &Source, json: bool) -> anyhow::Result<Code> {
         return check_for_programs(source);
     }
     let Some(loaded) = super::load(source) else { return Ok(Code::Config) };
-    let problems = config::verify(&loaded);
-    eprint!("{}", problems.render(std::io::stderr().is_terminal()));
-    if problems.has_errors() {
+    if super::ask_the_machine(&loaded) {
         return Ok(Code::Config);
     }
     println!("{}: valid; {}", loaded.config.path.display(), apps(&loaded.config));

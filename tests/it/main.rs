@@ -21,6 +21,7 @@ mod import;
 mod ipc;
 mod logs;
 mod manners;
+mod memory;
 mod metrics;
 mod monit;
 #[path = "../worker/pattern.rs"]
