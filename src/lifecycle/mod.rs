@@ -16,6 +16,7 @@ mod circuit;
 mod generation;
 mod health;
 mod liveness;
+mod memory;
 mod order;
 mod parting;
 mod place;
@@ -32,6 +33,7 @@ pub use app::App;
 pub use backoff::Backoff;
 pub use health::Health;
 pub use liveness::Liveness;
+pub use memory::{MemoryLimits, MemoryWatch, Pressure};
 pub use order::{Order, Released};
 pub use parting::{Cause, Parting};
 pub use recycle::{RecycleReason, Recycles, Recycling};
@@ -98,6 +100,8 @@ pub enum Event {
     /// Replace this worker, which serves in the running generation: once another one is ready in its slot, requests go
     /// there, and it leaves. Waits for its turn and while a reload is under way; one that is wished for already is no news.
     Recycle { serial: Serial, reason: RecycleReason },
+    /// If this worker is on its way out with work in flight, it gets no more time for that.
+    Hasten { serial: Serial },
     /// Stop all workers; answered by [`Action::Stopped`], unless a `Start` comes first.
     Stop,
     /// The process of this worker runs.

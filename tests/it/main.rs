@@ -21,6 +21,8 @@ mod import;
 mod ipc;
 mod liveness;
 mod logs;
+mod manners;
+mod memory;
 mod metrics;
 mod monit;
 #[path = "../worker/pattern.rs"]
