@@ -9,6 +9,7 @@
 mod app;
 mod command;
 mod conflicts;
+mod contract;
 pub mod defaults;
 mod dependencies;
 mod dotenv;
@@ -21,6 +22,7 @@ mod output;
 mod places;
 mod problem;
 mod reader;
+mod readiness;
 mod render;
 mod restart;
 mod sections;
@@ -37,6 +39,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use contract::{Channel, Contract, Readiness, Socket};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use problem::{Place, Problem, Problems, Severity};
@@ -183,7 +186,7 @@ pub struct Command {
     pub user: Option<String>,
     /// `None`: one per CPU (affinity and cgroup quota respected).
     pub workers: Option<NonZeroU32>,
-    pub channel: Channel,
+    pub contract: Contract,
     pub timeouts: Timeouts,
     pub stop_signal: StopSignal,
     pub restart: Restart,
@@ -232,33 +235,6 @@ pub struct Rotate {
     pub keep: u32,
     /// Old files are compressed.
     pub gzip: bool,
-}
-
-/// Node's IPC channel to each worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
-    Absent,
-    /// It is there, and readiness is asked for all the same.
-    Present,
-    /// The worker says on it that it is ready.
-    Declares,
-}
-
-impl Command {
-    /// How it is known that a worker can serve.
-    #[must_use]
-    pub fn readiness(&self) -> Readiness {
-        if self.channel == Channel::Declares { Readiness::Ipc } else { Readiness::Probe }
-    }
-}
-
-/// How it is known that a worker can serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// It is asked, by [`App::probe`].
-    Probe,
-    /// It says so itself: `process.send('ready')` (`ready = "ipc"`).
-    Ipc,
 }
 
 /// What is executed.

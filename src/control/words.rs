@@ -122,6 +122,9 @@ pub struct Worker {
     pub restarts: u64,
     /// Resident memory in bytes.
     pub memory: Option<u64>,
+    /// What it says of itself (`STATUS=` on its notify socket).
+    #[serde(default)]
+    pub says: Option<String>,
     #[serde(flatten)]
     pub load: Load,
 }

@@ -94,9 +94,10 @@ impl Supervisor {
         if let Some(worker) = site.workers.get(&serial) {
             tracing::info!(worker = %worker.id, pid = worker.process.pid(), %exit, "worker ended");
         }
+        let is_listed = site.lists(serial);
         if let Some(berth) = site.bury(serial, exit) {
             // A proxy may still list the worker; another one must not inherit its place until none does.
-            let epoch = link::Epoch(self.published.epoch.0 + 1);
+            let epoch = link::Epoch(self.published.epoch.0 + u64::from(is_listed));
             self.published.berths.push((epoch, berth));
         }
         self.proxies.forget(serial);
@@ -140,6 +141,7 @@ impl Supervisor {
     pub(super) fn probed(&mut self, app: AppName, serial: Serial, outcome: Result<(), String>) {
         if outcome.is_ok() {
             self.published.watch.prove(serial);
+            self.open_up(&app, serial);
         }
         match self.sites.get_mut(&app) {
             Some(Site::Supervised(_)) => {
@@ -152,10 +154,20 @@ impl Supervisor {
         }
     }
 
+    /// A worker listens: before it is published, the proxies must be able to connect.
+    fn open_up(&self, app: &AppName, serial: Serial) {
+        self.with_worker(app, serial, |worker| {
+            if let Err(reason) = worker.berth.open_up() {
+                tracing::warn!(worker = %worker.id, %reason);
+            }
+        });
+    }
+
     /// Takes in a worker's own word. Where readiness is asked for it is no news, and no proof.
-    pub(super) fn declared(&mut self, app: AppName, serial: Serial) {
+    pub(super) fn declared(&mut self, app: AppName, serial: Serial, by: Readiness) {
         let Some(Site::Supervised(site)) = self.sites.get(&app) else { return };
-        if site.readiness(serial) == Some(Readiness::Ipc) {
+        if site.readiness(serial) == Some(by) {
+            self.open_up(&app, serial);
             self.published.watch.prove(serial);
             self.machines.queue.push_back((app, lifecycle::Event::Declared { serial }));
         }

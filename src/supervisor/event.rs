@@ -4,6 +4,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::Readiness;
 use crate::control::Call;
 use crate::id::{AppName, Serial};
 use crate::link::FromProxy;
@@ -32,10 +33,11 @@ pub(super) enum Event {
         serial: Serial,
         outcome: Result<(), String>,
     },
-    /// A worker says that it can serve; told once of each.
+    /// A worker says that it can serve, in this way; told once of each.
     Declared {
         app: AppName,
         serial: Serial,
+        by: Readiness,
     },
     /// A proxy spoke.
     Said {

@@ -12,6 +12,7 @@ mod invariants;
 mod launch;
 mod listeners;
 mod loads;
+mod notify;
 mod order;
 mod orphans;
 mod output;
@@ -180,7 +181,7 @@ impl Supervisor {
             }
             Event::Exited { app, serial, exit } => self.worker_exited(app, serial, exit),
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
-            Event::Declared { app, serial } => self.declared(app, serial),
+            Event::Declared { app, serial, by } => self.declared(app, serial, by),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
             Event::Scrape { reply } | Event::Call(Call::Metrics { reply }) => self.scrape(reply),

@@ -189,6 +189,7 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
         uptime_seconds: uptime.as_secs(),
         restarts: report.restarts.by_reason().iter().map(|(_, count)| count).sum(),
         memory: pid.and_then(|pid| process::resident_bytes(pid).ok()),
+        says: running.and_then(|worker| worker.notify.as_ref()?.status()),
         load: report.serial.map(|serial| load(serial, loads)).unwrap_or_default(),
     })
 }
@@ -224,6 +225,7 @@ fn fixed(site: &Fixed, loads: &Loads) -> Vec<words::Worker> {
         uptime_seconds: server.since.elapsed().as_secs(),
         restarts: 0,
         memory: None,
+        says: None,
         load: load(server.serial, loads),
     };
     site.servers.iter().map(server).collect()

@@ -195,6 +195,11 @@ impl Supervised {
             .collect()
     }
 
+    /// Is it one that the proxies are to know?
+    pub(super) fn lists(&self, serial: Serial) -> bool {
+        self.machine.endpoints().iter().any(|view| view.serial == serial)
+    }
+
     /// A generation that the machine has just declared runs what was upcoming then.
     pub(super) fn note_new_generation(&mut self, report: &Report) {
         if let Some(newest) = report.generations.last() {
@@ -235,7 +240,7 @@ impl Supervised {
     pub(super) fn readiness(&self, serial: Serial) -> Option<config::Readiness> {
         let generation = self.workers.get(&serial)?.id.generation;
         match &self.releases.get(&generation)?.app.server {
-            config::Server::Command(command) => Some(command.readiness()),
+            config::Server::Command(command) => Some(command.contract.ready),
             config::Server::Fixed(_) => None,
         }
     }

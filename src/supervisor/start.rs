@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
-use super::launch::{Logs, Starter};
+use super::launch::{Logs, Sockets, Starter};
 use super::listeners::{self, Listeners};
 use super::orphans::Sweep;
 use super::output::{Feed, Sink, Sweeper, Writer};
@@ -125,6 +125,7 @@ fn build(
     let sweeper = Sweeper::start().map_err(failed("log thread"))?;
     let logs = Logs { metrics: metrics.clone(), sweeper, writers: writer.files.clone() };
     let environment = notify::inheritable_environment().collect();
+    let sockets = Sockets::beside(&config.admin.socket, recipe.identity.clone());
     let mut supervisor = Supervisor {
         certificates,
         listeners,
@@ -138,6 +139,7 @@ fn build(
             feed: Feed::default(),
             tasks: tasks.clone(),
             logs,
+            sockets,
             realm: claim_realm(),
         },
         machines: Machines {
