@@ -25,6 +25,7 @@ use crate::config;
 use crate::control::Scope;
 use crate::control::client::{self, Client};
 use crate::id::AppName;
+use crate::supervisor;
 use crate::telemetry::tracing_setup;
 
 /// The configuration that is read when none is named.
@@ -222,6 +223,19 @@ fn load(source: &Source) -> Option<config::Loaded> {
             None
         }
     }
+}
+
+/// Prints what the machine lacks or does not permit; true when it keeps the configuration from working.
+fn ask_the_machine(loaded: &config::Loaded) -> bool {
+    use std::io::IsTerminal;
+    let color = std::io::stderr().is_terminal();
+    let permits = supervisor::Here::look().map(|here| config::permits(loaded, &here));
+    let problems = [Some(config::verify(loaded)), permits.ok()];
+    let said = problems.iter().flatten();
+    said.fold(false, |has_errors, problems| {
+        eprint!("{}", problems.render(color));
+        has_errors || problems.has_errors()
+    })
 }
 
 fn install_log(level: &str, json: bool) -> anyhow::Result<()> {

@@ -9,10 +9,10 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{Command, StopSignal, Timeouts};
-use super::{command, contract, defaults, environment, output, restart};
+use super::{bounds, command, contract, defaults, environment, output, restart};
 
-/// The keys besides `command`; an app with `upstream` has none of them.
-pub(super) const KEYS: [&str; 20] = [
+/// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
+pub(super) const KEYS: [&str; 19] = [
     "depends_on",
     "shell",
     "directory",
@@ -22,7 +22,6 @@ pub(super) const KEYS: [&str; 20] = [
     "secrets",
     "instance_var",
     "increment_var",
-    "user",
     "workers",
     "listen",
     "ipc",
@@ -51,7 +50,7 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
     Some(Command {
         directory: table.path("directory", base).unwrap_or_else(|| base.to_owned()),
         environment: environment::environment(table, base),
-        user: table.take("user", value::text).map(str::to_owned),
+        bounds: bounds::bounds(table),
         workers: table.take("workers", |value| value::unless("auto", value, workers)).flatten(),
         contract: contract::contract(table),
         timeouts: timeouts(table),

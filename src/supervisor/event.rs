@@ -4,6 +4,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::memory::Measurement;
 use crate::config::Readiness;
 use crate::control::Call;
 use crate::id::{AppName, Serial};
@@ -39,6 +40,8 @@ pub(super) enum Event {
         serial: Serial,
         by: Readiness,
     },
+    /// The memory of some workers was measured.
+    Measured(Vec<Measurement>),
     /// A proxy spoke.
     Said {
         proxy: u64,

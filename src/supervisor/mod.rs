@@ -12,6 +12,7 @@ mod invariants;
 mod launch;
 mod listeners;
 mod loads;
+mod memory;
 mod notify;
 mod order;
 mod orphans;
@@ -23,6 +24,7 @@ mod proxies;
 mod publish;
 mod release;
 mod reload;
+mod rights;
 mod scrape;
 mod settings;
 mod shutdown;
@@ -38,6 +40,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+pub use rights::Here;
 pub use start::{Announce, Error, Options, run};
 
 use crate::config::Config;
@@ -51,6 +54,7 @@ use event::{Event, Signal};
 use invariants::Watch;
 use launch::{Berth, Starter};
 use listeners::Listeners;
+use memory::Gauges;
 use orphans::Sweep;
 use proxies::Proxies;
 use reload::Reloads;
@@ -78,11 +82,12 @@ struct Supervisor {
 struct Chores {
     scrapes: Scrapes,
     sweep: Sweep,
+    gauges: Gauges,
 }
 
 impl Chores {
     fn deadline(&self) -> Option<Instant> {
-        [self.scrapes.deadline(), self.sweep.deadline()].into_iter().flatten().min()
+        [self.scrapes.deadline(), self.sweep.deadline(), self.gauges.deadline()].into_iter().flatten().min()
     }
 }
 
@@ -184,6 +189,7 @@ impl Supervisor {
             Event::Declared { app, serial, by } => self.declared(app, serial, by),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
+            Event::Measured(measurements) => self.measured(measurements),
             Event::Scrape { reply } | Event::Call(Call::Metrics { reply }) => self.scrape(reply),
             Event::AskReady { reply } => drop(reply.send(self.readiness())),
         }
@@ -271,6 +277,7 @@ impl Supervisor {
         }
         self.end_scrapes(now);
         self.look_for_orphans(now);
+        self.look_at_memory(now);
         self.hasten(now);
     }
 

@@ -11,7 +11,6 @@ use super::site::{Fixed, Site, Supervised};
 use crate::control::words::{self, Status};
 use crate::id::{Address, AppName, Serial};
 use crate::lifecycle::{self, AppState, GenerationState, WorkerReport, WorkerState};
-use crate::sys::process;
 use crate::telemetry::exposition::Family;
 use crate::telemetry::supervisor_metrics::{Picture, Worker};
 
@@ -38,7 +37,11 @@ impl Supervisor {
                     state: proxy.state.name().to_owned(),
                 })
                 .collect(),
-            apps: self.sites.iter().map(|(name, site)| app(name, site, &self.proxies.loads)).collect(),
+            apps: self
+                .sites
+                .iter()
+                .map(|(name, site)| self.with_memory(app(name, site, &self.proxies.loads)))
+                .collect(),
         }
     }
 
@@ -174,7 +177,6 @@ fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {
 /// The worker in a slot, or the last one there; `None` when there was none yet.
 fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<words::Worker> {
     let running = report.serial.and_then(|serial| site.workers.get(&serial));
-    let address = running.map(|worker| worker.berth.address());
     let pid = running.map(|worker| worker.process.pid());
     let uptime = running.map_or(Duration::ZERO, |worker| worker.started.elapsed());
     Some(words::Worker {
@@ -184,11 +186,10 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
         generation: report.worker.generation,
         state: report.state.to_string(),
         pid,
-        port: address.as_ref().and_then(port),
-        address,
+        place: place(running.map(|worker| worker.berth.address())),
         uptime_seconds: uptime.as_secs(),
         restarts: report.restarts.by_reason().iter().map(|(_, count)| count).sum(),
-        memory: pid.and_then(|pid| process::resident_bytes(pid).ok()),
+        memory: words::Memory::default(),
         says: running.and_then(|worker| worker.notify.as_ref()?.status()),
         load: report.serial.map(|serial| load(serial, loads)).unwrap_or_default(),
     })
@@ -220,11 +221,10 @@ fn fixed(site: &Fixed, loads: &Loads) -> Vec<words::Worker> {
         generation: crate::id::Generation(0),
         state: condition(server.health.is_open()).to_owned(),
         pid: None,
-        port: port(&server.address),
-        address: Some(server.address.clone()),
+        place: place(Some(server.address.clone())),
         uptime_seconds: server.since.elapsed().as_secs(),
         restarts: 0,
-        memory: None,
+        memory: words::Memory::default(),
         says: None,
         load: load(server.serial, loads),
     };
@@ -247,11 +247,12 @@ fn condition(open: bool) -> &'static str {
     if open { UP } else { DOWN }
 }
 
-fn port(address: &Address) -> Option<u16> {
-    match address {
-        Address::Tcp(address) => Some(address.port()),
-        Address::Unix(_) => None,
-    }
+fn place(address: Option<Address>) -> words::Place {
+    let port = match &address {
+        Some(Address::Tcp(address)) => Some(address.port()),
+        Some(Address::Unix(_)) | None => None,
+    };
+    words::Place { address, port }
 }
 
 impl State {

@@ -12,6 +12,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::launch::{Logs, Sockets, Starter};
 use super::listeners::{self, Listeners};
+use super::memory::Gauges;
 use super::orphans::Sweep;
 use super::output::{Feed, Sink, Sweeper, Writer};
 use super::proxies::Proxies;
@@ -151,14 +152,7 @@ fn build(
         published: Published::default(),
         phase: Phase::Running,
         chores: chores().map_err(failed("become a subreaper"))?,
-        outlook: Outlook {
-            notifier: Notifier::from_environment().map_err(failed("the service manager's socket"))?,
-            metrics,
-            metrics_address,
-            began: Instant::now(),
-            announce: options.announce,
-            announced: false,
-        },
+        outlook: outlook(metrics, metrics_address, options)?,
         config,
     };
     for (name, app) in supervisor.config.apps.clone() {
@@ -172,7 +166,27 @@ fn build(
 }
 
 fn chores() -> std::io::Result<Chores> {
-    Ok(Chores { scrapes: Scrapes::new(Instant::now()), sweep: Sweep::new(Orphans::adopt()?) })
+    Ok(Chores {
+        scrapes: Scrapes::new(Instant::now()),
+        sweep: Sweep::new(Orphans::adopt()?),
+        gauges: Gauges::default(),
+    })
+}
+
+fn outlook(
+    metrics: SupervisorMetrics,
+    metrics_address: Option<SocketAddr>,
+    options: Options,
+) -> Result<Outlook, Error> {
+    let failed = |source| Error::System { step: "the service manager's socket", source };
+    Ok(Outlook {
+        notifier: Notifier::from_environment().map_err(failed)?,
+        metrics,
+        metrics_address,
+        began: Instant::now(),
+        announce: options.announce,
+        announced: false,
+    })
 }
 
 fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {

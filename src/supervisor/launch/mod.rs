@@ -36,7 +36,7 @@ use environment::Sources;
 use streams::{Reading, Streams};
 
 pub(super) use berth::Berth;
-pub(super) use bounds::{MARK, mark};
+pub(super) use bounds::{MARK, limit, mark};
 pub(super) use kit::Kit;
 pub(super) use sockets::Sockets;
 pub(super) use starting_line::StartingLine;
@@ -88,7 +88,7 @@ impl Starter {
         let line = StartingLine::offer(contract, &mut kit)?;
         let channel = Channel::offer(contract, &mut kit)?;
         let (streams, [stdout, stderr]) = Streams::open()?;
-        kit.bounds = bounds::of(self.realm.as_ref(), serial, &id, &mut kit);
+        kit.bounds = bounds::of(&command.bounds, self.realm.as_ref(), serial, &id, &mut kit);
         let program = self.program(command, resolved, &id, kit)?;
         let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
             .map_err(|error| error.to_string())?;
@@ -130,6 +130,7 @@ impl Starter {
             identity: resolved.identity,
             pid_variables: kit.pid_variables,
             descriptors: kit.descriptors,
+            no_new_privs: command.bounds.no_new_privs,
             bounds: kit.bounds,
             ..Spawn::new(resolved.program)
         })
