@@ -61,6 +61,8 @@ def main():
     for message in os.environ.get("TELLS", "").split(";"):
         if message:
             tell(message)
+    if "READY_FD" in os.environ:
+        os.write(int(os.environ["READY_FD"]), b"\n")
     server.serve_forever()
     server.server_close()
 
