@@ -15,13 +15,6 @@ pub(super) fn check(path: &Path) -> Code {
     if problems.has_errors() {
         return Code::Config;
     }
-    println!("{}: valid; {}", loaded.config.path.display(), apps(&loaded.config));
+    println!("{}: valid; {}", loaded.config.path.display(), super::count(loaded.config.apps.len(), "app"));
     Code::Done
-}
-
-fn apps(config: &config::Config) -> String {
-    match config.apps.len() {
-        1 => "1 app".to_owned(),
-        count => format!("{count} apps"),
-    }
 }

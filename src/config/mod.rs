@@ -11,6 +11,8 @@ mod command;
 mod conflicts;
 pub mod defaults;
 mod fault;
+pub mod home;
+pub mod list;
 mod load;
 mod names;
 mod output;
@@ -146,6 +148,12 @@ pub struct App {
     pub hosts: Vec<String>,
     /// Path prefix served, on whole segments; begins with `/` and ends without one, unless that is all.
     pub path: String,
+    /// Addresses of its own: what comes in there is for this app, whatever host and path.
+    pub ports: Vec<SocketAddr>,
+    /// Is it served on `[listen]` as well? An app with a port of its own only is if it names hosts or a path.
+    pub routed: bool,
+    /// Is it to run? If not, it keeps its place and its routes, and nothing is started.
+    pub enabled: bool,
     pub server: Server,
     pub probe: Probe,
     pub forwarding: Forwarding,

@@ -127,7 +127,7 @@ fn the_shortest_file_has_every_default() {
     let config = good("[app.web]\ncommand = \"node server.js\"\n").config;
     assert_eq!(config.path, Path::new("/etc/portreeve/portreeve.toml"));
     assert_eq!(config.listen, Listen { http: vec![defaults::HTTP_LISTEN], https: vec![] });
-    assert_eq!(config.admin.socket, defaults::admin_socket());
+    assert_eq!(config.admin.socket, super::home::admin_socket());
     assert_eq!(config.metrics.listen, Some(defaults::METRICS_LISTEN));
     let app = &config.apps.values().next().unwrap();
     assert_eq!((app.name.as_str(), app.hosts.len(), app.path.as_str()), ("web", 0, "/"));
@@ -148,7 +148,7 @@ fn the_admin_socket_is_found_in_a_file_that_is_no_good() {
         assert_eq!(super::admin_socket(&path).unwrap(), folder.path().join("a.sock"), "{rest}");
     }
     std::fs::write(&path, "[app.web]\n").unwrap();
-    assert_eq!(super::admin_socket(&path).unwrap(), super::defaults::admin_socket());
+    assert_eq!(super::admin_socket(&path).unwrap(), super::home::admin_socket());
     assert!(super::admin_socket(&folder.path().join("none.toml")).is_err());
 }
 

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::words::{Refusal, Reloaded, Status};
+use super::words::{Environment, Order, Reached, Refusal, Reloaded, Status};
 use crate::id::AppName;
 
 /// Speaks to the supervisor behind one socket.
@@ -51,21 +51,40 @@ impl Client {
 
     /// What runs.
     pub async fn status(&self) -> Result<Status, Error> {
-        self.call(Method::GET, "/v1/status").await
+        self.call(Method::GET, "/v1/status", "").await
     }
 
-    /// Reads the configuration again and replaces the workers of one app or of all; returns when that has ended.
-    pub async fn reload(&self, app: Option<&AppName>) -> Result<Reloaded, Error> {
-        let path = app.map_or_else(|| "/v1/reload".to_owned(), |app| format!("/v1/reload?app={app}"));
-        self.call(Method::POST, &path).await
+    /// Carries out an order on these apps; returns when that has ended. A reload without apps is one of everything.
+    pub async fn order(&self, order: Order, apps: &[AppName]) -> Result<Reloaded, Error> {
+        self.call(Method::POST, &format!("/v1/{}?{}", order.word(), query(apps)), "").await
     }
 
-    /// Asks the supervisor to end; returns when it has begun to.
-    pub async fn stop(&self) -> Result<(), Error> {
-        self.call(Method::POST, "/v1/stop").await
+    /// Adds the apps of a configuration, as TOML, to the supervisor's list, and starts them; returns when that has ended.
+    pub async fn add(&self, list: &str) -> Result<Reloaded, Error> {
+        self.call(Method::POST, "/v1/add", list).await
     }
 
-    async fn call<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Error> {
+    /// Sends a signal to every worker of these apps.
+    pub async fn signal(&self, apps: &[AppName], signal: &str) -> Result<Reached, Error> {
+        self.call(Method::POST, &format!("/v1/signal?signal={signal}&{}", query(apps)), "").await
+    }
+
+    /// Begins to count the restarts of these apps anew.
+    pub async fn reset(&self, apps: &[AppName]) -> Result<Reached, Error> {
+        self.call(Method::POST, &format!("/v1/reset?{}", query(apps)), "").await
+    }
+
+    /// What a worker of an app finds in its environment.
+    pub async fn env(&self, app: &AppName) -> Result<Environment, Error> {
+        self.call(Method::GET, &format!("/v1/env?app={app}"), "").await
+    }
+
+    /// Asks the supervisor to stop everything and itself; returns when it has begun to.
+    pub async fn kill(&self) -> Result<(), Error> {
+        self.call(Method::POST, "/v1/kill", "").await
+    }
+
+    async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: &str) -> Result<T, Error> {
         let unreachable = |source| Error::Unreachable { socket: self.socket.clone(), source };
         let stream = UnixStream::connect(&self.socket).await.map_err(unreachable)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -73,7 +92,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header(http::header::HOST, "portreeve")
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
             .expect("the calls' paths are valid");
         let exchange = async move {
             let response = sender.send_request(request).await?;
@@ -87,4 +106,10 @@ impl Client {
         let (ok, text) = answer?;
         if ok { Ok(serde_json::from_slice(&text)?) } else { Err(Error::Refused(serde_json::from_slice(&text)?)) }
     }
+}
+
+/// Names have no character that would mean something in a query.
+fn query(apps: &[AppName]) -> String {
+    let pairs: Vec<_> = apps.iter().map(|app| format!("app={app}")).collect();
+    pairs.join("&")
 }

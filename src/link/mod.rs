@@ -12,4 +12,4 @@ mod snapshot;
 pub const DESCRIPTOR: i32 = 3;
 
 pub use message::{FaultKind, FromProxy, Manifest, ManifestEntry, ToProxy};
-pub use snapshot::{App, Certificate, Condition, Endpoint, Epoch, Limits, Snapshot};
+pub use snapshot::{App, Certificate, Condition, Endpoint, Epoch, Limits, Listener, Snapshot};

@@ -160,8 +160,9 @@ impl Supervisor {
     pub(super) fn add_site(&mut self, name: AppName, app: Arc<App>) {
         let site = match &app.server {
             config::Server::Command(_) => {
-                let plan = plan(&app);
-                self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan)));
+                if app.enabled {
+                    self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan(&app))));
+                }
                 Site::Supervised(Box::new(Supervised::new(name.clone(), app)))
             }
             config::Server::Fixed(_) => {
@@ -170,6 +171,7 @@ impl Supervisor {
                 Site::Fixed(site)
             }
         };
+        self.roster.enrol(&name);
         self.sites.insert(name, site);
         self.published.dirty = true;
     }
@@ -186,7 +188,7 @@ impl Supervisor {
     pub(super) fn remove_site(&mut self, name: &AppName) {
         match self.sites.get(name) {
             Some(Site::Supervised(_)) => self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop)),
-            Some(Site::Fixed(_)) => drop(self.sites.remove(name)),
+            Some(Site::Fixed(_)) => self.forget(name),
             None => {}
         }
         self.published.dirty = true;
@@ -195,10 +197,24 @@ impl Supervisor {
     fn site_stopped(&mut self, app: &AppName) {
         tracing::info!(%app, "app stopped");
         self.watch_leak(app);
-        if !self.is_stopping() && !self.config.apps.contains_key(app) {
-            self.sites.remove(app);
-            self.published.dirty = true;
+        if self.is_stopping() {
+            return;
         }
+        match self.sites.get_mut(app) {
+            _ if !self.config.apps.contains_key(app) => self.forget(app),
+            Some(Site::Supervised(site)) if site.comes_again => {
+                site.comes_again = false;
+                let plan = plan(&site.upcoming);
+                self.machines.queue.push_back((app.clone(), lifecycle::Event::Start(plan)));
+            }
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self, app: &AppName) {
+        self.sites.remove(app);
+        self.roster.strike(app);
+        self.published.dirty = true;
     }
 
     fn fresh_server(&mut self, app: &App, address: Address, slot: Slot) -> Server {

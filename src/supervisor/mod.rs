@@ -10,6 +10,8 @@ mod event;
 mod exits;
 mod invariants;
 mod listeners;
+mod orders;
+mod outcome;
 mod output;
 mod picture;
 mod probe;
@@ -18,6 +20,7 @@ mod proxies;
 mod publish;
 mod release;
 mod reload;
+mod roster;
 mod scrape;
 mod settings;
 mod shutdown;
@@ -35,7 +38,6 @@ use tokio::sync::mpsc;
 pub use start::{Announce, Error, Options, run};
 
 use crate::config::Config;
-use crate::control::Call;
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
@@ -45,8 +47,9 @@ use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use event::{Event, Signal};
 use invariants::Watch;
 use listeners::Listeners;
+use outcome::Reloads;
 use proxies::Proxies;
-use reload::Reloads;
+use roster::Roster;
 use scrape::Scrapes;
 use shutdown::Phase;
 use site::Site;
@@ -55,7 +58,7 @@ use workers::Starter;
 /// Everything the supervisor knows and owns.
 struct Supervisor {
     config: Config,
-    certificates: Vec<Certificate>,
+    roster: Roster,
     listeners: Listeners,
     sites: BTreeMap<AppName, Site>,
     proxies: Proxies,
@@ -79,6 +82,7 @@ struct Machines {
 #[derive(Debug, Default)]
 struct Published {
     epoch: Epoch,
+    certificates: Vec<Certificate>,
     /// Does the world differ from what was last published?
     dirty: bool,
     awaited: Vec<Awaited>,
@@ -148,15 +152,10 @@ impl Supervisor {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Signal(Signal::Reload) => self.reload(None, None),
+            Event::Signal(Signal::Reload) => self.reload(Vec::new(), None),
             Event::Signal(Signal::Stop) => self.stop(),
             Event::Signal(Signal::ReopenLogs) => self.reopen_logs(),
-            Event::Call(Call::Status { reply }) => drop(reply.send(self.status())),
-            Event::Call(Call::Reload { app, reply }) => self.reload(app, Some(reply)),
-            Event::Call(Call::Stop { reply }) => {
-                let _ = reply.send(());
-                self.stop();
-            }
+            Event::Call(call) => self.take_order(call),
             Event::Exited { app, serial, exit } => self.worker_exited(app, serial, exit),
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
             Event::Declared { app, serial } => self.declared(app, serial),
@@ -198,7 +197,8 @@ impl Supervisor {
     }
 
     fn snapshot(&self) -> crate::link::Snapshot {
-        publish::snapshot(self.published.epoch, &self.sites, &self.certificates, &self.config.limits)
+        let Published { epoch, certificates, .. } = &self.published;
+        publish::snapshot(*epoch, &self.sites, &self.listeners, certificates, &self.config.limits)
     }
 
     /// Queues what the proxies have acknowledged since; says whether there was anything.

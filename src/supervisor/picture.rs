@@ -23,8 +23,10 @@ impl Supervisor {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
+            config: self.config.path.clone(),
+            is_list: self.roster.is_list(),
             uptime_seconds: self.outlook.began.elapsed().as_secs(),
-            listeners: self.listeners.iter().filter_map(|(tls, group)| listener(tls, group)).collect(),
+            listeners: self.listeners.iter().filter_map(listener).collect(),
             metrics: self.outlook.metrics_address,
             proxies: self
                 .proxies
@@ -35,7 +37,7 @@ impl Supervisor {
                     state: proxy.state.name().to_owned(),
                 })
                 .collect(),
-            apps: self.sites.iter().map(|(name, site)| app(name, site)).collect(),
+            apps: self.sites.iter().map(|(name, site)| app(self.roster.id(name), name, site)).collect(),
         }
     }
 
@@ -84,8 +86,12 @@ impl Supervisor {
         if !self.is_in_force() {
             return Err("no proxy serves yet".to_owned());
         }
-        let unready: Vec<_> =
-            self.sites.iter().filter(|(_, site)| !site.is_open()).map(|(name, _)| name.as_str()).collect();
+        let unready: Vec<_> = self
+            .sites
+            .iter()
+            .filter(|(_, site)| site.app().enabled && !site.is_open())
+            .map(|(name, _)| name.as_str())
+            .collect();
         if unready.is_empty() { Ok(()) } else { Err(format!("no worker serves: {}", unready.join(", "))) }
     }
 
@@ -109,12 +115,13 @@ impl Supervisor {
     }
 }
 
-fn listener(tls: bool, group: &super::listeners::Group) -> Option<words::Listener> {
+fn listener(group: &super::listeners::Group) -> Option<words::Listener> {
     let first = group.sockets.first()?;
-    Some(words::Listener { address: first.address, tls, inherited: group.inherited })
+    let app = group.app.clone();
+    Some(words::Listener { address: first.address, tls: group.tls, inherited: group.inherited, app })
 }
 
-fn app(name: &AppName, site: &Site) -> words::App {
+fn app(id: u32, name: &AppName, site: &Site) -> words::App {
     let workers = match site {
         Site::Supervised(site) => supervised(site),
         Site::Fixed(site) => fixed(site),
@@ -125,7 +132,7 @@ fn app(name: &AppName, site: &Site) -> words::App {
         Site::Supervised(site) => site.exits.told(),
         Site::Fixed(_) => Vec::new(),
     };
-    words::App { name: name.clone(), state, generation: site.live_generation(), workers, last_failure, exits }
+    words::App { id, name: name.clone(), state, generation: site.live_generation(), workers, last_failure, exits }
 }
 
 fn supervised(site: &Supervised) -> Vec<words::Worker> {
@@ -157,7 +164,7 @@ fn worker(site: &Supervised, report: &WorkerReport) -> Option<words::Worker> {
         port: address.as_ref().and_then(port),
         address,
         uptime_seconds: uptime.as_secs(),
-        restarts: report.restarts.by_reason().iter().map(|(_, count)| count).sum(),
+        restarts: site.told_restarts(report),
         memory: pid.and_then(|pid| process::resident_bytes(pid).ok()),
     })
 }
@@ -171,6 +178,9 @@ fn app_state(site: &Site) -> &'static str {
 }
 
 fn fixed_state(site: &Fixed) -> &'static str {
+    if !site.app.enabled {
+        return AppState::Stopped.as_str();
+    }
     let up = site.servers.iter().filter(|server| server.health.is_open()).count();
     match up {
         0 => DOWN,

@@ -14,7 +14,7 @@ use super::release::Release;
 use super::workers::{Starter, Worker};
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, AppState, GenerationState, Health, Report, Restarts};
+use crate::lifecycle::{self, AppState, GenerationState, Health, Report, Restarts, WorkerReport};
 use crate::link;
 use crate::sys::listener::Reservation;
 use crate::sys::spawn::Exit;
@@ -40,6 +40,10 @@ pub(super) struct Supervised {
     /// Opened with the first worker that writes to any.
     pub(super) files: Option<Files>,
     pub(super) exits: Exits,
+    /// It is being stopped to be started again.
+    pub(super) comes_again: bool,
+    /// Restarts of each slot of a generation that are no longer counted for people.
+    forgiven: BTreeMap<(Generation, Slot), u64>,
     restarts: Restarts,
     state: AppState,
 }
@@ -80,8 +84,8 @@ impl Site {
     /// Is a server to be expected, so that a request is worth holding?
     pub(super) fn is_expected(&self) -> bool {
         match self {
-            Self::Supervised(site) => site.machine.is_expected(),
-            Self::Fixed(_) => true,
+            Self::Supervised(site) => site.machine.is_expected() || site.comes_again,
+            Self::Fixed(site) => site.app.enabled,
         }
     }
 
@@ -136,6 +140,8 @@ impl Supervised {
             upcoming: app,
             files: None,
             exits: Exits::default(),
+            comes_again: false,
+            forgiven: BTreeMap::new(),
             restarts: Restarts::default(),
             state: AppState::Stopped,
         }
@@ -172,6 +178,27 @@ impl Supervised {
                 open: view.open,
             })
             .collect()
+    }
+
+    /// From the next stop on, these settings hold, and they say that nothing is to run.
+    pub(super) fn switch_off(&mut self, app: &Arc<App>) {
+        self.upcoming = Arc::clone(app);
+        self.comes_again = false;
+    }
+
+    /// Restarts of a slot as people are told them.
+    pub(super) fn told_restarts(&self, report: &WorkerReport) -> u64 {
+        let forgiven = self.forgiven.get(&(report.worker.generation, report.worker.slot));
+        restarts(report).saturating_sub(forgiven.copied().unwrap_or(0))
+    }
+
+    /// Begins to count the restarts of all slots anew; gives how many slots that were.
+    pub(super) fn forgive(&mut self) -> usize {
+        let report = self.machine.report();
+        let workers = report.generations.iter().flat_map(|generation| &generation.workers);
+        self.forgiven =
+            workers.map(|report| ((report.worker.generation, report.worker.slot), restarts(report))).collect();
+        self.forgiven.len()
     }
 
     /// A generation that the machine has just declared runs what was upcoming then.
@@ -259,6 +286,7 @@ impl Fixed {
     pub(super) fn update(&mut self, app: &Arc<App>, mut fresh: impl FnMut(Address, Slot) -> Server) {
         let config::Server::Fixed(addresses) = &app.server else { return };
         let mut before = std::mem::take(&mut self.servers);
+        let addresses = if app.enabled { &addresses[..] } else { &[] };
         for (address, slot) in addresses.iter().zip((0..).map(Slot)) {
             let kept = before.iter().position(|server| server.address == *address).map(|at| before.swap_remove(at));
             let server = kept.map(|server| Server { slot, ..server });
@@ -266,4 +294,8 @@ impl Fixed {
         }
         self.app = Arc::clone(app);
     }
+}
+
+fn restarts(report: &WorkerReport) -> u64 {
+    report.restarts.by_reason().iter().map(|(_, count)| count).sum()
 }

@@ -1,0 +1,164 @@
+//! What is asked on the admin socket, carried out.
+//!
+//! An order that changes what runs becomes a [`Change`] and goes the way of a reload. In a list of our own the change is
+//! written down first; a file that somebody else writes is never touched.
+
+use std::ffi::OsString;
+
+use super::Supervisor;
+use super::outcome::Reply;
+use super::release;
+use super::reload::{Change, Source};
+use super::site::{Site, Supervised};
+use crate::config::{self, list};
+use crate::control::Call;
+use crate::control::words::{Environment, Order, Reached, Refusal, RefusalKind};
+use crate::id::{AppName, Generation, Slot, WorkerId};
+use crate::sys::spawn::Signal;
+
+/// The signals that may be sent, by their names without `SIG`.
+const SIGNALS: [(&str, Signal); 6] = [
+    ("TERM", Signal::Term),
+    ("INT", Signal::Int),
+    ("QUIT", Signal::Quit),
+    ("HUP", Signal::Hup),
+    ("USR1", Signal::Usr1),
+    ("USR2", Signal::Usr2),
+];
+
+impl Supervisor {
+    pub(super) fn take_order(&mut self, call: Call) {
+        match call {
+            Call::Status { reply } => drop(reply.send(self.status())),
+            Call::Order { order, apps, reply } => self.order(order, apps, reply),
+            Call::Add { list, reply } => self.add(&list, reply),
+            Call::Signal { apps, signal, reply } => drop(reply.send(self.signal_workers(&apps, &signal))),
+            Call::Reset { apps, reply } => drop(reply.send(self.forgive(&apps))),
+            Call::Env { app, reply } => drop(reply.send(self.environment(&app))),
+            Call::Kill { reply } => {
+                let _ = reply.send(());
+                self.stop();
+            }
+        }
+    }
+
+    fn order(&mut self, order: Order, apps: Vec<AppName>, reply: Reply) {
+        match self.source(order, &apps) {
+            Ok(source) => self.change(Change { order, apps, source }, Some(reply)),
+            Err(refusal) => drop(reply.send(Err(refusal))),
+        }
+    }
+
+    /// Where the settings for an order come from; in a list of ours, with the order in it.
+    fn source(&self, order: Order, apps: &[AppName]) -> Result<Source, Refusal> {
+        if order == Order::Reload {
+            return Ok(Source::File);
+        }
+        self.require_known(apps)?;
+        if !self.roster.is_list() {
+            return match order {
+                Order::Delete => Err(self.not_ours("take out")),
+                Order::Stop => Ok(Source::InForce),
+                _ => Ok(Source::File),
+            };
+        }
+        let text = self.list()?;
+        let edited = match order {
+            Order::Start | Order::Restart => list::with_enabled(&text, apps, true),
+            Order::Stop => list::with_enabled(&text, apps, false),
+            Order::Delete => list::without(&text, apps),
+            Order::Reload => Ok(text),
+        };
+        edited.map(Source::List).map_err(|error| self.bad_list(&error))
+    }
+
+    fn add(&mut self, addition: &str, reply: Reply) {
+        let edited = if self.roster.is_list() {
+            let with_apps = |text: String| list::with_apps(&text, addition).map_err(|error| self.bad_list(&error));
+            self.list().and_then(with_apps)
+        } else {
+            Err(self.not_ours("add"))
+        };
+        match edited {
+            Ok((text, apps)) => {
+                self.change(Change { order: Order::Start, apps, source: Source::List(text) }, Some(reply));
+            }
+            Err(refusal) => drop(reply.send(Err(refusal))),
+        }
+    }
+
+    fn list(&self) -> Result<String, Refusal> {
+        let path = &self.config.path;
+        std::fs::read_to_string(path)
+            .map_err(|error| Refusal::new(RefusalKind::Internal, format!("{}: {error}", path.display())))
+    }
+
+    fn bad_list(&self, error: &list::Error) -> Refusal {
+        Refusal::new(RefusalKind::InvalidConfig, format!("{}: {error}", self.config.path.display()))
+    }
+
+    fn not_ours(&self, what: &str) -> Refusal {
+        let path = self.config.path.display();
+        let error = format!("this portreeve serves {path}, which it does not edit: {what} the app there, then reload");
+        Refusal::new(RefusalKind::Conflict, error)
+    }
+
+    fn require_known(&self, apps: &[AppName]) -> Result<(), Refusal> {
+        let Some(unknown) = apps.iter().find(|app| !self.config.apps.contains_key(*app)) else { return Ok(()) };
+        let known: Vec<_> = self.config.apps.keys().map(AppName::as_str).collect();
+        let error = format!("no app `{unknown}`; there is: {}", known.join(", "));
+        Err(Refusal::new(RefusalKind::UnknownApp, error))
+    }
+
+    fn signal_workers(&self, apps: &[AppName], name: &str) -> Result<Reached, Refusal> {
+        let plain = name.to_ascii_uppercase();
+        let plain = plain.strip_prefix("SIG").unwrap_or(&plain);
+        let Some((_, signal)) = SIGNALS.iter().find(|(known, _)| *known == plain) else {
+            let known: Vec<_> = SIGNALS.iter().map(|(name, _)| format!("SIG{name}")).collect();
+            let error = format!("{name} cannot be sent; there is {}", known.join(", "));
+            return Err(Refusal::new(RefusalKind::BadRequest, error));
+        };
+        self.require_known(apps)?;
+        let sites = apps.iter().filter_map(|app| self.supervised(app));
+        let workers: Vec<_> = sites.flat_map(|site| site.workers.values()).collect();
+        for worker in &workers {
+            worker.process.tell(*signal);
+        }
+        Ok(Reached { workers: workers.len() })
+    }
+
+    fn forgive(&mut self, apps: &[AppName]) -> Result<Reached, Refusal> {
+        self.require_known(apps)?;
+        let mut workers = 0;
+        for app in apps {
+            if let Some(Site::Supervised(site)) = self.sites.get_mut(app) {
+                workers += site.forgive();
+            }
+        }
+        Ok(Reached { workers })
+    }
+
+    /// As the next worker of the app finds it; its port is not known before it is there, so that of one that runs stands
+    /// for it.
+    fn environment(&self, app: &AppName) -> Result<Environment, Refusal> {
+        self.require_known(std::slice::from_ref(app))?;
+        let no_worker = || Refusal::new(RefusalKind::BadRequest, format!("{app} has no workers of ours"));
+        let site = self.supervised(app).ok_or_else(no_worker)?;
+        let config::Server::Command(command) = &site.upcoming.server else { return Err(no_worker()) };
+        let running = site.workers.values().next_back();
+        let id = running.map(|worker| worker.id.clone());
+        let id = id.unwrap_or_else(|| WorkerId { app: app.clone(), generation: Generation(0), slot: Slot(0) });
+        let port = running.map_or(0, |worker| worker.port.port());
+        let found = release::environment(&self.starter.environment, command, &id, port, None);
+        let plain = |text: OsString| text.to_string_lossy().into_owned();
+        let variables = found.into_iter().map(|(key, value)| (plain(key), plain(value))).collect();
+        Ok(Environment { app: app.clone(), variables })
+    }
+
+    fn supervised(&self, app: &AppName) -> Option<&Supervised> {
+        match self.sites.get(app) {
+            Some(Site::Supervised(site)) => Some(site),
+            _ => None,
+        }
+    }
+}
