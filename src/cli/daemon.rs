@@ -143,9 +143,10 @@ async fn asked(client: &Client) -> Option<Status> {
 }
 
 /// The supervisor that serves this file, in the background.
-pub(super) fn of_file(file: &Path, folder: &Path) -> Daemon {
+pub(super) fn of_file(file: &Path, profile: Option<&str>, folder: &Path) -> Daemon {
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let words = vec!["run".into(), "-c".into(), file.into()];
+    let mut words = vec!["run".into(), "-c".into(), file.into()];
+    words.extend(profile.into_iter().flat_map(|profile| ["--env".into(), profile.into()]));
     Daemon { words, log: folder.join(format!("{name}.toml.log")) }
 }
 

@@ -131,6 +131,9 @@ struct Source {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
+    /// The profile of the apps' variables, such as production for [app.web.env.production]
+    #[arg(long = "env", value_name = "PROFILE", env = "PORTREEVE_ENV", value_parser = config::profile_name)]
+    profile: Option<String>,
 }
 
 /// What the process ends with; the numbers from 64 on are those of sysexits(3).
@@ -171,7 +174,7 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: Verb) -> Code {
     let result = match verb {
         Verb::Run(args) => run::run(&args),
-        Verb::Check(source) => Ok(check::check(&source.config)),
+        Verb::Check(source) => Ok(check::check(&source)),
         Verb::Start(args) => start::start(&args),
         Verb::Stop(args) => stop::stop(&args),
         Verb::Restart(args) => restart::restart(&args),
@@ -224,10 +227,10 @@ fn block_on<T>(call: impl Future<Output = T>) -> anyhow::Result<T> {
 }
 
 /// Reads a configuration for `run` and `check`; problems are printed and give `None`.
-fn load(path: &std::path::Path) -> Option<config::Loaded> {
+fn load(source: &Source) -> Option<config::Loaded> {
     use std::io::IsTerminal;
     let color = std::io::stderr().is_terminal();
-    match config::load(path) {
+    match config::load_with(&source.config, source.profile.as_deref()) {
         Ok(loaded) => {
             eprint!("{}", loaded.warnings.render(color));
             Some(loaded)

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::target::Target;
 use super::{Code, Wrong, block_on, outcome, select};
+use crate::control::Scope;
 use crate::control::words::Order;
 
 /// What is to be reloaded.
@@ -21,6 +22,9 @@ pub(super) struct Reload {
     /// Names, ids, patterns such as 'web-*', or all; without any: everything
     #[arg(value_name = "APP")]
     apps: Vec<String>,
+    /// Use this profile of the apps' variables from now on; else the one that is in use
+    #[arg(long = "env", value_name = "PROFILE", value_parser = crate::config::profile_name, conflicts_with = "apps")]
+    profile: Option<String>,
     #[command(flatten)]
     target: Target,
     /// Print the answer as JSON
@@ -42,6 +46,6 @@ pub(super) fn reload(args: &Reload) -> anyhow::Result<Code> {
             }
         }
     }
-    let answer = block_on(client.order(Order::Reload, &apps))?;
+    let answer = block_on(client.reload(&Scope { apps, profile: args.profile.clone() }))?;
     outcome::show(&client, Order::Reload, answer, args.json)
 }

@@ -3,11 +3,10 @@
 //! Reads the configuration, sets the log up, and hands over; it does not know what is done with either.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Code, DEFAULT_CONFIG};
+use super::{Code, Source};
 use crate::config::home::Home;
 use crate::config::list::{self, Found};
 use crate::config::{self, LogFormat};
@@ -24,9 +23,8 @@ Examples:
 
 It stays in the foreground, as systemd and containers want it. SIGHUP reloads, SIGTERM and SIGINT stop.")]
 pub(super) struct Run {
-    /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
-    config: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// The list of apps that `start`, `stop` and `delete` edit, instead of a file
     #[arg(long, conflicts_with = "config")]
     list: bool,
@@ -36,7 +34,7 @@ pub(super) fn run(args: &Run) -> anyhow::Result<Code> {
     if args.list {
         return run_list();
     }
-    let Some(loaded) = super::load(&args.config) else { return Ok(Code::Config) };
+    let Some(loaded) = super::load(&args.source) else { return Ok(Code::Config) };
     serve(loaded, supervisor::Options::default())
 }
 
@@ -51,7 +49,7 @@ fn run_list() -> anyhow::Result<Code> {
             eprintln!("the list of apps is damaged and was set aside as {}; {instead}: {reason}", aside.display());
         }
     }
-    let Some(loaded) = super::load(&home.list()) else { return Ok(Code::Config) };
+    let Some(loaded) = super::load(&Source { config: home.list(), profile: None }) else { return Ok(Code::Config) };
     if loaded.config.admin.socket != home.socket() {
         let [list, socket] = [&home.list(), home.socket()].map(|path| path.display().to_string());
         eprintln!("{list}: the admin socket of a home is {socket}; take [admin] out");

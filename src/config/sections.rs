@@ -30,6 +30,8 @@ pub(super) fn file(table: &mut Table, path: PathBuf) -> Config {
     let is_routed = apps.values().any(|app| app.routed);
     Config {
         path,
+        // Chosen by whoever starts portreeve, not by the file.
+        profile: None,
         listen: table.section("listen", |table| listen(table, is_routed)),
         certificates: table.section("tls", |table| certificates(table, &base)),
         admin: table.section("admin", |table| admin(table, &base)),

@@ -256,7 +256,6 @@ fn an_app_with_upstream_has_no_workers() {
 #[test]
 fn apps_have_names() {
     assert_fault("", "-", &["the file needs `app`", "[app.web]"]);
-    assert_fault("[app]\n", "1:1", &["no app in it", "[app.web]"]);
     assert_fault("[app]\ncommand = 'x'\n", "2:1", &["`command` stands in [app] itself", "[app.web]"]);
     assert_fault("[[app]]\ncommand = 'x'\n", "1:1", &["this is a list", "[app.web]"]);
     assert_fault("app = 3\n", "1:7", &["this is a bare number"]);
@@ -411,7 +410,7 @@ fn signals_have_names() {
 
 #[test]
 fn variables_are_texts_and_not_those_of_portreeve() {
-    assert_eq!(command("env = { A = 'b', EMPTY = '' }").env.len(), 2);
+    assert_eq!(command("env = { A = 'b', EMPTY = '' }").environment.variables.len(), 2);
     assert_app_fault("env = { A = 1 }", 13, &["`A` must be a text", "put it in quotes"]);
     assert_app_fault("env = { PORT = '1' }", 9, &["`PORT` is set by portreeve"]);
     assert_app_fault("env = { PORTREEVE_X = '1' }", 9, &["`PORTREEVE_X` is set by portreeve"]);

@@ -22,6 +22,8 @@ const ACME: &str = "portreeve does not order certificates yet: name files with `
 const NO_MODE: &str = "every app is a set of `workers`; leave it out";
 const PORT: &str =
     "portreeve picks a port for each worker and hands it over as PORT; the public ones stand in [listen]";
+const PROFILE: &str = "a profile is a table: [app.NAME.env.production], chosen by --env production";
+const FILTERED: &str = "say what is let in, not what is kept out: inherit_env = [\"PATH\", \"LANG\", \"APP_*\"]";
 const OUTPUT: &str = "files for the output of the workers are named in [app.NAME.log]: `file`, `out` and `err`";
 const MERGED: &str = "workers share files unless [app.NAME.log] says `per_worker = true`";
 const STAMP: &str = "see [app.NAME.log]: time = \"%Y-%m-%d %H:%M:%S\"";
@@ -49,8 +51,19 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("workingdirectory", Is("directory")),
     ("root", Is("directory")),
     ("environment", Is("env")),
-    ("envproduction", Is("env")),
-    ("envfile", Say(LATER)),
+    ("envproduction", Say(PROFILE)),
+    ("envdevelopment", Say(PROFILE)),
+    ("envstaging", Say(PROFILE)),
+    ("envfile", Is("env_file")),
+    ("envfiles", Is("env_file")),
+    ("dotenv", Is("env_file")),
+    ("environmentfile", Is("env_file")),
+    ("filterenv", Say(FILTERED)),
+    ("passenvironment", Is("inherit_env")),
+    ("instancevar", Is("instance_var")),
+    ("incrementvar", Is("increment_var")),
+    ("loadcredential", Is("secrets")),
+    ("credentials", Is("secrets")),
     ("uid", Is("user")),
     ("gid", Say("the groups are those of `user`")),
     ("group", Say("the groups are those of `user`")),

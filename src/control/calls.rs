@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use super::scope::Scope;
 use super::words::{Environment, Order, Reached, Refusal, RefusalKind, Reloaded, Status};
 use crate::id::AppName;
 
@@ -27,7 +28,7 @@ pub enum Call {
     /// No apps, which only a reload may say: all of them.
     Order {
         order: Order,
-        apps: Vec<AppName>,
+        scope: Scope,
         reply: Reply<Reloaded>,
     },
     /// `list`: a configuration as TOML, of which the apps count.
@@ -66,8 +67,12 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
     let query = Query::read(request.uri().query().unwrap_or_default());
     let word = path.strip_prefix("/v1/").unwrap_or_default();
     if let Some(order) = Order::ALL.into_iter().find(|order| method == Method::POST && order.word() == word) {
-        let apps = if order == Order::Reload { query.apps()? } else { query.some_apps()? };
-        return ask(calls, |reply| Call::Order { order, apps, reply }).await?.map(|reloaded| json(&reloaded));
+        let scope = Scope::parse(request.uri().query().unwrap_or_default());
+        let scope = scope.map_err(|error| Refusal::new(RefusalKind::BadRequest, error))?;
+        if scope.apps.is_empty() && order != Order::Reload {
+            return Err(missing("app"));
+        }
+        return ask(calls, |reply| Call::Order { order, scope, reply }).await?.map(|reloaded| json(&reloaded));
     }
     match (method, word) {
         (Method::GET, "status") => ask(calls, |reply| Call::Status { reply }).await.map(|status| json(&status)),

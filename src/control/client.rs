@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use super::Scope;
 use super::words::{Environment, Order, Reached, Refusal, Reloaded, Status};
 use crate::id::AppName;
 
@@ -54,9 +55,18 @@ impl Client {
         self.call(Method::GET, "/v1/status", "").await
     }
 
-    /// Carries out an order on these apps; returns when that has ended. A reload without apps is one of everything.
+    /// Carries out an order on these apps; returns when that has ended.
     pub async fn order(&self, order: Order, apps: &[AppName]) -> Result<Reloaded, Error> {
-        self.call(Method::POST, &format!("/v1/{}?{}", order.word(), query(apps)), "").await
+        self.order_with(order, &Scope::apps(apps)).await
+    }
+
+    /// Reads the configuration again and replaces the workers that are meant; returns when that has ended.
+    pub async fn reload(&self, scope: &Scope) -> Result<Reloaded, Error> {
+        self.order_with(Order::Reload, scope).await
+    }
+
+    async fn order_with(&self, order: Order, scope: &Scope) -> Result<Reloaded, Error> {
+        self.call(Method::POST, &format!("/v1/{}{}", order.word(), scope.query()), "").await
     }
 
     /// Adds the apps of a configuration, as TOML, to the supervisor's list, and starts them; returns when that has ended.

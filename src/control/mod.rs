@@ -6,7 +6,9 @@
 
 mod calls;
 pub mod client;
+mod scope;
 pub mod server;
 pub mod words;
 
 pub use calls::Call;
+pub use scope::Scope;

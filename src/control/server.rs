@@ -158,6 +158,7 @@ async fn speak(stream: UnixStream, calls: mpsc::Sender<Call>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Scope;
     use crate::control::client::{self, Client};
     use crate::control::words::{Order, Reached, Refusal, RefusalKind, Reloaded};
 
@@ -165,8 +166,8 @@ mod tests {
         while let Some(call) = calls.recv().await {
             match call {
                 Call::Kill { reply } => drop(reply.send(())),
-                Call::Order { apps, reply, .. } if !apps.is_empty() => {
-                    let refusal = Refusal::new(RefusalKind::UnknownApp, format!("no app {}", apps[0]));
+                Call::Order { scope, reply, .. } if !scope.apps.is_empty() => {
+                    let refusal = Refusal::new(RefusalKind::UnknownApp, format!("no app {}", scope.apps[0]));
                     drop(reply.send(Err(refusal)));
                 }
                 Call::Order { reply, .. } => drop(reply.send(Ok(Reloaded { apps: Vec::new() }))),
@@ -205,7 +206,7 @@ mod tests {
     async fn calls_reach_the_channel_and_answers_come_back() {
         with_server(async |client| {
             client.kill().await.unwrap();
-            assert_eq!(client.order(Order::Reload, &[]).await.unwrap(), Reloaded { apps: Vec::new() });
+            assert_eq!(client.reload(&Scope::default()).await.unwrap(), Reloaded { apps: Vec::new() });
         })
         .await;
     }

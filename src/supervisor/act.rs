@@ -12,7 +12,7 @@ use super::{Awaited, Supervisor, probe};
 use crate::config::{self, App, Readiness};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
 use crate::lifecycle::{self, Action, AppState, Health};
-use crate::link::FaultKind;
+use crate::link::{self, FaultKind};
 use crate::sys::spawn::Exit;
 
 impl Supervisor {
@@ -23,6 +23,7 @@ impl Supervisor {
             site.machine.handle(Instant::now(), event, &mut self.machines.todo);
             let report = site.machine.report();
             site.note_new_generation(&report);
+            site.tell_of_stuck(&report);
             if let Some(state) = site.new_state(&report) {
                 tell(&app, state);
             }
@@ -89,10 +90,10 @@ impl Supervisor {
         if let Some(worker) = site.workers.get(&serial) {
             tracing::info!(worker = %worker.id, pid = worker.process.pid(), %exit, "worker ended");
         }
-        if let Some(port) = site.bury(serial, exit) {
-            // A proxy may still list the worker; another one must not inherit its port until none does.
-            let epoch = crate::link::Epoch(self.published.epoch.0 + 1);
-            self.published.ports.push((epoch, port));
+        if let Some(berth) = site.bury(serial, exit) {
+            // A proxy may still list the worker; another one must not inherit its place until none does.
+            let epoch = link::Epoch(self.published.epoch.0 + 1);
+            self.published.berths.push((epoch, berth));
         }
         self.proxies.forget(serial);
         self.published.told_idle.remove(&serial);
@@ -106,7 +107,7 @@ impl Supervisor {
         let Some(Site::Supervised(site)) = self.sites.get(app) else { return };
         let Some(worker) = site.workers.get(&serial) else { return };
         if let Some(release) = site.releases.get(&worker.id.generation) {
-            self.ask(app.clone(), serial, worker.address(), Arc::clone(&release.app));
+            self.ask(app.clone(), serial, worker.berth.address(), Arc::clone(&release.app));
         }
     }
 
@@ -242,6 +243,18 @@ impl Supervisor {
         }
     }
 
+    /// Takes in what a proxy says of the load on workers, of those that there still are.
+    pub(super) fn note_loads(&mut self, proxy: u64, news: Vec<link::Load>) {
+        let now = Instant::now();
+        for load in news {
+            let mut sites = self.sites.iter();
+            if let Some((app, slot)) = sites.find_map(|(app, site)| Some((app, site.slot(load.serial)?))) {
+                let finished = self.proxies.loads.note(proxy, load, now);
+                self.outlook.metrics.worker_finished(app, slot, finished);
+            }
+        }
+    }
+
     /// A worker's end is known from its process. Of a server that something else runs, a proxy may know more than our own
     /// probes: it runs as another user.
     pub(super) fn note_fault(&self, app: &AppName, serial: Serial, kind: FaultKind) {
@@ -269,7 +282,7 @@ impl Supervisor {
         if let Err(reason) = prepare_access_log(&self.proxies.recipe) {
             tracing::error!(%reason, "cannot reopen");
         }
-        self.proxies.broadcast(&crate::link::ToProxy::Reopen);
+        self.proxies.broadcast(&link::ToProxy::Reopen);
         for site in self.sites.values() {
             if let Site::Supervised(site) = site {
                 site.files.iter().for_each(super::output::Files::reopen);

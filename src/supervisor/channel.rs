@@ -1,4 +1,4 @@
-//! Node's IPC channel to one worker: a socket pair whose other end is the worker's descriptor 3.
+//! Node's IPC channel to one worker: a socket pair whose other end is a descriptor of the worker.
 //!
 //! Says what the worker declared and carries the order to end; what either leads to is not known here. Invariants:
 //! everything is read and thrown away in time, so that no app waits for us, but never faster than [`MOST_BYTES`] and
@@ -20,16 +20,15 @@ use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::event::{Event, Events};
+use super::launch::Kit;
+use crate::config::{self, Command};
 use crate::id::{AppName, Serial, WorkerId};
 use crate::sys::socket;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use wire::{Lines, Message};
 
-/// The worker's end.
-pub(super) const DESCRIPTOR: i32 = 3;
-
-/// The variables that tell Node about its end, with their values.
-pub(super) const VARIABLES: [(&str, &str); 2] = [("NODE_CHANNEL_FD", "3"), ("NODE_CHANNEL_SERIALIZATION_MODE", "json")];
+/// The variables that tell Node about its end: its number, and how messages are written on it.
+pub(super) const VARIABLES: [&str; 2] = ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE"];
 
 const WINDOW: Duration = Duration::from_millis(100);
 
@@ -60,15 +59,23 @@ pub(super) struct Subject {
     pub(super) metrics: SupervisorMetrics,
 }
 
-/// Makes a channel: our end, the worker's end.
-///
-/// # Errors
-/// A sentence that names what failed.
-pub(super) fn pair() -> Result<(OwnedFd, OwnedFd), String> {
-    socket::pair().map_err(|error| format!("make a channel: {error}"))
-}
-
 impl Channel {
+    /// Makes a channel for a worker that is to have one and lets it have its end; gives ours.
+    ///
+    /// # Errors
+    /// A sentence that names what failed.
+    pub(super) fn offer(command: &Command, kit: &mut Kit) -> Result<Option<OwnedFd>, String> {
+        if command.channel == config::Channel::Absent {
+            return Ok(None);
+        }
+        let (ours, theirs) = socket::pair().map_err(|error| format!("make a channel: {error}"))?;
+        let number = kit.place(theirs);
+        for (name, value) in VARIABLES.into_iter().zip([number.to_string(), "json".to_owned()]) {
+            kit.set(name, value);
+        }
+        Ok(Some(ours))
+    }
+
     /// Takes our end and reads it until the worker closes its own, or the channel is dropped.
     ///
     /// # Errors

@@ -9,8 +9,11 @@ mod channel;
 mod event;
 mod exits;
 mod invariants;
+mod launch;
 mod listeners;
+mod loads;
 mod orders;
+mod orphans;
 mod outcome;
 mod output;
 mod picture;
@@ -26,6 +29,7 @@ mod settings;
 mod shutdown;
 mod site;
 mod start;
+mod stuck;
 mod web;
 mod workers;
 
@@ -38,22 +42,23 @@ use tokio::sync::mpsc;
 pub use start::{Announce, Error, Options, run};
 
 use crate::config::Config;
+use crate::control::Scope;
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
-use crate::sys::listener::Reservation;
 use crate::sys::notify::Notifier;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use event::{Event, Signal};
 use invariants::Watch;
+use launch::{Berth, Starter};
 use listeners::Listeners;
+use orphans::Sweep;
 use outcome::Reloads;
 use proxies::Proxies;
 use roster::Roster;
 use scrape::Scrapes;
 use shutdown::Phase;
 use site::Site;
-use workers::Starter;
 
 /// Everything the supervisor knows and owns.
 struct Supervisor {
@@ -65,10 +70,22 @@ struct Supervisor {
     starter: Starter,
     machines: Machines,
     reloads: Reloads,
-    scrapes: Scrapes,
     published: Published,
     phase: Phase,
+    chores: Chores,
     outlook: Outlook,
+}
+
+/// What is done now and then, whatever the machines say.
+struct Chores {
+    scrapes: Scrapes,
+    sweep: Sweep,
+}
+
+impl Chores {
+    fn deadline(&self) -> Option<Instant> {
+        [self.scrapes.deadline(), self.sweep.deadline()].into_iter().flatten().min()
+    }
 }
 
 /// What all machines share.
@@ -89,8 +106,8 @@ struct Published {
     /// Closed endpoints whose machine has been told that they are idle.
     told_idle: HashSet<Serial>,
     watch: Watch,
-    /// Ports of workers that have ended, each until no proxy can take another worker for its owner.
-    ports: Vec<(Epoch, Reservation)>,
+    /// Places of workers that have ended, each until no proxy can take another worker for its owner.
+    berths: Vec<(Epoch, Berth)>,
 }
 
 /// A machine that waits for the proxies; `epoch` is set once its version has been sent.
@@ -140,7 +157,7 @@ impl Supervisor {
         loop {
             self.settle();
             if self.is_done() {
-                return;
+                return self.end_orphans().await;
             }
             let deadline = self.deadline();
             tokio::select! {
@@ -152,9 +169,10 @@ impl Supervisor {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Signal(Signal::Reload) => self.reload(Vec::new(), None),
+            Event::Signal(Signal::Reload) => self.reload(Scope::default(), None),
             Event::Signal(Signal::Stop) => self.stop(),
             Event::Signal(Signal::ReopenLogs) => self.reopen_logs(),
+            Event::Signal(Signal::ChildEnded) => self.chores.sweep.look_soon(),
             Event::Call(call) => self.take_order(call),
             Event::Exited { app, serial, exit } => self.worker_exited(app, serial, exit),
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
@@ -193,6 +211,8 @@ impl Supervisor {
         for awaited in &mut self.published.awaited {
             awaited.epoch.get_or_insert(self.published.epoch);
         }
+        let sites = &self.sites;
+        self.proxies.loads.retain(|serial| sites.values().any(|site| site.slot(serial).is_some()));
         self.proxies.publish(&self.snapshot());
     }
 
@@ -209,7 +229,7 @@ impl Supervisor {
         for Awaited { app, version, .. } in self.published.awaited.extract_if(.., reached) {
             self.machines.queue.push_back((app, lifecycle::Event::Published { version }));
         }
-        self.published.ports.retain(|(epoch, _)| floor.is_some_and(|floor| floor < *epoch));
+        self.published.berths.retain(|(epoch, _)| floor.is_some_and(|floor| floor < *epoch));
         for (app, site) in &self.sites {
             for serial in site.closing() {
                 let is_news = self.proxies.is_idle(serial) && !self.published.told_idle.contains(&serial);
@@ -224,7 +244,7 @@ impl Supervisor {
 
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
-        let others = [self.proxies.deadline(), self.scrapes.deadline(), self.phase.deadline()];
+        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline()];
         sites.chain(others.into_iter().flatten()).min()
     }
 
@@ -242,6 +262,7 @@ impl Supervisor {
             self.start_proxy();
         }
         self.end_scrapes(now);
+        self.look_for_orphans(now);
         self.hasten(now);
     }
 
@@ -255,6 +276,7 @@ impl Supervisor {
             }
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
             FromProxy::Fault { app, serial, kind } => self.note_fault(&app, serial, kind),
+            FromProxy::Load(news) => self.note_loads(proxy, news),
             FromProxy::Metrics { ticket, families } => self.scraped(proxy, ticket, families),
         }
     }

@@ -3,17 +3,14 @@
 //! An order that changes what runs becomes a [`Change`] and goes the way of a reload. In a list of our own the change is
 //! written down first; a file that somebody else writes is never touched.
 
-use std::ffi::OsString;
-
 use super::Supervisor;
 use super::outcome::Reply;
-use super::release;
 use super::reload::{Change, Source};
 use super::site::{Site, Supervised};
-use crate::config::{self, list};
-use crate::control::Call;
+use crate::config::list;
 use crate::control::words::{Environment, Order, Reached, Refusal, RefusalKind};
-use crate::id::{AppName, Generation, Slot, WorkerId};
+use crate::control::{Call, Scope};
+use crate::id::AppName;
 use crate::sys::spawn::Signal;
 
 /// The signals that may be sent, by their names without `SIG`.
@@ -30,7 +27,7 @@ impl Supervisor {
     pub(super) fn take_order(&mut self, call: Call) {
         match call {
             Call::Status { reply } => drop(reply.send(self.status())),
-            Call::Order { order, apps, reply } => self.order(order, apps, reply),
+            Call::Order { order, scope, reply } => self.order(order, scope, reply),
             Call::Add { list, reply } => self.add(&list, reply),
             Call::Signal { apps, signal, reply } => drop(reply.send(self.signal_workers(&apps, &signal))),
             Call::Reset { apps, reply } => drop(reply.send(self.forgive(&apps))),
@@ -42,9 +39,9 @@ impl Supervisor {
         }
     }
 
-    fn order(&mut self, order: Order, apps: Vec<AppName>, reply: Reply) {
-        match self.source(order, &apps) {
-            Ok(source) => self.change(Change { order, apps, source }, Some(reply)),
+    fn order(&mut self, order: Order, scope: Scope, reply: Reply) {
+        match self.source(order, &scope.apps) {
+            Ok(source) => self.change(Change { order, scope, source }, Some(reply)),
             Err(refusal) => drop(reply.send(Err(refusal))),
         }
     }
@@ -81,7 +78,8 @@ impl Supervisor {
         };
         match edited {
             Ok((text, apps)) => {
-                self.change(Change { order: Order::Start, apps, source: Source::List(text) }, Some(reply));
+                let scope = Scope::apps(&apps);
+                self.change(Change { order: Order::Start, scope, source: Source::List(text) }, Some(reply));
             }
             Err(refusal) => drop(reply.send(Err(refusal))),
         }
@@ -138,21 +136,18 @@ impl Supervisor {
         Ok(Reached { workers })
     }
 
-    /// As the next worker of the app finds it; its port is not known before it is there, so that of one that runs stands
-    /// for it.
+    /// As the newest of its workers found it.
     fn environment(&self, app: &AppName) -> Result<Environment, Refusal> {
         self.require_known(std::slice::from_ref(app))?;
-        let no_worker = || Refusal::new(RefusalKind::BadRequest, format!("{app} has no workers of ours"));
-        let site = self.supervised(app).ok_or_else(no_worker)?;
-        let config::Server::Command(command) = &site.upcoming.server else { return Err(no_worker()) };
-        let running = site.workers.values().next_back();
-        let id = running.map(|worker| worker.id.clone());
-        let id = id.unwrap_or_else(|| WorkerId { app: app.clone(), generation: Generation(0), slot: Slot(0) });
-        let port = running.map_or(0, |worker| worker.port.port());
-        let found = release::environment(&self.starter.environment, command, &id, port, None);
-        let plain = |text: OsString| text.to_string_lossy().into_owned();
-        let variables = found.into_iter().map(|(key, value)| (plain(key), plain(value))).collect();
-        Ok(Environment { app: app.clone(), variables })
+        let newest = self.supervised(app).and_then(|site| site.workers.values().next_back());
+        let no_worker = || Refusal::new(RefusalKind::BadRequest, format!("no worker of {app} runs that could tell"));
+        let pid = newest.ok_or_else(no_worker)?.process.pid();
+        let bytes = std::fs::read(format!("/proc/{pid}/environ"));
+        let bytes = bytes.map_err(|error| Refusal::new(RefusalKind::Internal, format!("worker {pid}: {error}")))?;
+        let pairs = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let variables =
+            pairs.filter_map(|pair| pair.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())));
+        Ok(Environment { app: app.clone(), variables: variables.collect() })
     }
 
     fn supervised(&self, app: &AppName) -> Option<&Supervised> {

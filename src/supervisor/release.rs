@@ -7,9 +7,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::channel;
-use crate::config::{App, Channel, Command, Program};
-use crate::id::WorkerId;
+use crate::config::{App, CREDENTIALS, Command, Program, Values};
+use crate::id::AppName;
 use crate::sys::spawn::{self, Identity};
 
 /// The settings of one generation.
@@ -26,6 +25,8 @@ pub(super) struct Resolved {
     pub(super) args: Vec<OsString>,
     pub(super) directory: PathBuf,
     pub(super) identity: Option<Identity>,
+    /// The app's variables, as its files and secrets were.
+    pub(super) values: Values,
 }
 
 impl Release {
@@ -33,23 +34,29 @@ impl Release {
         Self { app, resolved: None }
     }
 
-    /// Looks everything up at the first call and gives the same answer from then on; a failure is tried anew.
+    /// Looks everything up at the first call and gives the same answer from then on; a failure is tried anew. `outside`
+    /// is our own environment.
     ///
     /// # Errors
     /// A sentence that names the step that failed.
-    pub(super) fn resolve(&mut self, command: &Command, path: &OsStr) -> Result<&Resolved, String> {
+    pub(super) fn resolve(&mut self, command: &Command, outside: &[(OsString, OsString)]) -> Result<&Resolved, String> {
         let resolved = match self.resolved.take() {
             Some(resolved) => resolved,
-            None => look_up(command, path)?,
+            None => look_up(&self.app.name, command, outside)?,
         };
         Ok(self.resolved.insert(resolved))
     }
 }
 
-fn look_up(command: &Command, path: &OsStr) -> Result<Resolved, String> {
+fn look_up(app: &AppName, command: &Command, outside: &[(OsString, OsString)]) -> Result<Resolved, String> {
+    let variable = |name: &str| outside.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str());
     let directory = std::fs::canonicalize(&command.directory)
         .map_err(|error| format!("directory {}: {error}", command.directory.display()))?;
-    let path = command.env.get("PATH").map_or(path, |path| OsStr::new(path.as_str()));
+    let (values, remarks) = command.environment.read(variable(CREDENTIALS).map(Path::new))?;
+    for remark in remarks {
+        tracing::warn!(%app, "{remark}");
+    }
+    let path = values.get("PATH").or_else(|| variable("PATH")).unwrap_or_default();
     let (program, args) = match &command.program {
         Program::Direct(words) => (find(&words[0], path, &directory)?, words.iter().map(OsString::from).collect()),
         Program::Shell(line) => (PathBuf::from("/bin/sh"), ["sh", "-c", line].map(OsString::from).to_vec()),
@@ -58,61 +65,21 @@ fn look_up(command: &Command, path: &OsStr) -> Result<Resolved, String> {
         Some(user) => Some(spawn::identity(user).map_err(|error| format!("user {user}: {error}"))?),
         None => None,
     };
-    Ok(Resolved { program, args, directory, identity })
+    Ok(Resolved { program, args, directory, identity, values })
 }
 
 fn find(name: &str, path: &OsStr, directory: &Path) -> Result<PathBuf, String> {
     spawn::find_program(name, path, directory).map_err(|error| format!("program {name}: {error}"))
 }
 
-/// The environment of one worker: what it inherits, then the app's, then what places it.
-pub(super) fn environment(
-    inherited: &[(OsString, OsString)],
-    command: &Command,
-    worker: &WorkerId,
-    port: u16,
-    identity: Option<&Identity>,
-) -> Vec<(OsString, OsString)> {
-    let mut env: std::collections::BTreeMap<OsString, OsString> = inherited.iter().cloned().collect();
-    // A channel that we were given ourselves is not theirs.
-    for (key, _) in channel::VARIABLES {
-        env.remove(OsStr::new(key));
-    }
-    let mut set = |key: &str, value: OsString| env.insert(key.into(), value);
-    if let Some(identity) = identity {
-        set("HOME", identity.home.clone().into());
-        set("USER", identity.name.clone().into());
-        set("LOGNAME", identity.name.clone().into());
-    }
-    for (key, value) in &command.env {
-        set(key, value.into());
-    }
-    set("HOST", "127.0.0.1".into());
-    set("PORT", port.to_string().into());
-    set("PORTREEVE_APP", worker.app.as_str().into());
-    set("PORTREEVE_GENERATION", worker.generation.to_string().into());
-    set("PORTREEVE_SLOT", worker.slot.to_string().into());
-    set("NODE_APP_INSTANCE", worker.slot.to_string().into());
-    if command.channel != Channel::Absent {
-        for (key, value) in channel::VARIABLES {
-            set(key, value.into());
-        }
-    }
-    env.into_iter().collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::id::{Generation, Slot};
 
     fn command(directory: &Path, words: &[&str]) -> Command {
         Command {
             program: Program::Direct(words.iter().map(ToString::to_string).collect()),
             directory: directory.to_owned(),
-            env: BTreeMap::from([("COLOUR".into(), "blue".into()), ("PORT".into(), "1".into())]),
             ..defaults()
         }
     }
@@ -134,6 +101,10 @@ mod tests {
         Arc::new(app)
     }
 
+    fn outside() -> [(OsString, OsString); 1] {
+        [("PATH".into(), "/usr/bin:/bin".into())]
+    }
+
     #[test]
     fn a_release_symlink_is_resolved_once() {
         let folder = tempfile::tempdir().unwrap();
@@ -144,48 +115,26 @@ mod tests {
         std::os::unix::fs::symlink(&one, &current).unwrap();
         let command = command(&current, &["true"]);
         let mut release = Release::new(app(command.clone()));
-        let path = OsStr::new("/usr/bin:/bin");
-        assert_eq!(release.resolve(&command, path).unwrap().directory, one.canonicalize().unwrap());
+        let outside = outside();
+        assert_eq!(release.resolve(&command, &outside).unwrap().directory, one.canonicalize().unwrap());
         std::fs::remove_file(&current).unwrap();
         std::os::unix::fs::symlink(&two, &current).unwrap();
-        assert_eq!(release.resolve(&command, path).unwrap().directory, one.canonicalize().unwrap());
+        assert_eq!(release.resolve(&command, &outside).unwrap().directory, one.canonicalize().unwrap());
     }
 
     #[test]
     fn a_failed_look_up_names_its_step() {
         let folder = tempfile::tempdir().unwrap();
-        let path = OsStr::new("/usr/bin:/bin");
+        let outside = outside();
         let command_in = |words: &[&str]| command(folder.path(), words);
-        let look_up = |command: Command| look_up(&command, path).unwrap_err();
+        let look_up = |command: Command| look_up(&"web".parse().unwrap(), &command, &outside).unwrap_err();
         assert!(look_up(command_in(&["no-such-program"])).starts_with("program no-such-program: "));
         assert!(look_up(command(Path::new("/no/such"), &["true"])).starts_with("directory /no/such: "));
+        let gone = crate::config::EnvFile { path: "/no/such.env".into(), optional: false };
+        let mut without_file = command_in(&["true"]);
+        without_file.environment.files.push(gone);
+        assert!(look_up(without_file).starts_with("env_file /no/such.env: "));
         let stranger = Command { user: Some("no-such-user".into()), ..command_in(&["true"]) };
         assert!(look_up(stranger).starts_with("user no-such-user: "));
-    }
-
-    #[test]
-    fn the_environment_places_the_worker_over_what_app_and_parent_say() {
-        let inherited = ["LANG", "COLOUR", "HOST"].map(|key| (key.into(), "inherited".into()));
-        let app = "web".parse().unwrap();
-        let worker = WorkerId { app, generation: Generation(4), slot: Slot(2) };
-        let env = environment(&inherited, &command(Path::new("/"), &["true"]), &worker, 8123, None);
-        let get = |key: &str| env.iter().find(|(name, _)| name == key).map(|(_, value)| value.to_str().unwrap());
-        assert_eq!((get("LANG"), get("COLOUR"), get("PORT")), (Some("inherited"), Some("blue"), Some("8123")));
-        assert_eq!((get("PORTREEVE_GENERATION"), get("NODE_APP_INSTANCE")), (Some("4"), Some("2")));
-        assert_eq!((get("HOST"), get("PORTREEVE_APP")), (Some("127.0.0.1"), Some("web")));
-    }
-
-    #[test]
-    fn a_worker_is_told_of_its_own_channel_and_of_no_other() {
-        let inherited = [("NODE_CHANNEL_FD".into(), "9".into())];
-        let worker = WorkerId { app: "web".parse().unwrap(), generation: Generation(1), slot: Slot(0) };
-        let told = |channel| {
-            let command = Command { channel, ..command(Path::new("/"), &["true"]) };
-            let env = environment(&inherited, &command, &worker, 8123, None);
-            let told = env.into_iter().filter(|(key, _)| key.to_string_lossy().starts_with("NODE_CHANNEL"));
-            told.map(|(key, value)| format!("{}={}", key.display(), value.display())).collect::<Vec<_>>()
-        };
-        assert_eq!(told(Channel::Present), ["NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json"]);
-        assert_eq!(told(Channel::Absent), [""; 0]);
     }
 }

@@ -13,6 +13,7 @@ use super::settings::{plan, prepare_access_log, read_certificates, recipe};
 use super::site::Site;
 use super::{Notice, Supervisor};
 use crate::config::{self, App, Config, Server};
+use crate::control::Scope;
 use crate::control::words::{Order, Outcome, Refusal, RefusalKind};
 use crate::id::AppName;
 use crate::lifecycle;
@@ -22,8 +23,8 @@ use crate::link::Certificate;
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) order: Order,
-    /// None, which only a reload has: all, and all else that the configuration says.
-    pub(super) apps: Vec<AppName>,
+    /// No apps, which only a reload says: all, and all else that the configuration says.
+    pub(super) scope: Scope,
     pub(super) source: Source,
 }
 
@@ -50,8 +51,8 @@ struct Prepared {
 
 impl Supervisor {
     /// Reads the configuration again and replaces the workers of these apps, or of all.
-    pub(super) fn reload(&mut self, apps: Vec<AppName>, reply: Option<Reply>) {
-        self.change(Change { order: Order::Reload, apps, source: Source::File }, reply);
+    pub(super) fn reload(&mut self, scope: Scope, reply: Option<Reply>) {
+        self.change(Change { order: Order::Reload, scope, source: Source::File }, reply);
     }
 
     /// Makes a change, or refuses it as a whole.
@@ -81,9 +82,9 @@ impl Supervisor {
         if self.is_stopping() {
             return Err(Refusal::new(RefusalKind::Stopping, "portreeve is stopping"));
         }
-        let Change { order, apps, source } = change;
+        let Change { order, scope: Scope { apps, profile }, source } = change;
         let read = match &source {
-            Source::File => load(&self.config)?,
+            Source::File => load(&self.config, profile.as_deref())?,
             Source::List(text) => parse(text, &self.config)?,
             Source::InForce => self.config.clone(),
         };
@@ -238,8 +239,8 @@ impl Supervisor {
     }
 }
 
-fn load(current: &Config) -> Result<Config, Refusal> {
-    accepted(config::load(&current.path))
+fn load(current: &Config, profile: Option<&str>) -> Result<Config, Refusal> {
+    accepted(config::load_with(&current.path, profile.or(current.profile.as_deref())))
 }
 
 fn parse(list: &str, current: &Config) -> Result<Config, Refusal> {

@@ -2,21 +2,21 @@
 //!
 //! Keeps what belongs together and decides nothing: decisions are the machine's, effects the driver's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 
 use super::exits::{Exits, Record};
+use super::launch::{Berth, Starter};
 use super::output::Files;
 use super::release::Release;
-use super::workers::{Starter, Worker};
+use super::workers::Worker;
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
 use crate::lifecycle::{self, AppState, GenerationState, Health, Report, Restarts, WorkerReport};
 use crate::link;
-use crate::sys::listener::Reservation;
 use crate::sys::spawn::Exit;
 
 /// The generation that servers of a fixed upstream are shown with.
@@ -46,6 +46,8 @@ pub(super) struct Supervised {
     forgiven: BTreeMap<(Generation, Slot), u64>,
     restarts: Restarts,
     state: AppState,
+    /// Killed, still there, and told of.
+    pub(super) stuck: BTreeSet<Serial>,
 }
 
 /// An app whose servers something else runs.
@@ -112,6 +114,14 @@ impl Site {
         }
     }
 
+    /// The slot of one of its workers or servers.
+    pub(super) fn slot(&self, serial: Serial) -> Option<Slot> {
+        match self {
+            Self::Supervised(site) => site.workers.get(&serial).map(|worker| worker.id.slot),
+            Self::Fixed(site) => site.servers.iter().find(|server| server.serial == serial).map(|server| server.slot),
+        }
+    }
+
     /// Can it be claimed?
     pub(super) fn is_open(&self) -> bool {
         self.endpoints().iter().any(|endpoint| endpoint.open)
@@ -144,6 +154,7 @@ impl Supervised {
             forgiven: BTreeMap::new(),
             restarts: Restarts::default(),
             state: AppState::Stopped,
+            stuck: BTreeSet::new(),
         }
     }
 
@@ -174,7 +185,7 @@ impl Supervised {
                 serial: view.serial,
                 slot: view.slot,
                 generation: view.generation,
-                address: worker.address(),
+                address: worker.berth.address(),
                 open: view.open,
             })
             .collect()
@@ -241,13 +252,13 @@ impl Supervised {
     }
 
     /// Takes a worker that has ended out of the books; a record of it stays at hand for a while.
-    /// Gives the reservation of its port. Say it before the machine hears of the end.
-    pub(super) fn bury(&mut self, serial: Serial, exit: Exit) -> Option<Reservation> {
+    /// Gives its place. Say it before the machine hears of the end.
+    pub(super) fn bury(&mut self, serial: Serial, exit: Exit) -> Option<Berth> {
         let worker = self.workers.remove(&serial)?;
         let parting = self.machine.parting(serial);
         let (id, pid, started) = (worker.id, worker.process.pid(), worker.started_at);
         self.exits.add(Record { serial, id, pid, started, ended: Timestamp::now(), exit, parting, tail: worker.tail });
-        Some(worker.port)
+        Some(worker.berth)
     }
 
     /// The last lines of a worker, alive or ended not long ago.

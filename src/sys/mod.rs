@@ -6,14 +6,18 @@
 //! places it in a child, and every process started here is reaped here, through its pidfd and by nothing else.
 
 pub mod arrived;
+pub mod cgroup;
 mod descriptor;
 mod identity;
 pub mod listener;
 pub mod lockdown;
 pub mod notify;
+pub mod orphans;
 pub mod process;
 pub mod socket;
 pub mod spawn;
+pub mod stat;
+pub mod tree;
 
 #[cfg(test)]
 mod testing;

@@ -12,8 +12,9 @@ use anyhow::Context;
 use clap::Args;
 
 use super::target::Target;
-use super::{Code, DEFAULT_CONFIG, Wrong, block_on, daemon, outcome, resurrect};
+use super::{Code, DEFAULT_CONFIG, Source, Wrong, block_on, daemon, outcome, resurrect};
 use crate::config::home::Home;
+use crate::control::Scope;
 use crate::control::client::Client;
 use crate::control::words::{Order, Status};
 use meant::Meant;
@@ -59,7 +60,7 @@ pub(super) struct Start {
     /// Working directory
     #[arg(long, value_name = "FOLDER")]
     cwd: Option<PathBuf>,
-    /// A variable for the workers; without a value, that of your shell
+    /// A variable for the workers; without a value, that of your shell. For a .toml file: the profile
     #[arg(long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
     #[command(flatten)]
@@ -114,7 +115,7 @@ pub(super) fn start(args: &Start) -> anyhow::Result<Code> {
     let client = if args.target.is_open() { nearest(&args.target, &home)? } else { args.target.client()? };
     let status = block_on(client.status())?.ok();
     match meant::find(args, status.as_ref()).map_err(Wrong)? {
-        Meant::File(file) => start_file(&file, &home, args.json),
+        Meant::File(file) => start_file(args, &file, &home),
         Meant::Apps(apps) => {
             let answer = block_on(client.order(Order::Start, &apps))?;
             outcome::show(&client, Order::Start, answer, args.json)
@@ -148,14 +149,16 @@ fn background(client: &Client, home: &Home, json: bool) -> anyhow::Result<Status
 }
 
 /// A configuration of somebody's own has a supervisor of its own.
-fn start_file(file: &Path, home: &Home, json: bool) -> anyhow::Result<Code> {
+fn start_file(args: &Start, file: &Path, home: &Home) -> anyhow::Result<Code> {
     let file = std::path::absolute(file).context("find the working directory")?;
-    let Some(loaded) = super::load(&file) else { return Ok(Code::Config) };
+    let profile = args.env.iter().find(|word| !word.contains('=')).cloned();
+    let source = Source { config: file.clone(), profile: profile.clone() };
+    let Some(loaded) = super::load(&source) else { return Ok(Code::Config) };
     let client = Client::new(loaded.config.admin.socket);
     match block_on(client.status())? {
         Ok(status) if status.config == file => {
-            let answer = block_on(client.order(Order::Reload, &[]))?;
-            outcome::show(&client, Order::Reload, answer, json)
+            let answer = block_on(client.reload(&Scope { apps: Vec::new(), profile }))?;
+            outcome::show(&client, Order::Reload, answer, args.json)
         }
         Ok(status) => {
             let (socket, other) = (client.socket().display(), status.config.display());
@@ -167,12 +170,12 @@ fn start_file(file: &Path, home: &Home, json: bool) -> anyhow::Result<Code> {
             .into())
         }
         Err(_) => {
-            let daemon = daemon::of_file(&file, &home.logs());
+            let daemon = daemon::of_file(&file, profile.as_deref(), &home.logs());
             let status = daemon.start(&client)?;
-            if !json {
+            if !args.json {
                 println!("portreeve runs in the background, pid {}; its log: {}", status.pid, daemon.log.display());
             }
-            resurrect::await_all(&client, &status, json)
+            resurrect::await_all(&client, &status, args.json)
         }
     }
 }

@@ -20,7 +20,7 @@ struct Rig {
 }
 
 fn rig() -> Rig {
-    let (ours, theirs) = pair().unwrap();
+    let (ours, theirs) = socket::pair().unwrap();
     let (sender, events) = mpsc::channel(4);
     let (tasks, metrics) = (TaskTracker::new(), SupervisorMetrics::new());
     let worker = WorkerId { app: "web".parse().unwrap(), generation: Generation(1), slot: Slot(0) };

@@ -1,0 +1,142 @@
+//! Starting one worker: where it listens, what else it is given, its process, and the tasks that watch it.
+//!
+//! One story, [`Starter::start`], each step in a file of its own; what a step hands to the worker it lays into the
+//! [`Kit`]. Says what happened and decides nothing. Invariant: what the steps made before one failed is undone by being
+//! dropped.
+
+mod berth;
+mod bounds;
+mod environment;
+mod kit;
+mod streams;
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio_util::task::TaskTracker;
+
+use super::channel::{Channel, Subject};
+use super::event::{Event, Events};
+use super::output::{Files, Outlet, Sink, Sweeper, Tail};
+use super::process::Process;
+use super::release::{Release, Resolved};
+use super::workers::{StopOrder, Worker};
+use crate::config::{Command, Server};
+use crate::id::{AppName, Serial, WorkerId};
+use crate::sys::cgroup::Realm;
+use crate::sys::spawn::{self, Child, Exit, Spawn, Stdio};
+use crate::telemetry::supervisor_metrics::SupervisorMetrics;
+use environment::Sources;
+use streams::{Reading, Streams};
+
+pub(super) use berth::Berth;
+pub(super) use bounds::{MARK, mark};
+pub(super) use kit::Kit;
+
+/// How long after its end a worker's output is still read before the end is told; a grandchild may hold the pipe open.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// What every start needs.
+#[derive(Debug)]
+pub(super) struct Starter {
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) events: Events,
+    pub(super) metrics: SupervisorMetrics,
+    pub(super) sink: Sink,
+    pub(super) tasks: TaskTracker,
+    pub(super) logs: Logs,
+    /// Where workers get control groups of their own.
+    pub(super) realm: Option<Realm>,
+}
+
+impl Starter {
+    /// Starts a worker of the given release. `files` are those of its app, opened with the first worker that has any.
+    ///
+    /// # Errors
+    /// A sentence that names the step that failed.
+    pub(super) fn start(
+        &self,
+        serial: Serial,
+        id: WorkerId,
+        release: &mut Release,
+        files: &mut Option<Files>,
+    ) -> Result<Worker, String> {
+        let app = Arc::clone(&release.app);
+        let Server::Command(command) = &app.server else {
+            return Err("the app has no command".to_owned());
+        };
+        let resolved = release.resolve(command, &self.environment)?.clone();
+        if command.output.has_files() && files.is_none() {
+            *files = Some(self.logs.open(&id.app)?);
+        }
+        let mut kit = Kit::default();
+        let berth = Berth::take(&mut kit)?;
+        let channel = Channel::offer(command, &mut kit)?;
+        let (streams, [stdout, stderr]) = Streams::open()?;
+        kit.bounds = bounds::of(self.realm.as_ref(), serial, &id, &mut kit);
+        let program = self.program(command, resolved, &id, kit)?;
+        let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
+            .map_err(|error| error.to_string())?;
+        let subject =
+            || Subject { worker: id.clone(), serial, events: self.events.clone(), metrics: self.metrics.clone() };
+        let tail = Tail::default();
+        let sink = command.output.stdout.then(|| self.sink.clone());
+        let reading = Reading { worker: &id, output: &command.output, tail: &tail, sink, files: files.as_ref() };
+        let readers = streams.read(&reading, &self.tasks);
+        let channel = channel.map(|end| Channel::open(end, subject(), &self.tasks)).transpose()?;
+        let tree = child.tree().clone();
+        let process = self.watch(child, subject(), readers);
+        let (stop, started, started_at) = (StopOrder::of(command), Instant::now(), Timestamp::now());
+        Ok(Worker { id, process, tree, tail, stop, channel, started, started_at, berth })
+    }
+
+    /// What is executed, as whom, where, and with what.
+    fn program(&self, command: &Command, resolved: Resolved, id: &WorkerId, kit: Kit) -> Result<Spawn, String> {
+        let sources = Sources {
+            inherited: &self.environment,
+            environment: &command.environment,
+            values: &resolved.values,
+            identity: resolved.identity.as_ref(),
+        };
+        Ok(Spawn {
+            args: resolved.args,
+            env: environment::of(&sources, id, kit.variables)?,
+            directory: Some(resolved.directory),
+            identity: resolved.identity,
+            descriptors: kit.descriptors,
+            bounds: kit.bounds,
+            ..Spawn::new(resolved.program)
+        })
+    }
+
+    /// Waits for its end, and a while for the readers of its output, then tells of it.
+    fn watch(&self, child: Child, subject: Subject, readers: TaskTracker) -> Process {
+        Process::watch(child, &self.tasks, async move |exit: Exit| {
+            // A limit that passes is no loss: the readers go on, only the message about the end is shorter.
+            let _ = tokio::time::timeout(LAST_WORDS, readers.wait()).await;
+            let Subject { worker, serial, events, .. } = subject;
+            let _ = events.send(Event::Exited { app: worker.app, serial, exit }).await;
+        })
+    }
+}
+
+/// What the log files of every app need.
+#[derive(Debug)]
+pub(super) struct Logs {
+    pub(super) metrics: SupervisorMetrics,
+    pub(super) sweeper: Sweeper,
+    /// Those who write.
+    pub(super) writers: TaskTracker,
+}
+
+impl Logs {
+    /// # Errors
+    /// A sentence, when no thread can be started.
+    fn open(&self, app: &AppName) -> Result<Files, String> {
+        let failed = self.metrics.log_failed(app);
+        let outlet = Outlet { failed, sweeper: self.sweeper.clone(), _token: self.writers.token() };
+        Files::open(app.clone(), outlet).map_err(|error| format!("start a thread for the log files: {error}"))
+    }
+}
