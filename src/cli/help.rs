@@ -10,7 +10,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Serve", &["run", "start", "demo"]),
     ("Apps", &["reload", "restart", "stop", "delete", "signal", "reset"]),
     ("Look", &["status", "env", "ping"]),
-    ("Configuration", &["check"]),
+    ("Configuration", &["check", "import"]),
     ("The supervisor and the boot", &["kill", "resurrect", "save", "startup", "unstartup"]),
 ];
 

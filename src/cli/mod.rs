@@ -10,6 +10,7 @@ mod demo;
 mod demo_app;
 mod env;
 mod help;
+mod import;
 mod kill;
 mod outcome;
 mod ping;
@@ -61,7 +62,7 @@ Exit codes:
   69  no supervisor answers
   70  something else failed
   75  another supervisor has the admin socket (run)
-  78  invalid configuration (run, check, start)
+  78  invalid configuration (run, check, start, import)
 
 `portreeve VERB --help` shows examples. Try it without any app of your own: portreeve demo";
 
@@ -98,6 +99,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Translate the configuration of another program into portreeve.toml
+    Import(import::Import),
     /// Say whether a supervisor answers, and which
     Ping(ping::Ping),
     /// Finish what is in flight, stop everything and the supervisor
@@ -184,6 +187,7 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Reset(args) => reset::reset(&args),
         Verb::Env(args) => env::env(&args),
         Verb::Status { target, json } => status::status(&target, json),
+        Verb::Import(import) => import::import(&import),
         Verb::Ping(args) => ping::ping(&args),
         Verb::Kill(args) => kill::kill(&args),
         Verb::Save(args) => save::save(&args),

@@ -108,6 +108,7 @@ mod tests {
             workers: Vec::new(),
             last_failure: None,
             exits: Vec::new(),
+            recycling: Vec::new(),
         };
         (0..).zip(names).map(app).collect()
     }

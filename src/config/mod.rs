@@ -10,6 +10,7 @@ mod app;
 mod command;
 mod conflicts;
 pub mod defaults;
+mod dependencies;
 mod dotenv;
 mod environment;
 mod fault;
@@ -41,6 +42,7 @@ use std::time::Duration;
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use problem::{Place, Problem, Problems, Severity};
+pub use units::{format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
 
@@ -162,6 +164,8 @@ pub struct App {
     pub routed: bool,
     /// Is it to run? If not, it keeps its place and its routes, and nothing is started.
     pub enabled: bool,
+    /// Apps that are started before this one, and stopped after it.
+    pub depends_on: Vec<AppName>,
     pub server: Server,
     pub probe: Probe,
     pub forwarding: Forwarding,

@@ -65,6 +65,9 @@ pub struct App {
     /// How workers ended, oldest first; the last 32.
     #[serde(default)]
     pub exits: Vec<Exit>,
+    /// Workers that are to be replaced as planned.
+    #[serde(default)]
+    pub recycling: Vec<Recycling>,
 }
 
 /// A worker that has ended.
@@ -83,13 +86,37 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// Its memory was dumped.
     pub core: bool,
-    /// `crashed` (nobody had asked it to end), `late` (not ready in time), `replaced`, `aborted` (its reload was called
-    /// off) or `stopped` (with its app).
-    pub cause: String,
-    /// It had not ended within its kill timeout.
-    pub killed: bool,
+    #[serde(flatten)]
+    pub due: Due,
     /// What it printed last.
     pub lines: Vec<String>,
+}
+
+/// What the end of a worker is due to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// `crashed` (nobody had asked it to end), `late` (not ready in time), `replaced` (by a new generation), `recycled`
+    /// (by another worker in its slot, as planned), `aborted` (its reload or its recycle was called off) or `stopped`
+    /// (with its app).
+    pub cause: String,
+    /// What for, if it was recycled: `max-age`, `max-requests`, `memory`, `schedule`, `watch`, `unhealthy`, `hung` or
+    /// `asked`.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// It had not ended within its kill timeout.
+    pub killed: bool,
+}
+
+/// A worker that is to be replaced as planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recycling {
+    /// As printed, `web 12.0`.
+    pub worker: String,
+    pub serial: Serial,
+    /// As in [`Due::reason`].
+    pub reason: String,
+    /// Its successor is on its way; else it waits for its turn.
+    pub begun: bool,
 }
 
 /// One worker, or one server of a fixed upstream.

@@ -40,10 +40,8 @@ pub struct Listener {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct App {
     pub name: AppName,
-    /// Is it found by host and path?
-    pub routed: bool,
-    /// As in `config::App::hosts`.
-    pub hosts: Vec<String>,
+    /// As in `config::App::hosts`; `None`: it is not found by host and path at all.
+    pub hosts: Option<Vec<String>>,
     /// As in `config::App::path`.
     pub path: String,
     pub condition: Condition,

@@ -132,8 +132,8 @@ impl Atlas {
         let certificates = self.parse_new(snapshot.certificates)?;
         let listings = snapshot.apps.iter().map(listing).collect();
         let apps: Vec<_> = snapshot.apps.iter().map(|app| Arc::new(self.app(app))).collect();
-        let entries = snapshot.apps.iter().zip(&apps).filter(|(said, _)| said.routed);
-        let entries = entries.map(|(said, app)| (&said.hosts[..], said.path.as_str(), Arc::clone(app))).collect();
+        let entries = snapshot.apps.iter().zip(&apps).filter_map(|(said, app)| Some((said, said.hosts.as_ref()?, app)));
+        let entries = entries.map(|(said, hosts, app)| (&hosts[..], said.path.as_str(), Arc::clone(app))).collect();
         let routes = Table::build(entries).map_err(|conflict| Rejected::Routes(told(&conflict)))?;
         let listeners =
             snapshot.listeners.into_iter().map(|listener| owned(listener, &apps)).collect::<Result<_, _>>()?;

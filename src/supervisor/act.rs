@@ -30,6 +30,10 @@ impl Supervisor {
             for (reason, count) in site.new_restarts(&report) {
                 (0..count).for_each(|_| self.outlook.metrics.worker_restarted(&app, reason));
             }
+            for (reason, count) in site.new_recycles(&report).filter(|(_, count)| *count > 0) {
+                tracing::info!(%app, %reason, "worker recycled: its successor serves");
+                self.outlook.metrics.workers_recycled(&app, reason.as_str(), count);
+            }
             for action in self.machines.todo.take() {
                 self.act(&app, action);
             }
@@ -158,22 +162,18 @@ impl Supervisor {
     }
 
     /// Adds an app and starts it.
-    pub(super) fn add_site(&mut self, name: AppName, app: Arc<App>) {
+    pub(super) fn add_site(&mut self, name: &AppName, app: Arc<App>) {
         let site = match &app.server {
-            config::Server::Command(_) => {
-                if app.enabled {
-                    self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan(&app))));
-                }
-                Site::Supervised(Box::new(Supervised::new(name.clone(), app)))
-            }
+            config::Server::Command(_) => Site::Supervised(Box::new(Supervised::new(name.clone(), app))),
             config::Server::Fixed(_) => {
                 let mut site = Fixed { app: Arc::clone(&app), servers: Vec::new() };
                 site.update(&app, |address, slot| self.fresh_server(&app, address, slot));
                 Site::Fixed(site)
             }
         };
-        self.roster.enrol(&name);
-        self.sites.insert(name, site);
+        self.roster.enrol(name);
+        self.sites.insert(name.clone(), site);
+        self.start_site(name);
         self.published.dirty = true;
     }
 
@@ -187,8 +187,12 @@ impl Supervisor {
 
     /// Stops an app that is no longer configured; it is forgotten when its last worker is gone.
     pub(super) fn remove_site(&mut self, name: &AppName) {
-        match self.sites.get(name) {
-            Some(Site::Supervised(_)) => self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop)),
+        self.machines.order.forget(name);
+        match self.sites.get_mut(name) {
+            Some(Site::Supervised(site)) => {
+                site.held = false;
+                self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop));
+            }
             Some(Site::Fixed(_)) => self.forget(name),
             None => {}
         }

@@ -12,6 +12,7 @@ mod invariants;
 mod launch;
 mod listeners;
 mod loads;
+mod order;
 mod orders;
 mod orphans;
 mod outcome;
@@ -44,7 +45,7 @@ pub use start::{Announce, Error, Options, run};
 use crate::config::Config;
 use crate::control::Scope;
 use crate::id::{AppName, Serial};
-use crate::lifecycle::{self, Todo, Version};
+use crate::lifecycle::{self, Order, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
 use crate::sys::notify::Notifier;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
@@ -91,6 +92,8 @@ impl Chores {
 /// What all machines share.
 struct Machines {
     todo: Todo,
+    /// Which app starts and stops when.
+    order: Order,
     /// Events that are still to be handled.
     queue: VecDeque<(AppName, lifecycle::Event)>,
 }
@@ -191,6 +194,9 @@ impl Supervisor {
     fn settle(&mut self) {
         loop {
             self.run_queue();
+            self.release_held(Instant::now());
+            self.begin_due();
+            self.run_queue();
             if self.published.dirty {
                 self.publish();
             }
@@ -244,7 +250,8 @@ impl Supervisor {
 
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
-        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline()];
+        let order = self.machines.order.deadline();
+        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline(), order];
         sites.chain(others.into_iter().flatten()).min()
     }
 

@@ -31,6 +31,9 @@ pub(super) struct Reloads {
 #[derive(Debug)]
 pub(super) struct Reload {
     began: Instant,
+    pub(super) order: Order,
+    /// Apps whose turn has not come.
+    pub(super) later: Vec<AppName>,
     waiting: BTreeMap<Ticket, AppName>,
     hopes: BTreeMap<AppName, Hope>,
     ended: Vec<AppReloaded>,
@@ -55,9 +58,25 @@ struct End {
 }
 
 impl Reload {
-    pub(super) fn new(reply: Option<Reply>) -> Self {
+    pub(super) fn new(order: Order, apps: Vec<AppName>, reply: Option<Reply>) -> Self {
         let (waiting, hopes) = (BTreeMap::new(), BTreeMap::new());
-        Self { began: Instant::now(), waiting, hopes, ended: Vec::new(), reply }
+        Self { began: Instant::now(), order, later: apps, waiting, hopes, ended: Vec::new(), reply }
+    }
+
+    /// A newer change covers these apps: those whose turn has not come yet are left to it.
+    pub(super) fn give_way(&mut self, apps: &[AppName]) {
+        for name in self.later.extract_if(.., |name| apps.contains(name)).collect::<Vec<_>>() {
+            self.end(&name, Outcome::Superseded);
+        }
+    }
+
+    /// Has it begun with this app, and not come to an end?
+    pub(super) fn awaits(&self, app: &AppName) -> bool {
+        self.hopes.contains_key(app) || self.waiting.values().any(|other| other == app)
+    }
+
+    fn is_over(&self) -> bool {
+        self.later.is_empty() && self.waiting.is_empty() && self.hopes.is_empty()
     }
 
     pub(super) fn await_ticket(&mut self, app: &AppName, ticket: Ticket) {
@@ -65,8 +84,8 @@ impl Reload {
     }
 
     /// Waits for what is hoped for, but in a reload of everything: that an app comes or goes is not what its end tells of.
-    pub(super) fn expect(&mut self, app: &AppName, order: Order, hope: Hope) {
-        match (order, hope) {
+    pub(super) fn expect(&mut self, app: &AppName, hope: Hope) {
+        match (self.order, hope) {
             (Order::Reload, Hope::Gone(outcome)) => self.end(app, outcome),
             (Order::Reload, Hope::Serves { .. }) => self.end(app, Outcome::Applied),
             _ => drop(self.hopes.insert(app.clone(), hope)),
@@ -75,6 +94,10 @@ impl Reload {
 
     pub(super) fn end(&mut self, app: &AppName, outcome: Outcome) {
         self.end_with(app, End { outcome, generation: None, reason: None, lines: Vec::new() });
+    }
+
+    pub(super) fn end_because(&mut self, app: &AppName, outcome: Outcome, reason: &str) {
+        self.end_with(app, End { outcome, generation: None, reason: Some(reason.to_owned()), lines: Vec::new() });
     }
 
     fn end_with(&mut self, app: &AppName, end: End) {
@@ -148,8 +171,7 @@ impl Supervisor {
                 reload.end_with(&app, end);
             }
         }
-        let is_over = |reload: &mut Reload| reload.waiting.is_empty() && reload.hopes.is_empty();
-        let ended: Vec<_> = self.reloads.open.extract_if(.., is_over).collect();
+        let ended: Vec<_> = self.reloads.open.extract_if(.., |reload| reload.is_over()).collect();
         if ended.is_empty() {
             return;
         }

@@ -10,7 +10,7 @@ use super::proxies::State;
 use super::site::{Fixed, Site, Supervised};
 use crate::control::words::{self, Status};
 use crate::id::{Address, AppName, Serial};
-use crate::lifecycle::{AppState, GenerationState, WorkerReport, WorkerState};
+use crate::lifecycle::{self, AppState, GenerationState, WorkerReport, WorkerState};
 use crate::sys::process;
 use crate::telemetry::exposition::Family;
 use crate::telemetry::supervisor_metrics::{Picture, Worker};
@@ -18,6 +18,8 @@ use crate::telemetry::supervisor_metrics::{Picture, Worker};
 /// What the servers of a fixed upstream are called.
 const UP: &str = "up";
 const DOWN: &str = "down";
+/// What an app is called that waits for others before it starts.
+const WAITING: &str = "waiting";
 
 impl Supervisor {
     pub(super) fn status(&self) -> Status {
@@ -52,7 +54,8 @@ impl Supervisor {
         let (mut workers, now) = (Vec::new(), Instant::now());
         let in_flight = |serial| self.proxies.loads.of(serial, now).in_flight;
         for (app, report) in &reports {
-            let reports = report.generations.iter().flat_map(|generation| &generation.workers).chain(&report.stranded);
+            let all = report.generations.iter().flat_map(|one| one.workers.iter().chain(&one.beside));
+            let reports = all.chain(&report.stranded);
             workers.extend(reports.map(|report| Worker {
                 app,
                 slot: report.worker.slot,
@@ -74,7 +77,7 @@ impl Supervisor {
             }
         }
         let live = self.sites.iter().filter_map(|(name, site)| Some((name, site.live_generation()?)));
-        let app_states: Vec<_> = AppState::ALL.iter().map(|state| state.as_str()).chain([DOWN]).collect();
+        let app_states: Vec<_> = AppState::ALL.iter().map(|state| state.as_str()).chain([DOWN, WAITING]).collect();
         let picture = Picture {
             states: &states,
             workers,
@@ -140,7 +143,30 @@ fn app(id: u32, name: &AppName, site: &Site, loads: &Loads) -> words::App {
         Site::Supervised(site) => site.exits.told(),
         Site::Fixed(_) => Vec::new(),
     };
-    words::App { id, name: name.clone(), state, generation: site.live_generation(), workers, last_failure, exits }
+    let recycling = site.report().as_ref().map(recycling).unwrap_or_default();
+    words::App {
+        id,
+        name: name.clone(),
+        state,
+        generation: site.live_generation(),
+        workers,
+        last_failure,
+        exits,
+        recycling,
+    }
+}
+
+/// Whom there is a wish to replace.
+fn recycling(report: &lifecycle::Report) -> Vec<words::Recycling> {
+    let told = |generation: &lifecycle::GenerationReport, worker: &WorkerReport| {
+        let begun = generation.beside.iter().any(|other| other.worker == worker.worker);
+        let (worker, serial, reason) = (worker.worker.to_string(), worker.serial?, worker.recycle?.to_string());
+        Some(words::Recycling { worker, serial, reason, begun })
+    };
+    let of = |generation: &lifecycle::GenerationReport| -> Vec<_> {
+        generation.workers.iter().filter_map(|worker| told(generation, worker)).collect()
+    };
+    report.generations.iter().flat_map(of).collect()
 }
 
 fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {
@@ -150,6 +176,7 @@ fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {
         // Where the live generation has a slot without a worker, somebody is missing; in a leaving one that is the aim.
         let is_live = matches!(generation.state, GenerationState::Promoting | GenerationState::Live);
         let shown = generation.workers.iter().filter(|worker| is_live || worker.serial.is_some());
+        let shown = shown.chain(&generation.beside);
         workers.extend(shown.filter_map(|report| worker(site, report, loads)));
     }
     workers.extend(report.stranded.iter().filter_map(|report| worker(site, report, loads)));
@@ -181,6 +208,7 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
 /// What is said of an app: all its states have a name here.
 fn app_state(site: &Site) -> &'static str {
     match site {
+        Site::Supervised(site) if site.held => WAITING,
         Site::Supervised(site) => site.machine.report().state.as_str(),
         Site::Fixed(site) => fixed_state(site),
     }

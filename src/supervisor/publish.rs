@@ -32,8 +32,7 @@ fn app(name: &AppName, site: &Site) -> link::App {
     let forwarding = &app.forwarding;
     link::App {
         name: name.clone(),
-        routed: app.routed,
-        hosts: app.hosts.clone(),
+        hosts: app.routed.then(|| app.hosts.clone()),
         path: app.path.clone(),
         condition: if site.is_expected() { Condition::Expected } else { Condition::Down },
         endpoints: site.endpoints(),

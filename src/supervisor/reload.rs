@@ -167,52 +167,56 @@ impl Supervisor {
         self.roster.note(order, &apps);
         self.published.certificates = certificates;
         self.published.dirty = true;
-        let mut reload = Reload::new(reply);
-        for name in apps {
-            self.begin_app(&name, order, &mut reload);
-        }
-        tracing::info!(order = order.word(), "began");
-        self.reloads.open.push(reload);
+        self.reloads.open.iter_mut().for_each(|older| older.give_way(&apps));
+        tracing::info!(apps = apps.len(), "{} began", order.word());
+        self.reloads.open.push(Reload::new(order, apps, reply));
+        self.begin_due();
         if listeners_changed || changed_log {
             self.proxies.recipe = recipe(&self.config, self.proxies.recipe.identity.clone());
             self.start_proxy();
         }
     }
 
-    fn begin_app(&mut self, name: &AppName, order: Order, reload: &mut Reload) {
+    pub(super) fn begin_app(&mut self, name: &AppName, reload: &mut Reload) {
         let Some(app) = self.config.apps.get(name).cloned().map(Arc::new) else {
             self.remove_site(name);
-            return reload.expect(name, order, Hope::Gone(Outcome::Removed));
+            return reload.expect(name, Hope::Gone(Outcome::Removed));
         };
         if !self.sites.contains_key(name) {
-            self.add_site(name.clone(), app);
-            return reload.expect(name, order, self.hope(name));
+            self.add_site(name, app);
+            return reload.expect(name, self.hope(name));
         }
         match self.sites.get_mut(name) {
             Some(Site::Supervised(site)) if !app.enabled => {
-                let was_wanted = site.machine.is_wanted() || site.comes_again;
+                let was_wanted = site.machine.is_wanted() || site.comes_again || site.held;
                 site.switch_off(&app);
+                self.machines.order.forget(name);
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop));
                 let outcome = if was_wanted { Outcome::Stopped } else { Outcome::Unchanged };
-                reload.expect(name, order, Hope::Gone(outcome));
+                reload.expect(name, Hope::Gone(outcome));
             }
             Some(Site::Supervised(site)) if site.machine.is_wanted() => {
                 let is_other = *site.upcoming != *app;
                 site.upcoming = Arc::clone(&app);
                 // To start what runs already is to wait for it, unless there are other settings.
-                let order = if order == Order::Start && is_other { Order::Reload } else { order };
+                let order = if reload.order == Order::Start && is_other { Order::Reload } else { reload.order };
                 self.begin_replacement(name, &app, order, reload);
+            }
+            // Its turn to start comes when those that it depends on are there.
+            Some(Site::Supervised(site)) if site.held => {
+                site.upcoming = Arc::clone(&app);
+                reload.expect(name, self.hope(name));
             }
             // It was stopped or on its way out, and is wanted again.
             Some(Site::Supervised(site)) => {
                 site.upcoming = Arc::clone(&app);
                 site.comes_again = false;
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan(&app))));
-                reload.expect(name, order, self.hope(name));
+                reload.expect(name, self.hope(name));
             }
             Some(Site::Fixed(_)) | None => {
                 self.update_fixed(name, &app);
-                reload.expect(name, order, self.hope(name));
+                reload.expect(name, self.hope(name));
             }
         }
     }
@@ -232,9 +236,9 @@ impl Supervisor {
                     site.comes_again = true;
                 }
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop));
-                reload.expect(name, order, hope);
+                reload.expect(name, hope);
             }
-            Order::Start | Order::Stop | Order::Delete => reload.expect(name, order, self.hope_of_present(name)),
+            Order::Start | Order::Stop | Order::Delete => reload.expect(name, self.hope_of_present(name)),
         }
     }
 }

@@ -15,7 +15,9 @@ use super::release::Release;
 use super::workers::Worker;
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, AppState, GenerationState, Health, Report, Restarts, WorkerReport};
+use crate::lifecycle::{
+    self, AppState, GenerationState, Health, RecycleReason, Recycles, Report, Restarts, WorkerReport,
+};
 use crate::link;
 use crate::sys::spawn::Exit;
 
@@ -40,11 +42,14 @@ pub(super) struct Supervised {
     /// Opened with the first worker that writes to any.
     pub(super) files: Option<Files>,
     pub(super) exits: Exits,
+    /// It waits for others before it starts.
+    pub(super) held: bool,
     /// It is being stopped to be started again.
     pub(super) comes_again: bool,
     /// Restarts of each slot of a generation that are no longer counted for people.
     forgiven: BTreeMap<(Generation, Slot), u64>,
     restarts: Restarts,
+    recycles: Recycles,
     state: AppState,
     /// Killed, still there, and told of.
     pub(super) stuck: BTreeSet<Serial>,
@@ -86,7 +91,7 @@ impl Site {
     /// Is a server to be expected, so that a request is worth holding?
     pub(super) fn is_expected(&self) -> bool {
         match self {
-            Self::Supervised(site) => site.machine.is_expected() || site.comes_again,
+            Self::Supervised(site) => site.held || site.comes_again || site.machine.is_expected(),
             Self::Fixed(site) => site.app.enabled,
         }
     }
@@ -122,6 +127,11 @@ impl Site {
         }
     }
 
+    /// Is any of its workers left?
+    pub(super) fn has_processes(&self) -> bool {
+        matches!(self, Self::Supervised(site) if !site.workers.is_empty())
+    }
+
     /// Can it be claimed?
     pub(super) fn is_open(&self) -> bool {
         self.endpoints().iter().any(|endpoint| endpoint.open)
@@ -150,9 +160,11 @@ impl Supervised {
             upcoming: app,
             files: None,
             exits: Exits::default(),
+            held: false,
             comes_again: false,
             forgiven: BTreeMap::new(),
             restarts: Restarts::default(),
+            recycles: Recycles::default(),
             state: AppState::Stopped,
             stuck: BTreeSet::new(),
         }
@@ -195,6 +207,7 @@ impl Supervised {
     pub(super) fn switch_off(&mut self, app: &Arc<App>) {
         self.upcoming = Arc::clone(app);
         self.comes_again = false;
+        self.held = false;
     }
 
     /// Restarts of a slot as people are told them.
@@ -231,6 +244,12 @@ impl Supervised {
         let before = std::mem::replace(&mut self.restarts, report.restarts).by_reason();
         let now = report.restarts.by_reason();
         now.into_iter().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
+    }
+
+    /// The same of those that were replaced as planned.
+    pub(super) fn new_recycles(&mut self, report: &Report) -> impl Iterator<Item = (RecycleReason, u64)> + use<> {
+        let before = std::mem::replace(&mut self.recycles, report.recycles).by_reason();
+        report.recycles.by_reason().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
     }
 
     /// Starts a worker of a declared generation; gives its pid.

@@ -26,7 +26,7 @@ use crate::config::{Config, LogFormat};
 use crate::control::server::{BindError, Claim, Server};
 use crate::control::words::Status;
 use crate::id::Serial;
-use crate::lifecycle::Todo;
+use crate::lifecycle::{Order, Todo};
 use crate::sys::cgroup::Realm;
 use crate::sys::notify::{self, Notifier};
 use crate::sys::orphans::Orphans;
@@ -147,6 +147,7 @@ fn build(
         },
         machines: Machines {
             todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
+            order: Order::default(),
             queue: std::collections::VecDeque::new(),
         },
         reloads: Reloads::default(),
@@ -164,7 +165,7 @@ fn build(
         config,
     };
     for (name, app) in supervisor.config.apps.clone() {
-        supervisor.add_site(name, std::sync::Arc::new(app));
+        supervisor.add_site(&name, std::sync::Arc::new(app));
     }
     // Before the first snapshot, so that the first request of all is held for the workers and not refused.
     supervisor.run_queue();

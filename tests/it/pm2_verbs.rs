@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use rustix::process::Signal;
 
-use crate::harness::{Home, SOON, process, until};
+use crate::harness::{Home, SOON, Target, process, until};
 use crate::tools;
 
 fn restarts(home: &Home, app: &str) -> Vec<u64> {
@@ -42,7 +42,7 @@ fn pm2_04_a_reload_of_one_app_leaves_the_others_alone() {
 fn pm2_06_without_autorestart_a_crash_is_the_end() {
     let home = Home::new();
     home.start("web", &["--no-autorestart"]);
-    let _ = crate::harness::Target::Plain(home.address("web")).try_get("/crash?code=1");
+    let _ = Target::Plain(home.address("web")).try_post("/crash?code=1", "");
     until(SOON, "it has ended", || (home.state("web") == "exited").then_some(()));
     assert_eq!(restarts(&home, "web"), [0]);
 }
@@ -53,7 +53,7 @@ fn pm2_07_after_a_stop_exit_code_nothing_is_started_and_after_another_one_it_is(
     home.start("stays", &["--stop-exit-codes", "42"]);
     home.start("again", &["--stop-exit-codes", "34"]);
     for app in ["stays", "again"] {
-        let _ = crate::harness::Target::Plain(home.address(app)).try_get("/crash?code=42");
+        let _ = Target::Plain(home.address(app)).try_post("/crash?code=42", "");
     }
     until(SOON, "one has ended", || (home.state("stays") == "exited").then_some(()));
     until(SOON, "one is back", || (restarts(&home, "again") == [1] && home.state("again") == "running").then_some(()));
@@ -204,7 +204,7 @@ fn pm2_40_a_script_is_run_by_what_its_extension_says() {
         assert_eq!(home.get("app", "/").text(), "hello");
         assert_eq!(home.get("extensionless", "/").text(), "hello");
     }
-    let said = home.cli(&["start", home.write("app.xyz", "").to_str().unwrap()]);
+    let said = home.cli(&["start", home.write("other.xyz", "").to_str().unwrap()]);
     assert!(said.code == 64 && said.text.contains("--interpreter"), "{}", said.text);
 }
 
@@ -256,7 +256,7 @@ fn pm2_55_counts_can_be_reset_by_id_name_and_for_all() {
     let home = Home::new();
     home.start("web", &[]);
     for target in ["0", "web", "all"] {
-        let _ = crate::harness::Target::Plain(home.address("web")).try_get("/crash");
+        let _ = Target::Plain(home.address("web")).try_post("/crash", "");
         until(SOON, "it is back", || (restarts(&home, "web") == [1] && home.state("web") == "running").then_some(()));
         home.ok(&["reset", target]);
         assert_eq!(restarts(&home, "web"), [0], "{target}");

@@ -51,12 +51,8 @@ pub(super) struct Start {
     /// Start it although an app of that name is there: as a second copy
     #[arg(short, long)]
     force: bool,
-    /// What runs the script, instead of what its extension says; none: it runs itself
-    #[arg(long, value_name = "PROGRAM")]
-    interpreter: Option<String>,
-    /// Arguments for the interpreter, in front of the script
-    #[arg(long, value_name = "WORDS", allow_hyphen_values = true, visible_alias = "node-args")]
-    interpreter_args: Option<String>,
+    #[command(flatten)]
+    interpreter: Interpreter,
     /// Working directory
     #[arg(long, value_name = "FOLDER")]
     cwd: Option<PathBuf>,
@@ -73,6 +69,17 @@ pub(super) struct Start {
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What runs a script.
+#[derive(Args, Debug)]
+struct Interpreter {
+    /// What runs the script, instead of what its extension says; none: it runs itself
+    #[arg(long = "interpreter", value_name = "PROGRAM")]
+    program: Option<String>,
+    /// Arguments for the interpreter, in front of the script
+    #[arg(long = "interpreter-args", value_name = "WORDS", allow_hyphen_values = true, visible_alias = "node-args")]
+    words: Option<String>,
 }
 
 /// Settings that the configuration has keys for.

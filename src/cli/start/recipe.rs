@@ -91,12 +91,12 @@ fn command(
         }
         Program::Script(script) => script,
     };
-    let mut words = match args.interpreter.as_deref() {
+    let mut words = match args.interpreter.program.as_deref() {
         Some("none") => Vec::new(),
         Some(interpreter) => vec![interpreter.to_owned()],
         None => interpreter(script, &folder.join(script), around)?.into_iter().map(str::to_owned).collect(),
     };
-    if let Some(more) = &args.interpreter_args {
+    if let Some(more) = &args.interpreter.words {
         words.extend(shell_words::split(more).map_err(|error| format!("--interpreter-args: {error}"))?);
     }
     let name = script.to_string_lossy().into_owned();

@@ -62,7 +62,7 @@ pub(super) struct Unstartup {
 struct Place {
     /// The service manager; else the one that runs here
     #[arg(value_enum)]
-    manager: Option<Manager>,
+    manager: Option<Init>,
     /// Name of the service
     #[arg(long, default_value = "portreeve")]
     name: String,
@@ -72,7 +72,7 @@ struct Place {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Manager {
+enum Init {
     Systemd,
     Openrc,
 }
@@ -89,8 +89,8 @@ pub(super) fn startup(args: &Startup) -> anyhow::Result<Code> {
     let manager = args.place.manager()?;
     let service = service(args)?;
     let units = match manager {
-        Manager::Systemd => systemd::units(&service),
-        Manager::Openrc => openrc::units(&service),
+        Init::Systemd => systemd::units(&service),
+        Init::Openrc => openrc::units(&service),
     };
     if args.print {
         for unit in &units {
@@ -102,11 +102,11 @@ pub(super) fn startup(args: &Startup) -> anyhow::Result<Code> {
         write(unit, &args.place.below(&unit.path))?;
     }
     let orders = match manager {
-        Manager::Systemd => systemd::enabling(&service),
-        Manager::Openrc => openrc::enabling(&service),
+        Init::Systemd => systemd::enabling(&service),
+        Init::Openrc => openrc::enabling(&service),
     };
     args.place.carry_out(manager, &orders);
-    if manager == Manager::Systemd && !service.is_root {
+    if manager == Init::Systemd && !service.is_root {
         let user = std::env::var("USER").unwrap_or_else(|_| "$USER".to_owned());
         println!("it starts when you log in; to have it started with the machine: sudo loginctl enable-linger {user}");
     }
@@ -118,8 +118,8 @@ pub(super) fn unstartup(args: &Unstartup) -> anyhow::Result<Code> {
     let manager = args.place.manager()?;
     let service = Service::bare(&args.place.name);
     let (paths, orders) = match manager {
-        Manager::Systemd => (systemd::paths(&service).to_vec(), systemd::disabling(&service)),
-        Manager::Openrc => (openrc::paths(&service).to_vec(), openrc::disabling(&service)),
+        Init::Systemd => (systemd::paths(&service).to_vec(), systemd::disabling(&service)),
+        Init::Openrc => (openrc::paths(&service).to_vec(), openrc::disabling(&service)),
     };
     let paths: Vec<_> = paths.iter().map(|path| args.place.below(path)).filter(|path| path.exists()).collect();
     if paths.is_empty() {
@@ -136,7 +136,7 @@ pub(super) fn unstartup(args: &Unstartup) -> anyhow::Result<Code> {
 }
 
 impl Place {
-    fn manager(&self) -> anyhow::Result<Manager> {
+    fn manager(&self) -> anyhow::Result<Init> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if self.name.is_empty() || !self.name.chars().all(is_name) {
             return Err(Wrong(format!("--name {}: letters, digits, - and _", self.name)).into());
@@ -144,8 +144,8 @@ impl Place {
         let running = || {
             let is_there = |path: &str| Path::new(path).exists();
             match () {
-                () if is_there("/run/systemd/system") => Some(Manager::Systemd),
-                () if is_there("/run/openrc") => Some(Manager::Openrc),
+                () if is_there("/run/systemd/system") => Some(Init::Systemd),
+                () if is_there("/run/openrc") => Some(Init::Openrc),
                 () => None,
             }
         };
@@ -161,10 +161,10 @@ impl Place {
     }
 
     /// Gives orders to the service manager that runs here, or says which are to be given.
-    fn carry_out(&self, manager: Manager, orders: &[Vec<String>]) {
+    fn carry_out(&self, manager: Init, orders: &[Vec<String>]) {
         let is_running = match manager {
-            Manager::Systemd => Path::new("/run/systemd/system").exists(),
-            Manager::Openrc => Path::new("/run/openrc").exists(),
+            Init::Systemd => Path::new("/run/systemd/system").exists(),
+            Init::Openrc => Path::new("/run/openrc").exists(),
         };
         for words in orders.iter().filter(|words| !words.is_empty()) {
             let line = words.join(" ");
@@ -193,11 +193,11 @@ fn service(args: &Startup) -> anyhow::Result<Service> {
     Ok(service)
 }
 
-fn starting(manager: Manager, service: &Service) -> String {
+fn starting(manager: Init, service: &Service) -> String {
     match manager {
-        Manager::Systemd if service.is_root => format!("systemctl start {}", service.name),
-        Manager::Systemd => format!("systemctl --user start {}", service.name),
-        Manager::Openrc => format!("rc-service {} start", service.name),
+        Init::Systemd if service.is_root => format!("systemctl start {}", service.name),
+        Init::Systemd => format!("systemctl --user start {}", service.name),
+        Init::Openrc => format!("rc-service {} start", service.name),
     }
 }
 

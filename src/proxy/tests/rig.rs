@@ -168,8 +168,7 @@ impl Rig {
 pub(super) fn app(name: &str) -> App {
     App {
         name: name.parse::<AppName>().unwrap(),
-        routed: true,
-        hosts: Vec::new(),
+        hosts: Some(Vec::new()),
         path: "/".into(),
         condition: Condition::Expected,
         endpoints: Vec::new(),

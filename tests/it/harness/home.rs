@@ -86,7 +86,7 @@ impl Home {
     /// Starts the scripted worker as an app on a port that the system chooses, which has to serve then.
     #[track_caller]
     pub(crate) fn start(&self, name: &str, more: &[&str]) -> String {
-        let words = ["start", "./worker", "--name", name, "--port", "127.0.0.1:0", "--kill-timeout", "3s"];
+        let words = ["start", "./worker", "--name", name, "--port", "127.0.0.1:0"];
         self.ok(&[&words[..], more].concat())
     }
 
