@@ -3,6 +3,7 @@
 //! Verbs speak to a running supervisor through `control::client` only. Invariant: nothing here ends the process; every
 //! verb returns its exit code, and the meaning of each code is in [`Code`].
 
+mod age;
 mod check;
 mod daemon;
 mod delete;
@@ -12,6 +13,8 @@ mod env;
 mod help;
 mod import;
 mod kill;
+mod logs;
+mod monit;
 mod outcome;
 mod ping;
 mod reload;
@@ -98,6 +101,13 @@ enum Verb {
         /// Print the answer as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Show what the workers have printed, and print
+    Logs(logs::Logs),
+    /// Show what goes on, live, and take orders by key
+    Monit {
+        #[command(flatten)]
+        target: target::Target,
     },
     /// Translate the configuration of another program into portreeve.toml
     Import(import::Import),
@@ -187,6 +197,8 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Reset(args) => reset::reset(&args),
         Verb::Env(args) => env::env(&args),
         Verb::Status { target, json } => status::status(&target, json),
+        Verb::Logs(logs) => logs::logs(&logs),
+        Verb::Monit { target } => monit::monit(&target),
         Verb::Import(import) => import::import(&import),
         Verb::Ping(args) => ping::ping(&args),
         Verb::Kill(args) => kill::kill(&args),

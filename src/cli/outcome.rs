@@ -55,7 +55,7 @@ fn code(reloaded: &Reloaded) -> Code {
     }
 }
 
-fn told(order: Order, reloaded: &Reloaded, status: Option<&Status>) -> String {
+pub(super) fn told(order: Order, reloaded: &Reloaded, status: Option<&Status>) -> String {
     if reloaded.apps.is_empty() {
         return format!("nothing to {}\n", order.word());
     }

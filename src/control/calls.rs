@@ -5,15 +5,15 @@
 
 use std::convert::Infallible;
 
-use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use super::lines::{self, Body};
 use super::scope::Scope;
-use super::words::{Environment, Order, Reached, Refusal, RefusalKind, Reloaded, Status};
+use super::words::{Environment, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Status};
 use crate::id::AppName;
 
 /// No list of apps is larger.
@@ -52,10 +52,19 @@ pub enum Call {
     Kill {
         reply: oneshot::Sender<()>,
     },
+    /// What all metrics say, as text.
+    Metrics {
+        reply: oneshot::Sender<String>,
+    },
+    /// The answer ends by being dropped; whoever asked ends it by closing their side.
+    Logs {
+        query: LogQuery,
+        reply: Reply<mpsc::Receiver<LogEntry>>,
+    },
 }
 
 type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Body>;
 
 /// Passes one request on, and answers it.
 pub(super) async fn answer(request: Request<Incoming>, calls: mpsc::Sender<Call>) -> Result<Answer, Infallible> {
@@ -76,6 +85,12 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
     }
     match (method, word) {
         (Method::GET, "status") => ask(calls, |reply| Call::Status { reply }).await.map(|status| json(&status)),
+        (Method::GET, "metrics") => ask(calls, |reply| Call::Metrics { reply }).await.map(|text| json(&text)),
+        (Method::GET, "logs") => {
+            let query = LogQuery::read(request.uri().query().unwrap_or_default());
+            let query = query.map_err(|error| Refusal::new(RefusalKind::NotFound, error))?;
+            ask(calls, |reply| Call::Logs { query, reply }).await?.map(lines::answer)
+        }
         (Method::POST, "kill") => ask(calls, |reply| Call::Kill { reply }).await.map(|()| json(&())),
         (Method::POST, "add") => {
             let list = text(request).await?;
@@ -143,7 +158,7 @@ async fn ask<T>(calls: &mpsc::Sender<Call>, call: impl FnOnce(oneshot::Sender<T>
 fn json(value: &impl Serialize) -> Answer {
     let mut text = serde_json::to_vec_pretty(value).expect("the words have string keys only and always serialise");
     text.push(b'\n');
-    let mut response = Response::new(Full::new(text.into()));
+    let mut response = Response::new(Body::Left(Full::new(text.into())));
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
 }

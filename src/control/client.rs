@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::Scope;
-use super::words::{Environment, Order, Reached, Refusal, Reloaded, Status};
+use super::lines::Entries;
+use super::words::{Environment, LogQuery, Order, Reached, Refusal, Reloaded, Status};
 use crate::id::AppName;
 
 /// Speaks to the supervisor behind one socket.
@@ -92,6 +93,16 @@ impl Client {
     /// Asks the supervisor to stop everything and itself; returns when it has begun to.
     pub async fn kill(&self) -> Result<(), Error> {
         self.call(Method::POST, "/v1/kill", "").await
+    }
+
+    /// What all metrics say now, in Prometheus' text format.
+    pub async fn metrics(&self) -> Result<String, Error> {
+        self.call(Method::GET, "/v1/metrics", "").await
+    }
+
+    /// What workers have printed, and, where it is followed, print from now on.
+    pub async fn logs(&self, query: &LogQuery) -> Result<Entries, Error> {
+        Entries::open(&self.socket, query).await
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: &str) -> Result<T, Error> {

@@ -6,9 +6,11 @@
 
 mod calls;
 pub mod client;
+mod lines;
 mod scope;
 pub mod server;
 pub mod words;
 
 pub use calls::Call;
+pub use lines::Entries;
 pub use scope::Scope;

@@ -180,6 +180,8 @@ mod tests {
                 Call::Reset { apps, reply } => drop(reply.send(Ok(Reached { workers: apps.len() }))),
                 Call::Env { reply, .. } => drop(reply),
                 Call::Status { reply } => drop(reply),
+                Call::Metrics { reply } => drop(reply),
+                Call::Logs { reply, .. } => drop(reply),
             }
         }
     }

@@ -219,6 +219,7 @@ impl Supervisor {
     fn forget(&mut self, app: &AppName) {
         self.sites.remove(app);
         self.roster.strike(app);
+        self.starter.feed.forget(app);
         self.published.dirty = true;
     }
 

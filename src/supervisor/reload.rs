@@ -172,6 +172,8 @@ impl Supervisor {
         self.reloads.open.push(Reload::new(order, apps, reply));
         self.begin_due();
         if listeners_changed || changed_log {
+            // Before the new proxy's first snapshot, so that a request for an app that has just been added is held.
+            self.run_queue();
             self.proxies.recipe = recipe(&self.config, self.proxies.recipe.identity.clone());
             self.start_proxy();
         }

@@ -14,7 +14,7 @@ use super::launch::{Logs, Starter};
 use super::listeners::{self, Listeners};
 use super::orphans::Sweep;
 use super::outcome::Reloads;
-use super::output::{Sink, Sweeper, Writer};
+use super::output::{Feed, Sink, Sweeper, Writer};
 use super::proxies::Proxies;
 use super::roster::Roster;
 use super::scrape::Scrapes;
@@ -141,6 +141,7 @@ fn build(
             events: events.clone(),
             metrics: metrics.clone(),
             sink,
+            feed: Feed::default(),
             tasks: tasks.clone(),
             logs,
             realm: claim_realm(),
