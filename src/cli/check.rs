@@ -2,16 +2,11 @@
 //!
 //! Asks the configuration room and prints; nothing is started, bound or written.
 
-use std::io::IsTerminal;
-
 use super::{Code, Source};
-use crate::config;
 
 pub(super) fn check(source: &Source) -> Code {
     let Some(loaded) = super::load(source) else { return Code::Config };
-    let problems = config::verify(&loaded);
-    eprint!("{}", problems.render(std::io::stderr().is_terminal()));
-    if problems.has_errors() {
+    if super::ask_the_machine(&loaded) {
         return Code::Config;
     }
     println!("{}: valid; {}", loaded.config.path.display(), super::count(loaded.config.apps.len(), "app"));

@@ -258,6 +258,19 @@ fn load(source: &Source) -> Option<config::Loaded> {
     }
 }
 
+/// Prints what the machine lacks or does not permit; true when it keeps the configuration from working.
+fn ask_the_machine(loaded: &config::Loaded) -> bool {
+    use std::io::IsTerminal;
+    let color = std::io::stderr().is_terminal();
+    let permits = supervisor::Here::look().map(|here| config::permits(loaded, &here));
+    let problems = [Some(config::verify(loaded)), permits.ok()];
+    let said = problems.iter().flatten();
+    said.fold(false, |has_errors, problems| {
+        eprint!("{}", problems.render(color));
+        has_errors || problems.has_errors()
+    })
+}
+
 fn install_log(level: &str, json: bool) -> anyhow::Result<()> {
     Ok(tracing_setup::install(level, json)?)
 }

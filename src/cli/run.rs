@@ -2,8 +2,6 @@
 //!
 //! Reads the configuration, sets the log up, and hands over; it does not know what is done with either.
 
-use std::io::IsTerminal;
-
 use clap::Args;
 
 use super::{Code, Source};
@@ -60,7 +58,7 @@ fn run_list() -> anyhow::Result<Code> {
 
 fn serve(loaded: config::Loaded, options: supervisor::Options) -> anyhow::Result<Code> {
     // What the machine lacks may be there in a moment, and concerns one app only: say it and begin.
-    eprint!("{}", config::verify(&loaded).render(std::io::stderr().is_terminal()));
+    super::ask_the_machine(&loaded);
     let config = loaded.config;
     super::install_log(&config.log.level, config.log.format == LogFormat::Json)?;
     supervisor::run(config, options)?;

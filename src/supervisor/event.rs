@@ -4,6 +4,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::memory::Measurement;
 use crate::control::Call;
 use crate::id::{AppName, Serial};
 use crate::link::FromProxy;
@@ -37,6 +38,8 @@ pub(super) enum Event {
         app: AppName,
         serial: Serial,
     },
+    /// The memory of some workers was measured.
+    Measured(Vec<Measurement>),
     /// A proxy spoke.
     Said {
         proxy: u64,

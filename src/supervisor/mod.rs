@@ -12,6 +12,7 @@ mod invariants;
 mod launch;
 mod listeners;
 mod loads;
+mod memory;
 mod order;
 mod orders;
 mod orphans;
@@ -24,6 +25,7 @@ mod proxies;
 mod publish;
 mod release;
 mod reload;
+mod rights;
 mod roster;
 mod scrape;
 mod settings;
@@ -40,6 +42,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+pub use rights::Here;
 pub use start::{Announce, Error, Options, run};
 
 use crate::config::Config;
@@ -53,6 +56,7 @@ use event::{Event, Signal};
 use invariants::Watch;
 use launch::{Berth, Starter};
 use listeners::Listeners;
+use memory::Gauges;
 use orphans::Sweep;
 use outcome::Reloads;
 use proxies::Proxies;
@@ -81,11 +85,12 @@ struct Supervisor {
 struct Chores {
     scrapes: Scrapes,
     sweep: Sweep,
+    gauges: Gauges,
 }
 
 impl Chores {
     fn deadline(&self) -> Option<Instant> {
-        [self.scrapes.deadline(), self.sweep.deadline()].into_iter().flatten().min()
+        [self.scrapes.deadline(), self.sweep.deadline(), self.gauges.deadline()].into_iter().flatten().min()
     }
 }
 
@@ -182,6 +187,7 @@ impl Supervisor {
             Event::Declared { app, serial } => self.declared(app, serial),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
+            Event::Measured(measurements) => self.measured(measurements),
             Event::Scrape { reply } => self.scrape(reply),
             Event::AskReady { reply } => drop(reply.send(self.readiness())),
         }
@@ -270,6 +276,7 @@ impl Supervisor {
         }
         self.end_scrapes(now);
         self.look_for_orphans(now);
+        self.look_at_memory(now);
         self.hasten(now);
     }
 

@@ -119,7 +119,7 @@ impl Supervisor {
             return Err(Refusal::new(RefusalKind::BadRequest, error));
         };
         self.require_known(apps)?;
-        let sites = apps.iter().filter_map(|app| self.supervised(app));
+        let sites = apps.iter().filter_map(|app| self.supervised_app(app));
         let workers: Vec<_> = sites.flat_map(|site| site.workers.values()).collect();
         for worker in &workers {
             worker.process.tell(*signal);
@@ -141,7 +141,7 @@ impl Supervisor {
     /// As the newest of its workers found it.
     fn environment(&self, app: &AppName) -> Result<Environment, Refusal> {
         self.require_known(std::slice::from_ref(app))?;
-        let newest = self.supervised(app).and_then(|site| site.workers.values().next_back());
+        let newest = self.supervised_app(app).and_then(|site| site.workers.values().next_back());
         let no_worker = || Refusal::new(RefusalKind::BadRequest, format!("no worker of {app} runs that could tell"));
         let pid = newest.ok_or_else(no_worker)?.process.pid();
         let bytes = std::fs::read(format!("/proc/{pid}/environ"));
@@ -152,7 +152,7 @@ impl Supervisor {
         Ok(Environment { app: app.clone(), variables: variables.collect() })
     }
 
-    fn supervised(&self, app: &AppName) -> Option<&Supervised> {
+    fn supervised_app(&self, app: &AppName) -> Option<&Supervised> {
         match self.sites.get(app) {
             Some(Site::Supervised(site)) => Some(site),
             _ => None,

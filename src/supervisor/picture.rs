@@ -11,7 +11,6 @@ use super::site::{Fixed, Site, Supervised};
 use crate::control::words::{self, Status};
 use crate::id::{Address, AppName, Serial};
 use crate::lifecycle::{self, AppState, GenerationState, WorkerReport, WorkerState};
-use crate::sys::process;
 use crate::telemetry::exposition::Family;
 use crate::telemetry::supervisor_metrics::{Picture, Worker};
 
@@ -43,7 +42,7 @@ impl Supervisor {
             apps: self
                 .sites
                 .iter()
-                .map(|(name, site)| app(self.roster.id(name), name, site, &self.proxies.loads))
+                .map(|(name, site)| self.with_memory(app(self.roster.id(name), name, site, &self.proxies.loads)))
                 .collect(),
         }
     }
@@ -200,7 +199,7 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
         address,
         uptime_seconds: uptime.as_secs(),
         restarts: site.told_restarts(report),
-        memory: pid.and_then(|pid| process::resident_bytes(pid).ok()),
+        memory: words::Memory::default(),
         load: report.serial.map(|serial| load(serial, loads)).unwrap_or_default(),
     })
 }
@@ -238,7 +237,7 @@ fn fixed(site: &Fixed, loads: &Loads) -> Vec<words::Worker> {
         address: Some(server.address.clone()),
         uptime_seconds: server.since.elapsed().as_secs(),
         restarts: 0,
-        memory: None,
+        memory: words::Memory::default(),
         load: load(server.serial, loads),
     };
     site.servers.iter().map(server).collect()

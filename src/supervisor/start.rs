@@ -12,6 +12,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::launch::{Logs, Starter};
 use super::listeners::{self, Listeners};
+use super::memory::Gauges;
 use super::orphans::Sweep;
 use super::outcome::Reloads;
 use super::output::{Feed, Sink, Sweeper, Writer};
@@ -176,7 +177,11 @@ fn build(
 }
 
 fn chores() -> std::io::Result<Chores> {
-    Ok(Chores { scrapes: Scrapes::new(Instant::now()), sweep: Sweep::new(Orphans::adopt()?) })
+    Ok(Chores {
+        scrapes: Scrapes::new(Instant::now()),
+        sweep: Sweep::new(Orphans::adopt()?),
+        gauges: Gauges::default(),
+    })
 }
 
 fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {

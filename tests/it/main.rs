@@ -21,6 +21,7 @@ mod hold;
 mod import;
 mod ipc;
 mod logs;
+mod memory;
 mod metrics;
 mod monit;
 #[path = "../worker/pattern.rs"]

@@ -33,7 +33,7 @@ use environment::Sources;
 use streams::{Reading, Streams};
 
 pub(super) use berth::Berth;
-pub(super) use bounds::{MARK, mark};
+pub(super) use bounds::{MARK, limit, mark};
 pub(super) use kit::Kit;
 
 /// How long after its end a worker's output is still read before the end is told; a grandchild may hold the pipe open.
@@ -78,7 +78,7 @@ impl Starter {
         let berth = Berth::take(&mut kit)?;
         let channel = Channel::offer(command, &mut kit)?;
         let (streams, [stdout, stderr]) = Streams::open()?;
-        kit.bounds = bounds::of(self.realm.as_ref(), serial, &id, &mut kit);
+        kit.bounds = bounds::of(&command.bounds, self.realm.as_ref(), serial, &id, &mut kit);
         let program = self.program(command, resolved, &id, kit)?;
         let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
             .map_err(|error| error.to_string())?;
@@ -116,6 +116,7 @@ impl Starter {
             directory: Some(resolved.directory),
             identity: resolved.identity,
             descriptors: kit.descriptors,
+            no_new_privs: command.bounds.no_new_privs,
             bounds: kit.bounds,
             ..Spawn::new(resolved.program)
         })
