@@ -10,8 +10,9 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Serve", &["run", "start", "demo"]),
     ("Apps", &["reload", "restart", "stop", "delete", "signal", "reset"]),
     ("Look", &["status", "monit", "logs", "env", "ping"]),
-    ("Configuration", &["check", "import"]),
+    ("Configuration", &["check", "fmt", "import"]),
     ("The supervisor and the boot", &["kill", "resurrect", "save", "startup", "unstartup"]),
+    ("Shell", &["completions", "man"]),
 ];
 
 /// The command line with its help in groups.

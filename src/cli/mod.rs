@@ -5,15 +5,18 @@
 
 mod age;
 mod check;
+mod completions;
 mod daemon;
 mod delete;
 mod demo;
 mod demo_app;
 mod env;
+mod fmt;
 mod help;
 mod import;
 mod kill;
 mod logs;
+mod man;
 mod monit;
 mod outcome;
 mod ping;
@@ -74,7 +77,13 @@ enum Verb {
     /// Serve: bind the ports, start the workers, supervise them until told to stop
     Run(run::Run),
     /// Read the configuration and say everything that is wrong with it
-    Check(Source),
+    Check {
+        #[command(flatten)]
+        source: Source,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Start an app: a script, a command, a configuration, or one that is stopped
     Start(Box<start::Start>),
     /// Stop apps; they stay known
@@ -109,6 +118,30 @@ enum Verb {
         #[command(flatten)]
         target: target::Target,
     },
+    /// Write the configuration in its usual form, with all comments
+    #[command(after_help = "Spaces, blank lines and ends of lines are put right; the order of things stays.\n\
+                            With --check it ends with 1 if there is something to put right.")]
+    Fmt {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+        config: PathBuf,
+        /// Change nothing, only say whether anything would be
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write the completion script of a shell, which knows the apps that run
+    #[command(after_help = "\
+Examples:
+  portreeve completions bash > ~/.local/share/bash-completion/completions/portreeve
+  portreeve completions zsh > ~/.zfunc/_portreeve
+  portreeve completions fish > ~/.config/fish/completions/portreeve.fish")]
+    Completions { shell: completions::Kind },
+    /// Write the manual page, or with --dir a page for each verb
+    Man {
+        /// The folder for the pages
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
     /// Translate the configuration of another program into portreeve.toml
     Import(import::Import),
     /// Say whether a supervisor answers, and which
@@ -125,6 +158,12 @@ enum Verb {
     Unstartup(startup::Unstartup),
     /// Serve a built-in app on free ports, and say what to try
     Demo,
+    /// The names of the apps that run; for completions
+    #[command(hide = true)]
+    AppNames {
+        #[command(flatten)]
+        target: target::Target,
+    },
     /// The data plane; started by the supervisor
     #[command(hide = true)]
     Proxy {
@@ -187,7 +226,8 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: Verb) -> Code {
     let result = match verb {
         Verb::Run(args) => run::run(&args),
-        Verb::Check(source) => Ok(check::check(&source)),
+        Verb::Check { source, json } => check::check(&source, json),
+        Verb::Fmt { config, check } => fmt::fmt(&config, check),
         Verb::Start(args) => start::start(&args),
         Verb::Stop(args) => stop::stop(&args),
         Verb::Restart(args) => restart::restart(&args),
@@ -206,6 +246,9 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Resurrect(args) => resurrect::resurrect(&args),
         Verb::Startup(args) => startup::startup(&args),
         Verb::Unstartup(args) => startup::unstartup(&args),
+        Verb::Completions { shell } => Ok(completions::completions(shell, Cli::command())),
+        Verb::Man { dir } => man::man(Cli::command(), dir.as_deref()),
+        Verb::AppNames { target } => Ok(completions::app_names(&target)),
         Verb::Demo => demo::demo(),
         Verb::Proxy { log_level, log_json } => run::proxy(&log_level, log_json),
         Verb::DemoApp => demo_app::serve(),

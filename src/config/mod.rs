@@ -15,6 +15,7 @@ mod dependencies;
 mod dotenv;
 mod environment;
 mod fault;
+mod format;
 pub mod home;
 pub mod list;
 mod load;
@@ -43,6 +44,7 @@ use std::time::Duration;
 
 pub use bounds::{Bounds, Limit, Limited, Memory};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
+pub use format::format;
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};

@@ -21,6 +21,7 @@ mod hold;
 mod import;
 mod ipc;
 mod logs;
+mod manners;
 mod memory;
 mod metrics;
 mod monit;
