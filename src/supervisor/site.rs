@@ -46,13 +46,19 @@ pub(super) struct Supervised {
     pub(super) held: bool,
     /// It is being stopped to be started again.
     pub(super) comes_again: bool,
-    /// Restarts of each slot of a generation that are no longer counted for people.
-    forgiven: BTreeMap<(Generation, Slot), u64>,
-    restarts: Restarts,
-    recycles: Recycles,
+    counted: Counted,
     state: AppState,
     /// Killed, still there, and told of.
     pub(super) stuck: BTreeSet<Serial>,
+}
+
+/// What has been counted already.
+#[derive(Debug, Default)]
+struct Counted {
+    restarts: Restarts,
+    recycles: Recycles,
+    /// Restarts of each slot of a generation that are no longer counted for people.
+    forgiven: BTreeMap<(Generation, Slot), u64>,
 }
 
 /// An app whose servers something else runs.
@@ -162,9 +168,7 @@ impl Supervised {
             exits: Exits::default(),
             held: false,
             comes_again: false,
-            forgiven: BTreeMap::new(),
-            restarts: Restarts::default(),
-            recycles: Recycles::default(),
+            counted: Counted::default(),
             state: AppState::Stopped,
             stuck: BTreeSet::new(),
         }
@@ -212,7 +216,7 @@ impl Supervised {
 
     /// Restarts of a slot as people are told them.
     pub(super) fn told_restarts(&self, report: &WorkerReport) -> u64 {
-        let forgiven = self.forgiven.get(&(report.worker.generation, report.worker.slot));
+        let forgiven = self.counted.forgiven.get(&(report.worker.generation, report.worker.slot));
         restarts(report).saturating_sub(forgiven.copied().unwrap_or(0))
     }
 
@@ -220,9 +224,9 @@ impl Supervised {
     pub(super) fn forgive(&mut self) -> usize {
         let report = self.machine.report();
         let workers = report.generations.iter().flat_map(|generation| &generation.workers);
-        self.forgiven =
+        self.counted.forgiven =
             workers.map(|report| ((report.worker.generation, report.worker.slot), restarts(report))).collect();
-        self.forgiven.len()
+        self.counted.forgiven.len()
     }
 
     /// A generation that the machine has just declared runs what was upcoming then.
@@ -241,14 +245,14 @@ impl Supervised {
 
     /// How many workers were started again since this was last asked, by reason.
     pub(super) fn new_restarts(&mut self, report: &Report) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-        let before = std::mem::replace(&mut self.restarts, report.restarts).by_reason();
+        let before = std::mem::replace(&mut self.counted.restarts, report.restarts).by_reason();
         let now = report.restarts.by_reason();
         now.into_iter().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
     }
 
     /// The same of those that were replaced as planned.
     pub(super) fn new_recycles(&mut self, report: &Report) -> impl Iterator<Item = (RecycleReason, u64)> + use<> {
-        let before = std::mem::replace(&mut self.recycles, report.recycles).by_reason();
+        let before = std::mem::replace(&mut self.counted.recycles, report.recycles).by_reason();
         report.recycles.by_reason().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
     }
 

@@ -126,8 +126,8 @@ fn build(
     prepare_access_log(&recipe).map_err(Error::AccessLog)?;
     let listeners = Listeners::open(&config, recipe.threads as usize)
         .map_err(|error: listeners::Error| Error::Listen(error.to_string()))?;
-    let json = config.log.format == LogFormat::Json;
-    let (sink, writer) = Sink::open(std::io::stdout(), json).map_err(failed("output thread"))?;
+    let (sink, writer) =
+        Sink::open(std::io::stdout(), config.log.format == LogFormat::Json).map_err(failed("output thread"))?;
     let metrics = SupervisorMetrics::new();
     let sweeper = Sweeper::start().map_err(failed("log thread"))?;
     let logs = Logs { metrics: metrics.clone(), sweeper, writers: writer.files.clone() };
@@ -147,11 +147,7 @@ fn build(
             logs,
             realm: claim_realm(),
         },
-        machines: Machines {
-            todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
-            order: Order::default(),
-            queue: std::collections::VecDeque::new(),
-        },
+        machines: machines(),
         reloads: Reloads::default(),
         published: Published { certificates, ..Published::default() },
         phase: Phase::Running,
@@ -174,6 +170,14 @@ fn build(
     let snapshot = supervisor.snapshot();
     supervisor.proxies.start(&supervisor.listeners, &snapshot).map_err(Error::Proxy)?;
     Ok((supervisor, writer))
+}
+
+fn machines() -> Machines {
+    Machines {
+        todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
+        order: Order::default(),
+        queue: std::collections::VecDeque::new(),
+    }
 }
 
 fn chores() -> std::io::Result<Chores> {

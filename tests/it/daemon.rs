@@ -125,7 +125,9 @@ fn a_restart_loses_no_request_that_comes_in_between() {
     home.start("web", &["--", "stop-delay=300ms"]);
     let (before, target) = (home.pids("web"), Target::Plain(home.address("web")));
     let mut restart = home.command(&["restart", "web"]).stdout(std::process::Stdio::null()).spawn().unwrap();
-    until(SOON, "the old worker goes", || (home.pids("web") != before).then_some(()));
+    // It is told to stop once every proxy knows.
+    let is_stopping = || home.status().app("web").workers.iter().any(|worker| worker.state == "stopping");
+    until(SOON, "the old worker goes", || is_stopping().then_some(()));
     let reply = target.get("/whoami");
     assert_eq!((reply.status, reply.generation()), (200, Some(2)), "it waited for the new worker");
     assert_eq!(process::wait(&mut restart, SOON).and_then(|status| status.code()), Some(0));
@@ -231,7 +233,7 @@ fn what_a_worker_finds_in_its_environment_is_shown_without_secrets() {
 fn a_supervisor_that_was_killed_leaves_nothing_in_the_way_of_the_next() {
     let home = Home::new();
     home.start("web", &[]);
-    let status = home.status();
+    let status = until(SOON, "one proxy is left", || Some(home.status()).filter(|status| status.proxies.len() == 1));
     let (proxy, worker) = (status.serving_proxy().unwrap(), home.pids("web")[0]);
     process::kill(status.pid);
     // It could not clean up after itself.
