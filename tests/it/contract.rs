@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::harness::{App, Load, Portreeve, Running, SOON, program, until, worker};
+use crate::harness::{App, Load, Portreeve, Running, SOON, program, until};
 use crate::tools;
 
 fn folder(app: &str) -> String {
