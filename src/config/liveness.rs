@@ -5,19 +5,15 @@
 
 use std::time::Duration;
 
-use super::app;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value;
 use super::{Live, Probe, ProbeKind, Readiness};
-use super::{defaults, units, worker};
+use super::{defaults, readiness, units, worker};
 
 /// What `live` says; `None`: nobody is asked.
-pub(super) fn liveness(table: &mut Table, hosts: &[String], readiness: Readiness, ready: &Probe) -> Option<Live> {
-    let question = match readiness {
-        Readiness::Probe => ready.kind.clone(),
-        Readiness::Ipc => ProbeKind::Tcp,
-    };
+pub(super) fn liveness(table: &mut Table, hosts: &[String], how: Readiness, ready: &Probe) -> Option<Live> {
+    let question = if how == Readiness::Probe { ready.kind.clone() } else { ProbeKind::Tcp };
     match table.value("live") {
         Some(value) if value.table().is_some() => {
             Some(table.inner(value, table.dotted("live"), |table| settings(table, hosts, question)))
@@ -41,7 +37,7 @@ pub(super) fn liveness(table: &mut Table, hosts: &[String], readiness: Readiness
 
 fn settings(table: &mut Table, hosts: &[String], question: ProbeKind) -> Live {
     let is_own = ["http", "host", "tcp"].into_iter().any(|key| table.has(key));
-    let own = app::probe_kind(table, hosts, "live");
+    let own = readiness::probe_kind(table, hosts, "live");
     let live = Live {
         probe: Probe {
             kind: if is_own { own } else { question },

@@ -10,12 +10,15 @@ mod app;
 mod bounds;
 mod command;
 mod conflicts;
+mod contract;
 pub mod defaults;
 mod dependencies;
 mod dotenv;
 mod environment;
 mod fault;
 mod format;
+pub mod home;
+pub mod list;
 mod liveness;
 mod load;
 mod masked;
@@ -25,6 +28,7 @@ mod permits;
 mod places;
 mod problem;
 mod reader;
+mod readiness;
 mod render;
 mod restart;
 mod sections;
@@ -42,6 +46,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use bounds::{Bounds, Limit, Limited, Memory};
+pub use contract::{Channel, Contract, Readiness, Socket};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use format::format;
 pub use load::{Loaded, admin_socket, load, load_with, parse};
@@ -163,6 +168,12 @@ pub struct App {
     pub hosts: Vec<String>,
     /// Path prefix served, on whole segments; begins with `/` and ends without one, unless that is all.
     pub path: String,
+    /// Addresses of its own: what comes in there is for this app, whatever host and path.
+    pub ports: Vec<SocketAddr>,
+    /// Is it served on `[listen]` as well? An app with a port of its own only is if it names hosts or a path.
+    pub routed: bool,
+    /// Is it to run? If not, it keeps its place and its routes, and nothing is started.
+    pub enabled: bool,
     /// Apps that are started before this one, and stopped after it.
     pub depends_on: Vec<AppName>,
     pub server: Server,
@@ -189,7 +200,7 @@ pub struct Command {
     pub bounds: Bounds,
     /// `None`: one per CPU (affinity and cgroup quota respected).
     pub workers: Option<NonZeroU32>,
-    pub channel: Channel,
+    pub contract: Contract,
     pub timeouts: Timeouts,
     pub stop_signal: StopSignal,
     pub restart: Restart,
@@ -240,33 +251,6 @@ pub struct Rotate {
     pub keep: u32,
     /// Old files are compressed.
     pub gzip: bool,
-}
-
-/// Node's IPC channel to each worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
-    Absent,
-    /// It is there, and readiness is asked for all the same.
-    Present,
-    /// The worker says on it that it is ready.
-    Declares,
-}
-
-impl Command {
-    /// How it is known that a worker can serve.
-    #[must_use]
-    pub fn readiness(&self) -> Readiness {
-        if self.channel == Channel::Declares { Readiness::Ipc } else { Readiness::Probe }
-    }
-}
-
-/// How it is known that a worker can serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// It is asked, by [`App::probe`].
-    Probe,
-    /// It says so itself: `process.send('ready')` (`ready = "ipc"`).
-    Ipc,
 }
 
 /// What is executed.

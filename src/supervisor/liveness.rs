@@ -53,7 +53,7 @@ impl Supervisor {
         let Some(worker) = site.workers.get(&serial) else { return };
         if let Some(signal) = worker.dump_signal {
             tracing::warn!(worker = %worker.id, pid = worker.process.pid(), ?signal, "worker hangs: it is asked for a dump");
-            worker.process.nudge(signal);
+            worker.process.tell(signal);
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Process {
 enum Order {
     Signal(Signal),
     SignalIn(Duration, Signal),
-    Nudge(Signal),
+    Tell(Signal),
     Kill,
 }
 
@@ -58,9 +58,9 @@ impl Process {
         self.order(Order::SignalIn(wait, signal));
     }
 
-    /// Sends a signal to the process group that is no request to end.
-    pub(super) fn nudge(&self, signal: Signal) {
-        self.order(Order::Nudge(signal));
+    /// Sends a signal to the process alone, by which it is not asked to end.
+    pub(super) fn tell(&self, signal: Signal) {
+        self.order(Order::Tell(signal));
     }
 
     /// Kills the process group.
@@ -88,7 +88,7 @@ async fn wait(mut child: Child, mut orders: mpsc::Receiver<Order>) -> Exit {
             Some(order) = orders.recv() => match order {
                 Order::SignalIn(wait, signal) => later = Some((Instant::now() + wait, signal)),
                 Order::Signal(signal) => send(&child, signal),
-                Order::Nudge(signal) => nudge(&child, signal),
+                Order::Tell(signal) => drop(child.tell(signal)),
                 Order::Kill => kill(&child),
             },
             signal = due(later) => {
@@ -112,12 +112,6 @@ async fn due(later: Option<(Instant, Signal)>) -> Signal {
 
 fn send(child: &Child, signal: Signal) {
     if let Err(error) = child.signal(signal) {
-        tracing::error!(pid = child.pid(), ?signal, %error, "cannot signal a child");
-    }
-}
-
-fn nudge(child: &Child, signal: Signal) {
-    if let Err(error) = child.nudge(signal) {
         tracing::error!(pid = child.pid(), ?signal, %error, "cannot signal a child");
     }
 }

@@ -118,7 +118,9 @@ fn a_worker_that_hangs_is_asked_for_a_dump_and_replaced() {
     let app = watched(3, &live).says("dumps").set("drain_timeout", "100ms");
     let mut running = Portreeve::new().app("web", app).start();
     let pids = running.pids("web", 3);
-    let hanging = running.http().get_meanwhile("/hang");
+    let target = running.http();
+    // What may not be sent twice is not tried on another worker.
+    let hanging = std::thread::spawn(move || target.try_post("/hang", ""));
     let slot = until(SOON, "the request is in flight", || {
         let status = running.status();
         status.app("web").workers.iter().find(|worker| worker.inflight == 1).map(|worker| worker.slot)

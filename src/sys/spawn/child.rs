@@ -83,10 +83,14 @@ impl Child {
         self.send(signal.into())
     }
 
-    /// Sends a signal to the whole process group that is no request to end: should the leader end of it, that is an end
-    /// that nobody asked for. Errors as [`Child::signal`].
-    pub fn nudge(&self, signal: Signal) -> io::Result<()> {
-        self.send(signal.into())
+    /// Sends a signal to the program alone, and nothing is taken to be asked of it. Errors as [`Child::signal`].
+    pub fn tell(&self, signal: Signal) -> io::Result<()> {
+        Ok(pidfd_send_signal(&self.pidfd, signal.into())?)
+    }
+
+    /// Lets go of it: it outlives us, and whoever inherits orphans will reap it.
+    pub fn set_free(self) {
+        std::mem::forget(self);
     }
 
     /// Ends the whole process group at once (SIGKILL), and all of the tree that is in a control group. What else belongs to
