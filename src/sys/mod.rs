@@ -7,8 +7,10 @@
 
 pub mod arrived;
 mod descriptor;
+pub mod handout;
 mod identity;
 pub mod listener;
+pub mod listening;
 pub mod lockdown;
 pub mod notify;
 pub mod process;

@@ -30,6 +30,17 @@ pub(super) fn has_survivors(leader: Pid) -> bool {
     survivors
 }
 
+/// The processes of a group that have not ended, its leader among them.
+pub(in crate::sys) fn group_members(leader: u32) -> Vec<u32> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = processes.filter_map(|process| process.ok()?.file_name().to_str()?.parse().ok().and_then(Pid::from_raw));
+    let is_member = |pid: &Pid| {
+        let stat = Stat::of(*pid).ok().flatten();
+        stat.is_some_and(|stat| stat.group.unsigned_abs() == leader && !stat.is_dead)
+    };
+    pids.filter(is_member).map(|pid| pid.as_raw_pid().unsigned_abs()).collect()
+}
+
 /// What we need of `proc_pid_stat(5)`.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {

@@ -33,6 +33,7 @@ use image::Image;
 pub use super::identity::{Identity, identity};
 pub use child::Child;
 pub use exit::{Exit, Signal};
+pub(super) use group::group_members;
 pub use program::find_program;
 
 /// The longest that a child may take from fork to exec. Only a dead network file system comes near it.
