@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{App, Channel, Command, Forwarding, Probe, ProbeKind, Program, Readiness, Server};
-use super::{defaults, names, units, worker};
+use super::{defaults, names, node, units, worker};
 use crate::id::{Address, AppName};
 
 /// The app, or `None` when something about it is wrong and recorded.
@@ -19,10 +19,16 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
         let mut server = server(table, base);
         let (readiness, probe) = readiness(table, &hosts);
         match (&mut server, readiness) {
+            (Some(Server::Command(command)), Readiness::Probe) if node::announces(command, table.has("ready")) => {
+                command.node.announces = true;
+            }
             (Some(Server::Command(command)), Readiness::Probe) => check_patience(table, command, &probe),
             (Some(Server::Command(command)), Readiness::Ipc) => declare(table, command),
             (Some(Server::Fixed(_)), Readiness::Ipc) => refuse_declaring(table),
             _ => {}
+        }
+        if let Some(Server::Command(command)) = &mut server {
+            node::check(table, command);
         }
         let forwarding = forwarding(table);
         Some(App { name, hosts, path, server: server?, probe, forwarding })

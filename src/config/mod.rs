@@ -13,6 +13,7 @@ pub mod defaults;
 mod fault;
 mod load;
 mod names;
+mod node;
 mod output;
 mod places;
 mod problem;
@@ -33,6 +34,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use load::{Loaded, admin_socket, load, parse};
+pub use node::{Node, NodeMode};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use verify::verify;
 
@@ -173,6 +175,7 @@ pub struct Command {
     /// `None`: one per CPU (affinity and cgroup quota respected).
     pub workers: Option<NonZeroU32>,
     pub channel: Channel,
+    pub node: Node,
     pub timeouts: Timeouts,
     pub stop_signal: StopSignal,
     pub restart: Restart,
@@ -237,7 +240,11 @@ impl Command {
     /// How it is known that a worker can serve.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        if self.channel == Channel::Declares { Readiness::Ipc } else { Readiness::Probe }
+        match self.channel {
+            Channel::Declares => Readiness::Ipc,
+            _ if self.node.announces => Readiness::Listening,
+            _ => Readiness::Probe,
+        }
     }
 }
 
@@ -248,6 +255,8 @@ pub enum Readiness {
     Probe,
     /// It says so itself: `process.send('ready')` (`ready = "ipc"`).
     Ipc,
+    /// It listens on the socket that it was given (`node = "cluster"`).
+    Listening,
 }
 
 /// What is executed.

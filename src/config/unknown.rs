@@ -19,7 +19,8 @@ use Advice::{Is, Say};
 
 const LATER: &str = "portreeve does not have this yet";
 const ACME: &str = "portreeve does not order certificates yet: name files with `cert` and `key` in [tls]";
-const NO_MODE: &str = "every app is a set of `workers`; leave it out";
+const NO_MODE: &str =
+    "every app is a set of `workers`; node = \"cluster\" is for a Node app that ran in PM2's cluster mode as it is";
 const PORT: &str =
     "portreeve picks a port for each worker and hands it over as PORT; the public ones stand in [listen]";
 const OUTPUT: &str = "files for the output of the workers are named in [app.NAME.log]: `file`, `out` and `err`";
@@ -43,6 +44,7 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("interpreter", Say("write the interpreter as the first word of `command`")),
     ("nodeargs", Say("write the arguments of node in `command`: \"node --flag server.js\"")),
     ("execmode", Say(NO_MODE)),
+    ("cluster", Say(NO_MODE)),
     ("cwd", Is("directory")),
     ("dir", Is("directory")),
     ("workdir", Is("directory")),
@@ -67,6 +69,7 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("minuptime", Say("see `restart = { reset = \"60s\" }`")),
     ("expbackoffrestartdelay", Say("see `restart = { backoff_min = \"100ms\" }`")),
     ("restartdelay", Say("see `restart = { delay = \"2s\" }`")),
+    ("incrementvar", Say(PORT)),
     ("waitready", Say("write ready = \"ipc\"")),
     ("shutdownwithmessage", Is("ipc")),
     ("health", Is("ready")),

@@ -11,16 +11,17 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{Channel, Command, StopSignal, Timeouts};
-use super::{command, defaults, output, restart};
+use super::{command, defaults, node, output, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "shell",
     "directory",
     "env",
     "user",
     "workers",
     "ipc",
+    "node",
     "start_timeout",
     "drain_timeout",
     "kill_timeout",
@@ -49,6 +50,7 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
         workers: table.take("workers", |value| value::unless("auto", value, workers)).flatten(),
         // More may be said by `ready`, which other apps have too.
         channel: if table.boolean("ipc") { Channel::Present } else { Channel::Absent },
+        node: node::node(table),
         timeouts: timeouts(table),
         stop_signal: table.take("stop_signal", stop_signal).unwrap_or(StopSignal::Term),
         restart: restart::restart(table),
@@ -104,7 +106,7 @@ fn variable(key: Range<usize>, value: Value) -> Result<(String, String), Fault> 
         return Err(Fault::error(key, "this cannot be the name of a variable").label("empty, or has a = or NUL in it"));
     }
     let is_ours = ["PORTREEVE_", "NODE_CHANNEL_"].into_iter().any(|prefix| name.starts_with(prefix));
-    if matches!(name, "PORT" | "HOST" | "NODE_APP_INSTANCE") || is_ours {
+    if matches!(name, "PORT" | "HOST" | "NODE_APP_INSTANCE" | "NODE_UNIQUE_ID") || is_ours {
         let fault = Fault::error(key, format!("`{name}` is set by portreeve, for each worker"));
         return Err(fault.label("leave it out").help("a worker listens on HOST:PORT as it is given them"));
     }

@@ -32,7 +32,7 @@ pub(super) fn plan(app: &App) -> Plan {
         probing: Probing {
             readiness: match command.readiness() {
                 config::Readiness::Probe => Readiness::Probed,
-                config::Readiness::Ipc => Readiness::Declared,
+                config::Readiness::Ipc | config::Readiness::Listening => Readiness::Declared,
             },
             interval: app.probe.interval,
             successes: app.probe.successes.get(),
