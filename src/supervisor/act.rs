@@ -147,10 +147,10 @@ impl Supervisor {
         }
     }
 
-    /// Takes in a worker's own word. Where readiness is asked for it is no news, and no proof.
-    pub(super) fn declared(&mut self, app: AppName, serial: Serial) {
+    /// Takes in a worker's own word of this kind. Where readiness is known in another way it is no news, and no proof.
+    pub(super) fn declared(&mut self, app: AppName, serial: Serial, kind: Readiness) {
         let Some(Site::Supervised(site)) = self.sites.get(&app) else { return };
-        if site.readiness(serial) == Some(Readiness::Ipc) {
+        if site.readiness(serial) == Some(kind) {
             self.published.watch.prove(serial);
             self.machines.queue.push_back((app, lifecycle::Event::Declared { serial }));
         }

@@ -4,6 +4,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::channel::cluster::Said;
 use crate::control::Call;
 use crate::id::{AppName, Serial};
 use crate::link::FromProxy;
@@ -34,6 +35,17 @@ pub(super) enum Event {
     },
     /// A worker says that it can serve; told once of each.
     Declared {
+        app: AppName,
+        serial: Serial,
+    },
+    /// A worker of a cluster spoke to its primary.
+    Cluster {
+        app: AppName,
+        serial: Serial,
+        said: Said,
+    },
+    /// A worker has closed its end of the channel, or is gone.
+    LeftChannel {
         app: AppName,
         serial: Serial,
     },

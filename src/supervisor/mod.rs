@@ -13,6 +13,7 @@ mod launch;
 mod listeners;
 mod output;
 mod picture;
+mod primary;
 mod probe;
 mod process;
 mod proxies;
@@ -35,7 +36,7 @@ use tokio::sync::mpsc;
 
 pub use start::{Announce, Error, Options, run};
 
-use crate::config::Config;
+use crate::config::{Config, Readiness};
 use crate::control::Call;
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Todo, Version};
@@ -159,7 +160,9 @@ impl Supervisor {
             }
             Event::Exited { app, serial, exit } => self.worker_exited(app, serial, exit),
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
-            Event::Declared { app, serial } => self.declared(app, serial),
+            Event::Declared { app, serial } => self.declared(app, serial, Readiness::Ipc),
+            Event::Cluster { app, serial, said } => self.cluster_said(&app, serial, said),
+            Event::LeftChannel { app, serial } => self.left_channel(&app, serial),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
             Event::Scrape { reply } => self.scrape(reply),

@@ -10,7 +10,7 @@ use super::channel::Channel;
 use super::launch::Berth;
 use super::output::Tail;
 use super::process::Process;
-use crate::config::{Command, StopSignal};
+use crate::config::{self, Command, StopSignal};
 use crate::id::WorkerId;
 use crate::sys::spawn::Signal;
 
@@ -29,15 +29,27 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Asks it to end: by the message that PM2 sends where that can be, and by the signal if the message has not helped
-    /// when half of the time is over. An app may know only one of the two, and there is no telling which; both at once
-    /// would cut short what an app without a signal handler does upon the message.
+    /// Asks it to end: by a message where that can be, and by the signal if the message has not helped when half of the
+    /// time is over. An app may know only one of the two, and there is no telling which; both at once would cut short
+    /// what an app without a signal handler does upon the message.
     pub(super) fn stop(&self) {
-        let StopOrder { signal, kill_timeout } = self.stop;
-        if self.channel.as_ref().is_some_and(Channel::shut_down) {
+        let StopOrder { signal, kill_timeout, word } = self.stop;
+        let is_told = self.channel.as_ref().is_some_and(|channel| match word {
+            Word::None => false,
+            Word::ShutDown => channel.shut_down(),
+            Word::Disconnect => channel.disconnect(),
+        });
+        if is_told {
             self.process.signal_in(kill_timeout / 2, signal);
         } else {
             self.process.signal(signal);
+        }
+    }
+
+    /// It has closed the channel. If it was asked to, it has finished what it had in hand, and the signal can come.
+    pub(super) fn left_channel(&self) {
+        if self.channel.as_ref().is_some_and(Channel::is_to_be_left) {
+            self.process.signal(self.stop.signal);
         }
     }
 }
@@ -48,6 +60,18 @@ pub(super) struct StopOrder {
     signal: Signal,
     /// From the order to the kill.
     kill_timeout: Duration,
+    /// What it is told before the signal.
+    word: Word,
+}
+
+/// A message that asks a worker to end.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    None,
+    /// PM2's.
+    ShutDown,
+    /// That of a cluster's primary.
+    Disconnect,
 }
 
 impl StopOrder {
@@ -60,6 +84,11 @@ impl StopOrder {
             StopSignal::Usr1 => Signal::Usr1,
             StopSignal::Usr2 => Signal::Usr2,
         };
-        Self { signal, kill_timeout: command.timeouts.kill }
+        let word = match command.channel {
+            _ if command.node.disconnect => Word::Disconnect,
+            config::Channel::Absent => Word::None,
+            _ => Word::ShutDown,
+        };
+        Self { signal, kill_timeout: command.timeouts.kill, word }
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
+use super::node;
 use crate::config::Command;
 use crate::id::WorkerId;
 use crate::supervisor::channel;
@@ -20,7 +21,7 @@ pub(super) fn of(
 ) -> Vec<(OsString, OsString)> {
     let mut env: BTreeMap<OsString, OsString> = inherited.iter().cloned().collect();
     // A channel that we were given ourselves is not theirs.
-    for key in channel::VARIABLES {
+    for key in channel::VARIABLES.into_iter().chain([node::UNIQUE_ID]) {
         env.remove(OsStr::new(key));
     }
     let mut set = |key: &str, value: OsString| env.insert(key.into(), value);

@@ -7,6 +7,7 @@
 mod berth;
 mod environment;
 mod kit;
+mod node;
 mod streams;
 
 use std::ffi::OsString;
@@ -69,6 +70,7 @@ impl Starter {
         let mut kit = Kit::default();
         let berth = Berth::take(&mut kit)?;
         let channel = Channel::offer(command, &mut kit)?;
+        node::equip(command, serial, &mut kit);
         let (streams, [stdout, stderr]) = Streams::open()?;
         let program = self.program(command, resolved, &id, kit);
         let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
