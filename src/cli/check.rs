@@ -3,13 +3,12 @@
 //! Asks the configuration room and prints; nothing is started, bound or written.
 
 use std::io::IsTerminal;
-use std::path::Path;
 
-use super::Code;
+use super::{Code, Source};
 use crate::config;
 
-pub(super) fn check(path: &Path) -> Code {
-    let Some(loaded) = super::load(path) else { return Code::Config };
+pub(super) fn check(source: &Source) -> Code {
+    let Some(loaded) = super::load(source) else { return Code::Config };
     let problems = config::verify(&loaded);
     eprint!("{}", problems.render(std::io::stderr().is_terminal()));
     if problems.has_errors() {

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config;
+use crate::control::Scope;
 use crate::control::client::{self, Client};
 use crate::id::AppName;
 use crate::telemetry::tracing_setup;
@@ -57,6 +58,9 @@ enum Verb {
     Reload {
         /// Only this app; else all
         app: Option<AppName>,
+        /// Use this profile of the apps' variables from now on; else the one that is in use
+        #[arg(long = "env", value_name = "PROFILE", value_parser = config::profile_name, conflicts_with = "app")]
+        profile: Option<String>,
         #[command(flatten)]
         target: Target,
         /// Print the answer as JSON
@@ -97,6 +101,9 @@ struct Source {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
+    /// The profile of the apps' variables, such as production for [app.web.env.production]
+    #[arg(long = "env", value_name = "PROFILE", env = "PORTREEVE_ENV", value_parser = config::profile_name)]
+    profile: Option<String>,
 }
 
 /// Which supervisor is meant.
@@ -140,9 +147,9 @@ pub fn main() -> ExitCode {
 
 fn dispatch(verb: Verb) -> Code {
     let result = match verb {
-        Verb::Run(source) => run::run(&source.config),
-        Verb::Check(source) => Ok(check::check(&source.config)),
-        Verb::Reload { app, target, json } => reload::reload(&target, app.as_ref(), json),
+        Verb::Run(source) => run::run(&source),
+        Verb::Check(source) => Ok(check::check(&source)),
+        Verb::Reload { app, profile, target, json } => reload::reload(&target, &Scope { app, profile }, json),
         Verb::Status { target, json } => status::status(&target, json),
         Verb::Stop { target } => stop::stop(&target),
         Verb::Demo => demo::demo(),
@@ -186,10 +193,10 @@ fn block_on<T>(call: impl Future<Output = T>) -> anyhow::Result<T> {
 }
 
 /// Reads a configuration for `run` and `check`; problems are printed and give `None`.
-fn load(path: &std::path::Path) -> Option<config::Loaded> {
+fn load(source: &Source) -> Option<config::Loaded> {
     use std::io::IsTerminal;
     let color = std::io::stderr().is_terminal();
-    match config::load(path) {
+    match config::load_with(&source.config, source.profile.as_deref()) {
         Ok(loaded) => {
             eprint!("{}", loaded.warnings.render(color));
             Some(loaded)

@@ -3,13 +3,12 @@
 //! The exit code is part of the answer: a deploy script goes by it.
 
 use super::{Code, Target, block_on};
-use crate::control::client;
 use crate::control::words::{AppReloaded, Outcome, RefusalKind, Reloaded};
-use crate::id::AppName;
+use crate::control::{Scope, client};
 
-pub(super) fn reload(target: &Target, app: Option<&AppName>, json: bool) -> anyhow::Result<Code> {
+pub(super) fn reload(target: &Target, scope: &Scope, json: bool) -> anyhow::Result<Code> {
     let client = target.client()?;
-    match block_on(client.reload(app))? {
+    match block_on(client.reload(scope))? {
         Ok(reloaded) => {
             if json {
                 println!("{}", serde_json::to_string_pretty(&reloaded)?);

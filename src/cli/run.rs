@@ -3,14 +3,13 @@
 //! Reads the configuration, sets the log up, and hands over; it does not know what is done with either.
 
 use std::io::IsTerminal;
-use std::path::Path;
 
-use super::Code;
+use super::{Code, Source};
 use crate::config::{self, LogFormat};
 use crate::{proxy, supervisor};
 
-pub(super) fn run(path: &Path) -> anyhow::Result<Code> {
-    let Some(loaded) = super::load(path) else { return Ok(Code::Config) };
+pub(super) fn run(source: &Source) -> anyhow::Result<Code> {
+    let Some(loaded) = super::load(source) else { return Ok(Code::Config) };
     // What the machine lacks may be there in a moment, and concerns one app only: say it and begin.
     eprint!("{}", config::verify(&loaded).render(std::io::stderr().is_terminal()));
     let config = loaded.config;

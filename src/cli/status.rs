@@ -27,7 +27,10 @@ fn told(status: &Status) -> String {
     lines.extend(status.apps.iter().map(headline));
     lines.push(String::new());
     let rows: Vec<_> = status.apps.iter().flat_map(|app| &app.workers).map(row).collect();
-    lines.push(table::render(["WORKER", "STATE", "PID", "UP", "RESTARTS", "MEMORY", "ADDRESS"], &rows));
+    lines.push(table::render(
+        ["WORKER", "STATE", "PID", "UP", "RESTARTS", "MEMORY", "INFLIGHT", "REQ/S", "ADDRESS"],
+        &rows,
+    ));
     lines.join("\n")
 }
 
@@ -64,7 +67,7 @@ fn exit_line(exit: &Exit) -> String {
     format!("{} (pid {}) {verb} with {end}{core} at {second}{killed}", exit.worker, exit.pid)
 }
 
-fn row(worker: &Worker) -> [String; 7] {
+fn row(worker: &Worker) -> [String; 9] {
     [
         worker.id.clone(),
         worker.state.clone(),
@@ -72,6 +75,8 @@ fn row(worker: &Worker) -> [String; 7] {
         age(worker.uptime_seconds),
         worker.restarts.to_string(),
         worker.memory.map_or_else(|| "-".to_owned(), size),
+        worker.load.inflight.to_string(),
+        format!("{:.1}", worker.load.req_per_second),
         worker.address.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
     ]
 }

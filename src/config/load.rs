@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::places::Places;
 use super::problem::Source;
 use super::reader::Findings;
-use super::{Config, Problems, conflicts, sections};
+use super::{Config, Problems, Server, conflicts, environment, sections};
 
 /// No configuration is larger; a larger file is a mistake, and some (`/dev/zero`) have no end.
 const MAX_BYTES: u64 = 1 << 20;
@@ -41,6 +41,39 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
             Err(Problems::new(source(path, &String::from_utf8_lossy(&bytes)), vec![fault]))
         }
     }
+}
+
+/// As [`load`], with the variables of a profile in every app that has it.
+///
+/// # Errors
+/// As [`load`], and when no app has the profile.
+pub fn load_with(path: &Path, profile: Option<&str>) -> Result<Loaded, Problems> {
+    let mut loaded = load(path)?;
+    let Some(profile) = profile else { return Ok(loaded) };
+    let commands = loaded.config.apps.values_mut().filter_map(|app| match &mut app.server {
+        Server::Command(command) => Some(&mut command.environment),
+        Server::Fixed(_) => None,
+    });
+    let having = commands.filter_map(|environment| environment.choose(profile).then_some(())).count();
+    if having > 0 {
+        loaded.config.profile = Some(profile.to_owned());
+        return Ok(loaded);
+    }
+    let fault = environment::unknown_profile(profile, &profiles(&loaded.config));
+    Err(Problems::new(loaded.warnings.source().clone(), vec![fault]))
+}
+
+/// All profiles that an app has.
+fn profiles(config: &Config) -> Vec<&str> {
+    let mut profiles: Vec<&str> = Vec::new();
+    for app in config.apps.values() {
+        if let Server::Command(command) = &app.server {
+            profiles.extend(command.environment.profiles.keys().map(String::as_str));
+        }
+    }
+    profiles.sort_unstable();
+    profiles.dedup();
+    profiles
 }
 
 /// Reads a configuration from a text. `path` names it in messages, and its directory is that of relative paths.

@@ -10,8 +10,11 @@ mod app;
 mod command;
 mod conflicts;
 pub mod defaults;
+mod dotenv;
+mod environment;
 mod fault;
 mod load;
+mod masked;
 mod names;
 mod node;
 mod output;
@@ -24,6 +27,7 @@ mod sections;
 mod units;
 mod unknown;
 mod value;
+mod values;
 mod verify;
 mod worker;
 
@@ -33,9 +37,11 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use load::{Loaded, admin_socket, load, parse};
+pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
+pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use node::{Node, NodeMode};
 pub use problem::{Place, Problem, Problems, Severity};
+pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
 
 use crate::id::{Address, AppName};
@@ -45,6 +51,8 @@ use crate::id::{Address, AppName};
 pub struct Config {
     /// The file it came from, absolute.
     pub path: PathBuf,
+    /// The profile that the apps' variables are those of.
+    pub profile: Option<String>,
     pub listen: Listen,
     /// Certificates for the `https` listeners; empty exactly when there are none.
     pub certificates: Vec<CertificateFiles>,
@@ -168,8 +176,7 @@ pub struct Command {
     pub program: Program,
     /// Working directory as configured, absolute; symlinks are resolved once per generation.
     pub directory: PathBuf,
-    /// Added to the inherited environment.
-    pub env: BTreeMap<String, String>,
+    pub environment: Environment,
     /// Whom the workers run as; `None`: as the supervisor.
     pub user: Option<String>,
     /// `None`: one per CPU (affinity and cgroup quota respected).
@@ -357,6 +364,8 @@ pub struct Forwarding {
     pub retry_idempotency_key: bool,
 }
 
+#[cfg(test)]
+mod environment_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]

@@ -197,7 +197,7 @@ impl<'a> Table<'a> {
     }
 
     /// The items of a list, or the one value that stands for a list of one.
-    fn items(&mut self, key: &'static str) -> Vec<Value<'a>> {
+    pub(super) fn items(&mut self, key: &'static str) -> Vec<Value<'a>> {
         let Some(value) = self.value(key) else { return Vec::new() };
         value.items().map_or_else(|| vec![value], Iterator::collect)
     }

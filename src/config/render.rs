@@ -6,6 +6,7 @@ use std::fmt;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
+use super::masked::masked;
 use super::problem::{Place, Problem, Severity, Source, visible};
 
 /// Columns after which the drawn form wraps its prose.
@@ -21,7 +22,7 @@ pub(super) fn drawn(source: &Source, problems: &[Problem]) -> String {
         return plain(source, problems);
     }
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(WIDTH).with_links(false);
-    let file = NamedSource::new(&source.name, visible(&source.text));
+    let file = NamedSource::new(&source.name, visible(&masked(&source.text)));
     let mut text = String::new();
     for problem in problems {
         let before = text.len();
@@ -70,7 +71,7 @@ fn plain_problem(source: &Source, problem: &Problem) -> String {
 /// The line of a place with carets under its bytes; of a very long line, the part around them.
 fn excerpt(text: &str, place: &Place, label: &str) -> String {
     let start = text[..place.span.start].rfind('\n').map_or(0, |at| at + 1);
-    let line = visible(text[start..].lines().next().unwrap_or(""));
+    let line = visible(masked(text)[start..].lines().next().unwrap_or(""));
     let column = place.column - 1;
     let skip = if column < EXCERPT { 0 } else { column - EXCERPT / 2 };
     let shown: String = line.chars().skip(skip).take(EXCERPT).collect();

@@ -144,10 +144,15 @@ fn every_key_that_the_reader_knows_is_in_the_sample() {
     }
 }
 
+/// A table whose keys the operator chooses.
+fn has_names(entry: &Entry) -> bool {
+    matches!(entry.key.as_deref(), Some("env" | "secrets"))
+}
+
 #[test]
 fn every_key_of_an_inline_table_is_in_the_sample() {
     let mut count = 0;
-    for entry in entries().iter().filter(|entry| entry.toml.contains(" = { ") && entry.key.as_deref() != Some("env")) {
+    for entry in entries().iter().filter(|entry| entry.toml.contains(" = { ") && !has_names(entry)) {
         let others = |other: &Entry| other.is_live || (other.table == entry.table && is_needed(other));
         let with_unknown = entry.toml.replacen("{ ", "{ zzz = 1, ", 1);
         let text = match entry.table.as_str() {

@@ -27,6 +27,8 @@ pub(super) fn file(table: &mut Table, path: PathBuf) -> Config {
     let base = path.parent().unwrap_or(Path::new("/")).to_owned();
     Config {
         path,
+        // Chosen by whoever starts portreeve, not by the file.
+        profile: None,
         listen: table.section("listen", listen),
         certificates: table.section("tls", |table| certificates(table, &base)),
         admin: table.section("admin", |table| admin(table, &base)),

@@ -411,7 +411,7 @@ fn signals_have_names() {
 
 #[test]
 fn variables_are_texts_and_not_those_of_portreeve() {
-    assert_eq!(command("env = { A = 'b', EMPTY = '' }").env.len(), 2);
+    assert_eq!(command("env = { A = 'b', EMPTY = '' }").environment.variables.len(), 2);
     assert_app_fault("env = { A = 1 }", 13, &["`A` must be a text", "put it in quotes"]);
     assert_app_fault("env = { PORT = '1' }", 9, &["`PORT` is set by portreeve"]);
     assert_app_fault("env = { PORTREEVE_X = '1' }", 9, &["`PORTREEVE_X` is set by portreeve"]);

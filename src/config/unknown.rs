@@ -23,6 +23,8 @@ const NO_MODE: &str =
     "every app is a set of `workers`; node = \"cluster\" is for a Node app that ran in PM2's cluster mode as it is";
 const PORT: &str =
     "portreeve picks a port for each worker and hands it over as PORT; the public ones stand in [listen]";
+const PROFILE: &str = "a profile is a table: [app.NAME.env.production], chosen by --env production";
+const FILTERED: &str = "say what is let in, not what is kept out: inherit_env = [\"PATH\", \"LANG\", \"APP_*\"]";
 const OUTPUT: &str = "files for the output of the workers are named in [app.NAME.log]: `file`, `out` and `err`";
 const MERGED: &str = "workers share files unless [app.NAME.log] says `per_worker = true`";
 const STAMP: &str = "see [app.NAME.log]: time = \"%Y-%m-%d %H:%M:%S\"";
@@ -51,8 +53,19 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("workingdirectory", Is("directory")),
     ("root", Is("directory")),
     ("environment", Is("env")),
-    ("envproduction", Is("env")),
-    ("envfile", Say(LATER)),
+    ("envproduction", Say(PROFILE)),
+    ("envdevelopment", Say(PROFILE)),
+    ("envstaging", Say(PROFILE)),
+    ("envfile", Is("env_file")),
+    ("envfiles", Is("env_file")),
+    ("dotenv", Is("env_file")),
+    ("environmentfile", Is("env_file")),
+    ("filterenv", Say(FILTERED)),
+    ("passenvironment", Is("inherit_env")),
+    ("instancevar", Is("instance_var")),
+    ("incrementvar", Is("increment_var")),
+    ("loadcredential", Is("secrets")),
+    ("credentials", Is("secrets")),
     ("uid", Is("user")),
     ("gid", Say("the groups are those of `user`")),
     ("group", Say("the groups are those of `user`")),
@@ -69,7 +82,6 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("minuptime", Say("see `restart = { reset = \"60s\" }`")),
     ("expbackoffrestartdelay", Say("see `restart = { backoff_min = \"100ms\" }`")),
     ("restartdelay", Say("see `restart = { delay = \"2s\" }`")),
-    ("incrementvar", Say(PORT)),
     ("waitready", Say("write ready = \"ipc\"")),
     ("shutdownwithmessage", Is("ipc")),
     ("health", Is("ready")),

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
-use super::{App, Command, Loaded, Problems, Program, Server};
+use super::{App, CREDENTIALS, Command, Loaded, Problems, Program, SecretSource, Server};
 
 /// Where programs are looked for without a `PATH`, as execvp(3) does.
 const PATH: &str = "/bin:/usr/bin";
@@ -29,6 +29,7 @@ pub fn verify(loaded: &Loaded) -> Problems {
     }
     faults.extend(config.apps.values().filter_map(|app| app_fault(app, loaded)));
     faults.extend(config.apps.values().flat_map(|app| output_faults(app, loaded)));
+    faults.extend(config.apps.values().flat_map(|app| environment_faults(app, loaded)));
     Problems::new(warnings.source().clone(), faults)
 }
 
@@ -103,6 +104,35 @@ fn output_faults(app: &App, loaded: &Loaded) -> Vec<Fault> {
     command.output.files().filter_map(fault).collect()
 }
 
+/// Files of variables and secrets that are not there or no good, and those that the wrong people can read.
+fn environment_faults(app: &App, loaded: &Loaded) -> Vec<Fault> {
+    let Server::Command(command) = &app.server else { return Vec::new() };
+    let credentials = env::var_os(CREDENTIALS).map(PathBuf::from);
+    let mut faults = Vec::new();
+    let mut tell = |key: String, read: Result<Vec<String>, String>| {
+        let place = loaded.places.find(&format!("app.{}.{key}", app.name));
+        match read {
+            Ok(remarks) => faults.extend(remarks.into_iter().map(|remark| Fault::warning(place.clone(), remark))),
+            Err(why) => faults.push(Fault::error(place, why)),
+        }
+    };
+    for (index, file) in command.environment.files.iter().enumerate() {
+        let mut remarks = Vec::new();
+        let read = file.read(&mut remarks).map(|_| remarks);
+        tell(format!("env_file[{index}]"), read);
+    }
+    for (name, secret) in &command.environment.secrets {
+        let mut remarks = Vec::new();
+        let read = match (&secret.source, &credentials) {
+            // Whoever checks a file is rarely the service manager.
+            (SecretSource::Credential(_), None) => continue,
+            _ => secret.read(credentials.as_deref(), &mut remarks).map(|_| remarks),
+        };
+        tell(format!("secrets.{name}"), read.map_err(|why| format!("secret {name}: {why}")));
+    }
+    faults
+}
+
 fn directory_fault(directory: &Path) -> Option<Fault> {
     match fs::metadata(directory) {
         Ok(found) if found.is_dir() => None,
@@ -131,7 +161,7 @@ fn program_fault(command: &Command) -> Option<Fault> {
 
 /// The `PATH` that the workers will have.
 fn search_path(command: &Command) -> OsString {
-    let own = command.env.get("PATH").map(OsString::from);
+    let own = command.environment.variables.get("PATH").map(OsString::from);
     own.or_else(|| env::var_os("PATH")).unwrap_or_else(|| PATH.into())
 }
 

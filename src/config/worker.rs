@@ -2,22 +2,25 @@
 //!
 //! Whether the app has workers at all is not known here: every key is asked for, so that none is unknown.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::ops::Range;
 use std::path::Path;
 
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{Channel, Command, StopSignal, Timeouts};
-use super::{command, defaults, node, output, restart};
+use super::{command, defaults, environment, node, output, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 18] = [
     "shell",
     "directory",
     "env",
+    "env_file",
+    "inherit_env",
+    "secrets",
+    "instance_var",
+    "increment_var",
     "user",
     "workers",
     "ipc",
@@ -45,7 +48,7 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
     let program = table.take("command", |value| command::program(value, shell));
     Some(Command {
         directory: table.path("directory", base).unwrap_or_else(|| base.to_owned()),
-        env: table.section("env", env),
+        environment: environment::environment(table, base),
         user: table.take("user", value::text).map(str::to_owned),
         workers: table.take("workers", |value| value::unless("auto", value, workers)).flatten(),
         // More may be said by `ready`, which other apps have too.
@@ -86,32 +89,4 @@ fn stop_signal(value: Value) -> Result<StopSignal, Fault> {
     }
     let known = SIGNALS.iter().find(|(name, _)| plain(name) == plain(text));
     known.map_or_else(|| value::word(value, &SIGNALS), |(_, signal)| Ok(*signal))
-}
-
-/// Variables for the workers; those that portreeve itself sets are refused.
-fn env(table: &mut Table) -> BTreeMap<String, String> {
-    let mut variables = BTreeMap::new();
-    for (key, value) in table.entries() {
-        match variable(key, value) {
-            Ok((name, text)) => drop(variables.insert(name, text)),
-            Err(fault) => table.report(fault),
-        }
-    }
-    variables
-}
-
-fn variable(key: Range<usize>, value: Value) -> Result<(String, String), Fault> {
-    let name = value.key;
-    if name.is_empty() || name.contains(['=', '\0']) {
-        return Err(Fault::error(key, "this cannot be the name of a variable").label("empty, or has a = or NUL in it"));
-    }
-    let is_ours = ["PORTREEVE_", "NODE_CHANNEL_"].into_iter().any(|prefix| name.starts_with(prefix));
-    if matches!(name, "PORT" | "HOST" | "NODE_APP_INSTANCE" | "NODE_UNIQUE_ID") || is_ours {
-        let fault = Fault::error(key, format!("`{name}` is set by portreeve, for each worker"));
-        return Err(fault.label("leave it out").help("a worker listens on HOST:PORT as it is given them"));
-    }
-    if value.str().is_none() {
-        return Err(value.mismatch("a text: variables have no other kind").help("put it in quotes"));
-    }
-    Ok((name.to_owned(), value::any_text(value)?.to_owned()))
 }

@@ -14,8 +14,8 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use super::Scope;
 use super::words::{Refusal, Reloaded, Status};
-use crate::id::AppName;
 
 /// Speaks to the supervisor behind one socket.
 #[derive(Clone, Debug)]
@@ -54,10 +54,9 @@ impl Client {
         self.call(Method::GET, "/v1/status").await
     }
 
-    /// Reads the configuration again and replaces the workers of one app or of all; returns when that has ended.
-    pub async fn reload(&self, app: Option<&AppName>) -> Result<Reloaded, Error> {
-        let path = app.map_or_else(|| "/v1/reload".to_owned(), |app| format!("/v1/reload?app={app}"));
-        self.call(Method::POST, &path).await
+    /// Reads the configuration again and replaces the workers that are meant; returns when that has ended.
+    pub async fn reload(&self, scope: &Scope) -> Result<Reloaded, Error> {
+        self.call(Method::POST, &format!("/v1/reload{}", scope.query())).await
     }
 
     /// Asks the supervisor to end; returns when it has begun to.

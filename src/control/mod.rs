@@ -5,7 +5,9 @@
 //! is told that nobody will; only root and the supervisor's own user get past the door.
 
 pub mod client;
+mod scope;
 pub mod server;
 pub mod words;
 
+pub use scope::Scope;
 pub use server::Call;

@@ -21,8 +21,8 @@ use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
+use super::scope::Scope;
 use super::words::{Refusal, RefusalKind, Reloaded, Status};
-use crate::id::AppName;
 
 /// Calls that may be open at once; a reload stays open until it has ended.
 pub const MAX_CALLS: usize = 64;
@@ -37,7 +37,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub enum Call {
     Status { reply: oneshot::Sender<Status> },
-    Reload { app: Option<AppName>, reply: oneshot::Sender<Result<Reloaded, Refusal>> },
+    Reload { scope: Scope, reply: oneshot::Sender<Result<Reloaded, Refusal>> },
     Stop { reply: oneshot::Sender<()> },
 }
 
@@ -149,13 +149,9 @@ async fn answer(request: Request<Incoming>, calls: mpsc::Sender<Call>) -> Result
 }
 
 async fn reload(request: &Request<Incoming>, calls: &mpsc::Sender<Call>) -> Result<Response<Full<Bytes>>, Refusal> {
-    let app = match request.uri().query().and_then(|query| query.strip_prefix("app=")) {
-        None => None,
-        Some(name) => {
-            Some(name.parse::<AppName>().map_err(|error| Refusal::new(RefusalKind::UnknownApp, error.to_string()))?)
-        }
-    };
-    ask(calls, |reply| Call::Reload { app, reply }).await?.map(|reloaded| json(&reloaded))
+    let scope = Scope::parse(request.uri().query().unwrap_or(""))
+        .map_err(|error| Refusal::new(RefusalKind::UnknownApp, error))?;
+    ask(calls, |reply| Call::Reload { scope, reply }).await?.map(|reloaded| json(&reloaded))
 }
 
 async fn ask<T>(calls: &mpsc::Sender<Call>, call: impl FnOnce(oneshot::Sender<T>) -> Call) -> Result<T, Refusal> {
@@ -188,16 +184,17 @@ fn refuse(refusal: &Refusal) -> Response<Full<Bytes>> {
 mod tests {
     use super::*;
     use crate::control::client::{self, Client};
+    use crate::id::AppName;
 
     async fn answering(mut calls: mpsc::Receiver<Call>) {
         while let Some(call) = calls.recv().await {
             match call {
                 Call::Stop { reply } => drop(reply.send(())),
-                Call::Reload { app: Some(app), reply } => {
+                Call::Reload { scope: Scope { app: Some(app), .. }, reply } => {
                     let refusal = Refusal::new(RefusalKind::UnknownApp, format!("no app {app}"));
                     drop(reply.send(Err(refusal)));
                 }
-                Call::Reload { app: None, reply } => drop(reply.send(Ok(Reloaded { apps: Vec::new() }))),
+                Call::Reload { reply, .. } => drop(reply.send(Ok(Reloaded { apps: Vec::new() }))),
                 Call::Status { reply } => drop(reply),
             }
         }
@@ -225,7 +222,7 @@ mod tests {
     async fn calls_reach_the_channel_and_answers_come_back() {
         with_server(async |client| {
             client.stop().await.unwrap();
-            assert_eq!(client.reload(None).await.unwrap(), Reloaded { apps: Vec::new() });
+            assert_eq!(client.reload(&Scope::default()).await.unwrap(), Reloaded { apps: Vec::new() });
         })
         .await;
     }
@@ -233,8 +230,10 @@ mod tests {
     #[tokio::test]
     async fn refusals_arrive_as_refusals() {
         with_server(async |client| {
-            let app = "ghost".parse().unwrap();
-            let Err(client::Error::Refused(refusal)) = client.reload(Some(&app)).await else { panic!("not refused") };
+            let app: AppName = "ghost".parse().unwrap();
+            let Err(client::Error::Refused(refusal)) = client.reload(&Scope::app(app.clone())).await else {
+                panic!("not refused")
+            };
             assert_eq!(refusal, Refusal::new(RefusalKind::UnknownApp, "no app ghost"));
             let Err(client::Error::Refused(refusal)) = client.status().await else { panic!("not refused") };
             assert_eq!(refusal.kind, RefusalKind::Stopping);

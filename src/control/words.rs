@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Address, AppName, Generation, Serial, Slot};
 
 /// Answer to `GET /v1/status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     pub version: String,
     pub pid: u32,
@@ -39,7 +39,7 @@ pub struct Proxy {
 }
 
 /// One app.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct App {
     pub name: AppName,
     pub state: String,
@@ -79,7 +79,7 @@ pub struct Exit {
 }
 
 /// One worker, or one server of a fixed upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Worker {
     /// As printed, `web 12.0`.
     pub id: String,
@@ -95,6 +95,24 @@ pub struct Worker {
     pub restarts: u64,
     /// Resident memory in bytes.
     pub memory: Option<u64>,
+    #[serde(flatten)]
+    pub load: Load,
+}
+
+/// What a worker is asked to do, over all proxies. Its fields stand beside those of its worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Load {
+    /// Exchanges that it is at work on.
+    pub inflight: u32,
+    /// Exchanges ever that are over.
+    pub requests: u64,
+    /// Faults ever that were the worker's.
+    pub failed: u64,
+    /// Of the last seconds.
+    pub req_per_second: f64,
+    /// How long the oldest exchange has waited for the head of its response, to about a second, if one does.
+    pub oldest_ms: Option<u64>,
 }
 
 /// Answer to `POST /v1/reload`: one entry an app.

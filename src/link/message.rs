@@ -68,8 +68,25 @@ pub enum FromProxy {
     Idle { serial: Serial },
     /// An endpoint failed an exchange.
     Fault { app: AppName, serial: Serial, kind: FaultKind },
+    /// Endpoints whose load has changed since this was said last; about every [`LOAD_EVERY`](super::LOAD_EVERY).
+    Load(Vec<Load>),
     /// All metrics as of now.
     Metrics { ticket: u64, families: Vec<Family> },
+}
+
+/// What one proxy has on one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    pub serial: Serial,
+    /// Exchanges from the claim to the last byte.
+    pub in_flight: u32,
+    /// Exchanges ever that are over, of those for which a request was sent.
+    pub finished: u64,
+    /// Faults ever that were the endpoint's.
+    pub failed: u64,
+    /// How long the oldest request has waited that waits for the head of its response; too little by about
+    /// [`LOAD_EVERY`](super::LOAD_EVERY) at most. `None`: none waits. Streams and tunnels have their heads.
+    pub oldest: Option<Duration>,
 }
 
 /// How an endpoint failed, as the proxy saw it.

@@ -8,8 +8,13 @@ pub mod codec;
 mod message;
 mod snapshot;
 
+use std::time::Duration;
+
+/// How often a proxy says what has changed in the load of its endpoints.
+pub const LOAD_EVERY: Duration = Duration::from_secs(1);
+
 /// The descriptor number of the link in a proxy; its listeners follow.
 pub const DESCRIPTOR: i32 = 3;
 
-pub use message::{FaultKind, FromProxy, Manifest, ManifestEntry, ToProxy};
+pub use message::{FaultKind, FromProxy, Load, Manifest, ManifestEntry, ToProxy};
 pub use snapshot::{App, Certificate, Condition, Endpoint, Epoch, Limits, Snapshot};

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Proxy;
 use super::error::Error;
+use super::load::Loads;
 use super::thread::Threads;
 use super::world::Atlas;
 use crate::id::Serial;
-use crate::link::{FaultKind, FromProxy, Snapshot, ToProxy, codec};
+use crate::link::{self, FaultKind, FromProxy, Snapshot, ToProxy, codec};
 use crate::telemetry::access::AccessLog;
 use crate::upstream::OnIdle;
 
@@ -41,6 +42,7 @@ pub(crate) struct Conductor {
     outbox: Outbox,
     /// What the supervisor has been told of lately.
     told: Vec<(Serial, FaultKind, Instant)>,
+    loads: Loads,
     has_world: bool,
     /// When the proxy ends, finished or not.
     deadline: Option<Instant>,
@@ -78,7 +80,16 @@ impl Idle {
 
 impl Conductor {
     pub(crate) fn new(proxy: Arc<Proxy>, atlas: Atlas, threads: Threads, outbox: Outbox) -> Self {
-        Self { proxy, atlas, threads, outbox, told: Vec::new(), has_world: false, deadline: None }
+        Self {
+            proxy,
+            atlas,
+            threads,
+            outbox,
+            told: Vec::new(),
+            loads: Loads::default(),
+            has_world: false,
+            deadline: None,
+        }
     }
 
     /// Says that every descriptor is claimed.
@@ -96,6 +107,8 @@ impl Conductor {
         let (sender, mut inbox) = mpsc::channel(INBOX);
         let _reader = AbortOnDropHandle::new(tokio::spawn(read(reader, sender)));
         let mut is_linked = true;
+        let mut looks = interval(link::LOAD_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 message = inbox.recv(), if is_linked => match message {
@@ -104,6 +117,7 @@ impl Conductor {
                 },
                 Some(report) = self.outbox.reports.recv() => self.pass_on(report).await,
                 () = self.outbox.idle.changed.notified() => self.report_idle().await,
+                now = looks.tick(), if is_linked => self.report_load(now).await,
                 () = self.threads.ended() => return Err(Error::ThreadEnded),
                 () = finished(&self.proxy, self.deadline) => return Ok(()),
             }
@@ -167,6 +181,13 @@ impl Conductor {
             self.told.push((serial, kind, Instant::now()));
         }
         self.outbox.say(report).await;
+    }
+
+    async fn report_load(&mut self, now: Instant) {
+        let news = self.loads.news(&self.proxy.world.load(), now.into_std());
+        if !news.is_empty() {
+            self.outbox.say(FromProxy::Load(news)).await;
+        }
     }
 
     async fn report_idle(&mut self) {

@@ -117,9 +117,13 @@ async fn attempt(
         peer.proxy.metrics.invariants().dispatch_after_quiesce.inc();
     }
     let request = outgoing.next().ok_or(Fault::Unsent)?;
+    let waiting = lease.wait(peer.thread);
     match wire.send(request, app.response_timeout, now).await {
         Ok(response) => Ok((response, wire)),
         Err(failure) => {
+            if failure.fault == Fault::Unsent {
+                waiting.take_back();
+            }
             if let Some(request) = failure.unsent {
                 outgoing.put_back(request);
             }

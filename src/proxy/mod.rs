@@ -21,6 +21,7 @@ mod headers;
 mod host;
 mod io;
 mod listener;
+mod load;
 mod outgoing;
 mod peer;
 mod permits;

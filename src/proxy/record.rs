@@ -127,6 +127,7 @@ impl Record {
         let (Some((app, _)), row) = (&self.app, fault.row()) else { return };
         let Side::Worker(kind) = row.side else { return };
         app.metrics.upstream_fault(row.label);
+        lease.note_failure();
         if lease.is_closed() && !lease.gone().is_cancelled() && matches!(fault, Fault::Silent | Fault::Cut) {
             self.peer.proxy.metrics.invariants().upstream_reset_stopping.inc();
         }

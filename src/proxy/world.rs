@@ -13,7 +13,7 @@ use crate::id::AppName;
 use crate::link::{self, Condition, Limits, Snapshot};
 use crate::route::Table;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
-use crate::upstream::{Bounds, Budget, OnIdle, Spec, Upstream};
+use crate::upstream::{Bounds, Budget, Endpoint, OnIdle, Spec, Upstream};
 
 use super::wire::Wire;
 
@@ -97,6 +97,11 @@ impl World {
     pub(crate) fn find(&self, host: &str, path: &str) -> Option<&Arc<App>> {
         // `OPTIONS *` is about the server, and so for whoever serves its root.
         self.routes.find(host, if path == "*" { "/" } else { path })
+    }
+
+    /// The endpoints of all apps, open and closed.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = Arc<Endpoint<Wire>>> {
+        self.apps.iter().flat_map(|app| app.upstream.endpoints())
     }
 
     /// Drops the idle connections of `thread` that have expired.

@@ -12,7 +12,7 @@ use super::{Awaited, Supervisor, probe};
 use crate::config::{self, App, Readiness};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
 use crate::lifecycle::{self, Action, AppState, Health};
-use crate::link::FaultKind;
+use crate::link::{self, FaultKind};
 use crate::sys::spawn::Exit;
 
 impl Supervisor {
@@ -91,7 +91,7 @@ impl Supervisor {
         }
         if let Some(berth) = site.bury(serial, exit) {
             // A proxy may still list the worker; another one must not inherit its place until none does.
-            let epoch = crate::link::Epoch(self.published.epoch.0 + 1);
+            let epoch = link::Epoch(self.published.epoch.0 + 1);
             self.published.berths.push((epoch, berth));
         }
         self.proxies.forget(serial);
@@ -226,6 +226,18 @@ impl Supervisor {
         }
     }
 
+    /// Takes in what a proxy says of the load on workers, of those that there still are.
+    pub(super) fn note_loads(&mut self, proxy: u64, news: Vec<link::Load>) {
+        let now = Instant::now();
+        for load in news {
+            let mut sites = self.sites.iter();
+            if let Some((app, slot)) = sites.find_map(|(app, site)| Some((app, site.slot(load.serial)?))) {
+                let finished = self.proxies.loads.note(proxy, load, now);
+                self.outlook.metrics.worker_finished(app, slot, finished);
+            }
+        }
+    }
+
     /// A worker's end is known from its process. Of a server that something else runs, a proxy may know more than our own
     /// probes: it runs as another user.
     pub(super) fn note_fault(&self, app: &AppName, serial: Serial, kind: FaultKind) {
@@ -253,7 +265,7 @@ impl Supervisor {
         if let Err(reason) = prepare_access_log(&self.proxies.recipe) {
             tracing::error!(%reason, "cannot reopen");
         }
-        self.proxies.broadcast(&crate::link::ToProxy::Reopen);
+        self.proxies.broadcast(&link::ToProxy::Reopen);
         for site in self.sites.values() {
             if let Site::Supervised(site) = site {
                 site.files.iter().for_each(super::output::Files::reopen);

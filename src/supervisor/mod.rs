@@ -11,6 +11,7 @@ mod exits;
 mod invariants;
 mod launch;
 mod listeners;
+mod loads;
 mod output;
 mod picture;
 mod primary;
@@ -37,7 +38,7 @@ use tokio::sync::mpsc;
 pub use start::{Announce, Error, Options, run};
 
 use crate::config::{Config, Readiness};
-use crate::control::Call;
+use crate::control::{Call, Scope};
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
@@ -149,11 +150,11 @@ impl Supervisor {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Signal(Signal::Reload) => self.reload(None, None),
+            Event::Signal(Signal::Reload) => self.reload(Scope::default(), None),
             Event::Signal(Signal::Stop) => self.stop(),
             Event::Signal(Signal::ReopenLogs) => self.reopen_logs(),
             Event::Call(Call::Status { reply }) => drop(reply.send(self.status())),
-            Event::Call(Call::Reload { app, reply }) => self.reload(app, Some(reply)),
+            Event::Call(Call::Reload { scope, reply }) => self.reload(scope, Some(reply)),
             Event::Call(Call::Stop { reply }) => {
                 let _ = reply.send(());
                 self.stop();
@@ -197,6 +198,8 @@ impl Supervisor {
         for awaited in &mut self.published.awaited {
             awaited.epoch.get_or_insert(self.published.epoch);
         }
+        let sites = &self.sites;
+        self.proxies.loads.retain(|serial| sites.values().any(|site| site.slot(serial).is_some()));
         self.proxies.publish(&self.snapshot());
     }
 
@@ -258,6 +261,7 @@ impl Supervisor {
             }
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
             FromProxy::Fault { app, serial, kind } => self.note_fault(&app, serial, kind),
+            FromProxy::Load(news) => self.note_loads(proxy, news),
             FromProxy::Metrics { ticket, families } => self.scraped(proxy, ticket, families),
         }
     }

@@ -2,13 +2,14 @@
 //!
 //! Only reads; the one thing it does is to tell the service manager and the caller, once, that everything is up.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Supervisor;
+use super::loads::Loads;
 use super::proxies::State;
 use super::site::{Fixed, Site, Supervised};
 use crate::control::words::{self, Status};
-use crate::id::{Address, AppName};
+use crate::id::{Address, AppName, Serial};
 use crate::lifecycle::{AppState, GenerationState, WorkerReport, WorkerState};
 use crate::sys::process;
 use crate::telemetry::exposition::Family;
@@ -35,20 +36,22 @@ impl Supervisor {
                     state: proxy.state.name().to_owned(),
                 })
                 .collect(),
-            apps: self.sites.iter().map(|(name, site)| app(name, site)).collect(),
+            apps: self.sites.iter().map(|(name, site)| app(name, site, &self.proxies.loads)).collect(),
         }
     }
 
     /// The supervisor's own metrics.
     pub(super) fn own_families(&self) -> Vec<Family> {
         let reports: Vec<_> = self.sites.iter().filter_map(|(name, site)| Some((name, site.report()?))).collect();
-        let mut workers = Vec::new();
+        let (mut workers, now) = (Vec::new(), Instant::now());
+        let in_flight = |serial| self.proxies.loads.of(serial, now).in_flight;
         for (app, report) in &reports {
             let reports = report.generations.iter().flat_map(|generation| &generation.workers).chain(&report.stranded);
             workers.extend(reports.map(|report| Worker {
                 app,
                 slot: report.worker.slot,
                 state: report.state.as_str(),
+                in_flight: report.serial.map_or(0, in_flight),
             }));
         }
         let mut states: Vec<_> = WorkerState::ALL.iter().map(|state| state.as_str()).collect();
@@ -59,6 +62,7 @@ impl Supervisor {
                     app,
                     slot: server.slot,
                     state: condition(server.health.is_open()),
+                    in_flight: in_flight(server.serial),
                 };
                 workers.extend(site.servers.iter().map(server));
             }
@@ -114,10 +118,10 @@ fn listener(tls: bool, group: &super::listeners::Group) -> Option<words::Listene
     Some(words::Listener { address: first.address, tls, inherited: group.inherited })
 }
 
-fn app(name: &AppName, site: &Site) -> words::App {
+fn app(name: &AppName, site: &Site, loads: &Loads) -> words::App {
     let workers = match site {
-        Site::Supervised(site) => supervised(site),
-        Site::Fixed(site) => fixed(site),
+        Site::Supervised(site) => supervised(site, loads),
+        Site::Fixed(site) => fixed(site, loads),
     };
     let last_failure = site.last_failure();
     let state = app_state(site).to_owned();
@@ -128,21 +132,21 @@ fn app(name: &AppName, site: &Site) -> words::App {
     words::App { name: name.clone(), state, generation: site.live_generation(), workers, last_failure, exits }
 }
 
-fn supervised(site: &Supervised) -> Vec<words::Worker> {
+fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {
     let report = site.machine.report();
     let mut workers = Vec::new();
     for generation in &report.generations {
         // Where the live generation has a slot without a worker, somebody is missing; in a leaving one that is the aim.
         let is_live = matches!(generation.state, GenerationState::Promoting | GenerationState::Live);
         let shown = generation.workers.iter().filter(|worker| is_live || worker.serial.is_some());
-        workers.extend(shown.filter_map(|report| worker(site, report)));
+        workers.extend(shown.filter_map(|report| worker(site, report, loads)));
     }
-    workers.extend(report.stranded.iter().filter_map(|report| worker(site, report)));
+    workers.extend(report.stranded.iter().filter_map(|report| worker(site, report, loads)));
     workers
 }
 
 /// The worker in a slot, or the last one there; `None` when there was none yet.
-fn worker(site: &Supervised, report: &WorkerReport) -> Option<words::Worker> {
+fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<words::Worker> {
     let running = report.serial.and_then(|serial| site.workers.get(&serial));
     let address = running.map(|worker| worker.berth.address());
     let pid = running.map(|worker| worker.process.pid());
@@ -159,6 +163,7 @@ fn worker(site: &Supervised, report: &WorkerReport) -> Option<words::Worker> {
         uptime_seconds: uptime.as_secs(),
         restarts: report.restarts.by_reason().iter().map(|(_, count)| count).sum(),
         memory: pid.and_then(|pid| process::resident_bytes(pid).ok()),
+        load: report.serial.map(|serial| load(serial, loads)).unwrap_or_default(),
     })
 }
 
@@ -179,7 +184,7 @@ fn fixed_state(site: &Fixed) -> &'static str {
     }
 }
 
-fn fixed(site: &Fixed) -> Vec<words::Worker> {
+fn fixed(site: &Fixed, loads: &Loads) -> Vec<words::Worker> {
     let server = |server: &super::site::Server| words::Worker {
         id: format!("{} {}", site.app.name, server.slot),
         serial: server.serial,
@@ -192,8 +197,21 @@ fn fixed(site: &Fixed) -> Vec<words::Worker> {
         uptime_seconds: server.since.elapsed().as_secs(),
         restarts: 0,
         memory: None,
+        load: load(server.serial, loads),
     };
     site.servers.iter().map(server).collect()
+}
+
+fn load(serial: Serial, loads: &Loads) -> words::Load {
+    let load = loads.of(serial, Instant::now());
+    words::Load {
+        inflight: load.in_flight,
+        requests: load.finished,
+        failed: load.failed,
+        // Tenths are all that there is to say of it.
+        req_per_second: (load.per_second * 10.0).round() / 10.0,
+        oldest_ms: load.oldest.map(|oldest| oldest.as_millis().try_into().unwrap_or(u64::MAX)),
+    }
 }
 
 fn condition(open: bool) -> &'static str {

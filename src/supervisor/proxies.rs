@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::event::{Event, Events};
 use super::listeners::Listeners;
+use super::loads::Loads;
 use super::process::Process;
 use crate::id::Serial;
 use crate::link::{self, Epoch, FromProxy, Manifest, ManifestEntry, Snapshot, ToProxy, codec};
@@ -77,6 +78,7 @@ pub(super) struct Proxy {
 #[derive(Debug)]
 pub(super) struct Proxies {
     pub(super) recipe: Recipe,
+    pub(super) loads: Loads,
     alive: BTreeMap<u64, Proxy>,
     next: u64,
     young_deaths: u32,
@@ -87,7 +89,8 @@ pub(super) struct Proxies {
 
 impl Proxies {
     pub(super) fn new(recipe: Recipe, events: Events, tasks: TaskTracker) -> Self {
-        Self { recipe, alive: BTreeMap::new(), next: 1, young_deaths: 0, restart_at: None, events, tasks }
+        let (loads, alive) = (Loads::default(), BTreeMap::new());
+        Self { recipe, loads, alive, next: 1, young_deaths: 0, restart_at: None, events, tasks }
     }
 
     /// Starts one more proxy and sends it the snapshot in force.
@@ -236,6 +239,7 @@ impl Proxies {
     /// Takes note of an end; says whether the proxy went without being asked to, and is to be replaced.
     pub(super) fn exited(&mut self, number: u64, exit: Exit, now: Instant) -> bool {
         let Some(proxy) = self.alive.remove(&number) else { return false };
+        self.loads.lose(number);
         if proxy.state == State::Retiring {
             tracing::info!(proxy = number, %exit, "proxy retired");
             return false;

@@ -7,7 +7,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{App, Command, Program};
+use crate::config::{App, CREDENTIALS, Command, Program, Values};
+use crate::id::AppName;
 use crate::sys::spawn::{self, Identity};
 
 /// The settings of one generation.
@@ -24,6 +25,8 @@ pub(super) struct Resolved {
     pub(super) args: Vec<OsString>,
     pub(super) directory: PathBuf,
     pub(super) identity: Option<Identity>,
+    /// The app's variables, as its files and secrets were.
+    pub(super) values: Values,
 }
 
 impl Release {
@@ -36,23 +39,29 @@ impl Release {
         self.resolved.as_ref().is_some_and(|resolved| resolved.identity.is_some())
     }
 
-    /// Looks everything up at the first call and gives the same answer from then on; a failure is tried anew.
+    /// Looks everything up at the first call and gives the same answer from then on; a failure is tried anew. `outside`
+    /// is our own environment.
     ///
     /// # Errors
     /// A sentence that names the step that failed.
-    pub(super) fn resolve(&mut self, command: &Command, path: &OsStr) -> Result<&Resolved, String> {
+    pub(super) fn resolve(&mut self, command: &Command, outside: &[(OsString, OsString)]) -> Result<&Resolved, String> {
         let resolved = match self.resolved.take() {
             Some(resolved) => resolved,
-            None => look_up(command, path)?,
+            None => look_up(&self.app.name, command, outside)?,
         };
         Ok(self.resolved.insert(resolved))
     }
 }
 
-fn look_up(command: &Command, path: &OsStr) -> Result<Resolved, String> {
+fn look_up(app: &AppName, command: &Command, outside: &[(OsString, OsString)]) -> Result<Resolved, String> {
+    let variable = |name: &str| outside.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_os_str());
     let directory = std::fs::canonicalize(&command.directory)
         .map_err(|error| format!("directory {}: {error}", command.directory.display()))?;
-    let path = command.env.get("PATH").map_or(path, |path| OsStr::new(path.as_str()));
+    let (values, remarks) = command.environment.read(variable(CREDENTIALS).map(Path::new))?;
+    for remark in remarks {
+        tracing::warn!(%app, "{remark}");
+    }
+    let path = values.get("PATH").or_else(|| variable("PATH")).unwrap_or_default();
     let (program, args) = match &command.program {
         Program::Direct(words) => (find(&words[0], path, &directory)?, words.iter().map(OsString::from).collect()),
         Program::Shell(line) => (PathBuf::from("/bin/sh"), ["sh", "-c", line].map(OsString::from).to_vec()),
@@ -61,7 +70,7 @@ fn look_up(command: &Command, path: &OsStr) -> Result<Resolved, String> {
         Some(user) => Some(spawn::identity(user).map_err(|error| format!("user {user}: {error}"))?),
         None => None,
     };
-    Ok(Resolved { program, args, directory, identity })
+    Ok(Resolved { program, args, directory, identity, values })
 }
 
 fn find(name: &str, path: &OsStr, directory: &Path) -> Result<PathBuf, String> {
@@ -97,6 +106,10 @@ mod tests {
         Arc::new(app)
     }
 
+    fn outside() -> [(OsString, OsString); 1] {
+        [("PATH".into(), "/usr/bin:/bin".into())]
+    }
+
     #[test]
     fn a_release_symlink_is_resolved_once() {
         let folder = tempfile::tempdir().unwrap();
@@ -107,21 +120,25 @@ mod tests {
         std::os::unix::fs::symlink(&one, &current).unwrap();
         let command = command(&current, &["true"]);
         let mut release = Release::new(app(command.clone()));
-        let path = OsStr::new("/usr/bin:/bin");
-        assert_eq!(release.resolve(&command, path).unwrap().directory, one.canonicalize().unwrap());
+        let outside = outside();
+        assert_eq!(release.resolve(&command, &outside).unwrap().directory, one.canonicalize().unwrap());
         std::fs::remove_file(&current).unwrap();
         std::os::unix::fs::symlink(&two, &current).unwrap();
-        assert_eq!(release.resolve(&command, path).unwrap().directory, one.canonicalize().unwrap());
+        assert_eq!(release.resolve(&command, &outside).unwrap().directory, one.canonicalize().unwrap());
     }
 
     #[test]
     fn a_failed_look_up_names_its_step() {
         let folder = tempfile::tempdir().unwrap();
-        let path = OsStr::new("/usr/bin:/bin");
+        let outside = outside();
         let command_in = |words: &[&str]| command(folder.path(), words);
-        let look_up = |command: Command| look_up(&command, path).unwrap_err();
+        let look_up = |command: Command| look_up(&"web".parse().unwrap(), &command, &outside).unwrap_err();
         assert!(look_up(command_in(&["no-such-program"])).starts_with("program no-such-program: "));
         assert!(look_up(command(Path::new("/no/such"), &["true"])).starts_with("directory /no/such: "));
+        let gone = crate::config::EnvFile { path: "/no/such.env".into(), optional: false };
+        let mut without_file = command_in(&["true"]);
+        without_file.environment.files.push(gone);
+        assert!(look_up(without_file).starts_with("env_file /no/such.env: "));
         let stranger = Command { user: Some("no-such-user".into()), ..command_in(&["true"]) };
         assert!(look_up(stranger).starts_with("user no-such-user: "));
     }

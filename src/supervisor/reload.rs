@@ -14,6 +14,7 @@ use super::settings::{plan, prepare_access_log, read_certificates, recipe};
 use super::site::Site;
 use super::{Notice, Supervisor};
 use crate::config::{self, Config, Server};
+use crate::control::Scope;
 use crate::control::words::{AppReloaded, Outcome, Refusal, RefusalKind, Reloaded};
 use crate::id::{AppName, Generation};
 use crate::lifecycle::{self, Ticket};
@@ -51,11 +52,11 @@ struct Reload {
 
 impl Supervisor {
     /// Reads the configuration again and replaces the workers of one app or of all.
-    pub(super) fn reload(&mut self, only: Option<AppName>, reply: Option<Reply>) {
+    pub(super) fn reload(&mut self, scope: Scope, reply: Option<Reply>) {
         if !self.is_stopping() {
             self.outlook.tell(Notice::Reloading);
         }
-        match self.prepare(only) {
+        match self.prepare(scope) {
             Ok(prepared) => self.begin(prepared, reply),
             Err(refusal) => {
                 tracing::error!("reload refused, everything stays as it was: {}", refusal.error);
@@ -70,12 +71,12 @@ impl Supervisor {
         }
     }
 
-    fn prepare(&self, only: Option<AppName>) -> Result<Prepared, Refusal> {
+    fn prepare(&self, scope: Scope) -> Result<Prepared, Refusal> {
         if self.is_stopping() {
             return Err(Refusal::new(RefusalKind::Stopping, "portreeve is stopping"));
         }
-        let config = load(&self.config)?;
-        let (config, apps) = match only {
+        let config = load(&self.config, scope.profile.as_deref())?;
+        let (config, apps) = match scope.app {
             None => {
                 let both = config.apps.keys().chain(self.sites.keys());
                 let apps = both.cloned().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
@@ -247,8 +248,10 @@ fn told(outcome: lifecycle::Outcome) -> (Outcome, Option<Generation>, Option<Str
     }
 }
 
-fn load(current: &Config) -> Result<Config, Refusal> {
-    let loaded = config::load(&current.path).map_err(|errors| invalid(errors.render(false)))?;
+/// The file as it is now; without another profile, with the one in use.
+fn load(current: &Config, profile: Option<&str>) -> Result<Config, Refusal> {
+    let profile = profile.or(current.profile.as_deref());
+    let loaded = config::load_with(&current.path, profile).map_err(|errors| invalid(errors.render(false)))?;
     for warning in loaded.warnings.problems() {
         tracing::warn!("{}", warning.message);
     }

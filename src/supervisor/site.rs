@@ -111,6 +111,14 @@ impl Site {
         }
     }
 
+    /// The slot of one of its workers or servers.
+    pub(super) fn slot(&self, serial: Serial) -> Option<Slot> {
+        match self {
+            Self::Supervised(site) => site.workers.get(&serial).map(|worker| worker.id.slot),
+            Self::Fixed(site) => site.servers.iter().find(|server| server.serial == serial).map(|server| server.slot),
+        }
+    }
+
     /// Can it be claimed?
     pub(super) fn is_open(&self) -> bool {
         self.endpoints().iter().any(|endpoint| endpoint.open)

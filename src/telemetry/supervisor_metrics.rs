@@ -20,6 +20,7 @@ const BOUNDS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0
 pub struct SupervisorMetrics {
     registry: Registry,
     worker_restarts: IntCounterVec,
+    worker_requests: IntCounterVec,
     reloads: IntCounterVec,
     reload_seconds: Histogram,
     proxy_restarts: IntCounter,
@@ -65,6 +66,7 @@ pub struct Worker<'a> {
     pub slot: Slot,
     /// One of [`Picture::states`].
     pub state: &'static str,
+    pub in_flight: u32,
 }
 
 impl SupervisorMetrics {
@@ -79,6 +81,11 @@ impl SupervisorMetrics {
                 "portreeve_worker_restarts_total",
                 "Workers started again in their slot, by reason.",
                 "reason",
+            ),
+            worker_requests: by_app(
+                "portreeve_worker_requests_total",
+                "Exchanges that the workers of a slot have finished.",
+                "slot",
             ),
             reloads: by_app("portreeve_reloads_total", "Finished reloads by outcome.", "outcome"),
             reload_seconds: histogram(
@@ -111,6 +118,11 @@ impl SupervisorMetrics {
     /// A worker is started again in its slot.
     pub fn worker_restarted(&self, app: &AppName, reason: &'static str) {
         self.worker_restarts.with_label_values(&[app.as_str(), reason]).inc();
+    }
+
+    /// The worker in this slot has finished so many more exchanges.
+    pub fn worker_finished(&self, app: &AppName, slot: Slot, count: u64) {
+        self.worker_requests.with_label_values(&[app.as_str(), &slot.to_string()]).inc_by(count);
     }
 
     /// A reload put a new generation into service, so long after it was ordered.
@@ -152,6 +164,7 @@ impl SupervisorMetrics {
         let mut families = exposition::gather(&self.registry);
         families.extend([
             worker_states(picture),
+            worker_inflight(picture),
             app_states(picture),
             generations(picture),
             proxies(picture.proxies),
@@ -217,6 +230,18 @@ fn worker_states(picture: &Picture<'_>) -> Family {
         })
     });
     gauge("portreeve_worker_state", "1 for the state that a slot's worker is in.", samples.collect())
+}
+
+/// For each slot the sum over its workers.
+fn worker_inflight(picture: &Picture<'_>) -> Family {
+    let mut slots = std::collections::BTreeMap::new();
+    for worker in &picture.workers {
+        *slots.entry((worker.app, worker.slot)).or_insert(0_u32) += worker.in_flight;
+    }
+    let samples = slots.into_iter().map(|((app, slot), in_flight)| {
+        sample(&[("app", app.to_string()), ("slot", slot.to_string())], f64::from(in_flight))
+    });
+    gauge("portreeve_worker_inflight", "Exchanges that the workers of a slot are at work on.", samples.collect())
 }
 
 /// For each app one series per state: 1 for the one that it is in, else 0.

@@ -13,6 +13,7 @@ use super::gate::{Gate, Left};
 use super::hold::Hold;
 use super::pool::Pool;
 use super::queue;
+use super::tally::{Seen, Tally, Waiting};
 use crate::id::{Address, Generation, Serial, Slot};
 
 /// Called when a closed endpoint has no exchange in flight, once per closing, on whichever thread ended the last one.
@@ -39,6 +40,7 @@ pub struct Endpoint<C> {
     pub address: Address,
     gate: Gate,
     idle: Pool<C>,
+    tally: Tally,
     gone: CancellationToken,
     hold: Arc<Hold<C>>,
     on_idle: OnIdle,
@@ -53,6 +55,7 @@ impl<C> Endpoint<C> {
             address: spec.address.clone(),
             gate: Gate::new(None),
             idle: Pool::new(threads),
+            tally: Tally::new(threads),
             gone: CancellationToken::new(),
             hold,
             on_idle,
@@ -93,6 +96,26 @@ impl<C> Endpoint<C> {
     #[must_use]
     pub fn idle(&self) -> usize {
         self.idle.len()
+    }
+
+    /// A request of `thread` is about to be sent, and waits for the head of its response until the returned value is
+    /// dropped. The same thread must drop it.
+    ///
+    /// # Panics
+    /// As [`take_idle`](Self::take_idle) does.
+    pub fn wait(&self, thread: usize) -> Waiting<'_> {
+        self.tally.wait(thread)
+    }
+
+    /// It has failed an exchange.
+    pub fn note_failure(&self) {
+        self.tally.fail();
+    }
+
+    /// What has been asked of it, at `now`. Ages are as coarse as the time between two looks: look about once a second.
+    #[must_use]
+    pub fn look(&self, now: Instant) -> Seen {
+        self.tally.look(now)
     }
 
     /// How many exchanges are on it.

@@ -15,6 +15,7 @@ mod lease;
 mod pick;
 mod pool;
 mod queue;
+mod tally;
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,7 @@ pub use budget::Budget;
 pub use endpoint::{Endpoint, OnIdle, Spec};
 pub use hold::Refused;
 pub use lease::Lease;
+pub use tally::{Seen, Waiting};
 
 use crate::id::Serial;
 use hold::{Answer, Hold, Waiter};

@@ -12,6 +12,7 @@ mod config;
 mod crash;
 mod demo;
 mod docs;
+mod environment;
 mod fixed_upstream;
 mod harness;
 mod hold;

@@ -31,7 +31,7 @@ impl Drop for End<'_> {
 #[test]
 fn a_killed_proxy_is_replaced_on_the_same_sockets_and_no_worker_notices() {
     let running = Portreeve::new().https().app("web", worker().workers(2)).start();
-    let (workers, listeners) = (running.serving("web", 2), [running.http().address(), running.https().address()]);
+    let (pids, listeners) = (running.pids("web", 2), [running.http().address(), running.https().address()]);
     let load = Load::new().clients(4, &running.http()).clients(2, &running.https()).clients(2, &running.h2()).start();
     let target = running.http();
     let newcomers = Until::default();
@@ -56,7 +56,7 @@ fn a_killed_proxy_is_replaced_on_the_same_sockets_and_no_worker_notices() {
     assert!(tally.failures.len() <= 3 * 8 * 2, "{tally}");
     tally.assert_each_order_once(running.ledger());
 
-    assert_eq!(running.serving("web", 2), workers, "no worker was restarted");
+    assert_eq!(running.pids("web", 2), pids, "no worker was restarted");
     assert_eq!([running.http().address(), running.https().address()], listeners);
     assert!(running.metrics().sum("portreeve_proxy_restarts_total", &[]) >= 3.0);
 }

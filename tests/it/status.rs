@@ -84,3 +84,27 @@ fn every_exchange_leaves_a_line_in_the_access_log() {
         });
     }
 }
+
+#[test]
+fn the_load_on_a_worker_is_shown_while_it_works_and_summed_up_afterwards() {
+    let running = Portreeve::new().app("web", worker()).start();
+    for _ in 0..20 {
+        running.get("/whoami");
+    }
+    assert_eq!(running.http().post("/drop", "").status, 502);
+    let worker = || running.serving("web", 1).remove(0);
+    let shown = until(SOON, "21 requests", || Some(worker()).filter(|worker| worker.requests >= 21));
+    assert!(shown.inflight == 0 && shown.failed >= 1 && shown.oldest_ms.is_none(), "{shown:?}");
+    assert!(shown.req_per_second > 0.0, "{shown:?}");
+    let finished = running.metrics().value("portreeve_worker_requests_total", &[("app", "web"), ("slot", "0")]);
+    assert!(finished.is_some_and(|finished| finished >= 21.0), "{finished:?}");
+
+    let slow = running.http().get_meanwhile("/slow?ms=4000");
+    until(SOON, "an old request", || worker().oldest_ms.filter(|oldest| *oldest >= 1000));
+    assert_eq!(worker().inflight, 1);
+    let table = running.cli(&["status"]).stdout;
+    assert!(table.contains("INFLIGHT  REQ/S"), "{table}");
+    assert_eq!(running.metrics().value("portreeve_worker_inflight", &[("app", "web"), ("slot", "0")]), Some(1.0));
+    assert_eq!(slow.join().unwrap().unwrap().status, 200);
+    until(SOON, "nothing in flight", || Some(worker()).filter(|worker| worker.inflight == 0));
+}

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `/health` | as the script says |
 //! | `/whoami` | JSON: app, generation, slot, pid, port, `NODE_APP_INSTANCE` |
-//! | `/headers` | JSON: the request as it arrived |
+//! | `/headers` `/environment` | JSON: the request as it arrived · all variables |
 //! | `/once?id=X[&ms=N][&then=drop]` | notes X in the ledger as soon as the head is here, reads the body, waits, and answers (or drops) |
 //! | `/echo` `/sink` `/stream?bytes=N` | the body back · its length and whether it is the pattern · N bytes of the pattern |
 //! | `/slow?ms=N` `/hang` | answers after N ms · never |
@@ -15,6 +15,7 @@
 //!
 //! Every answer carries `Worker-App`, `Worker-Generation`, `Worker-Slot` and `Worker-Pid`.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,6 +89,7 @@ async fn route(request: Request<Incoming>, world: &World, plug: &Plug) -> Answer
     match request.uri().path() {
         "/whoami" | "/" => Ok(world.whoami()),
         "/headers" => Ok(headers(&request)),
+        "/environment" => Ok(json_answer(&json!(std::env::vars().collect::<BTreeMap<_, _>>()))),
         "/once" => once(request, &query, world).await,
         "/echo" => Ok(echo(request)),
         "/sink" => sink(request.into_body()).await,

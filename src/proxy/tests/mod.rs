@@ -11,6 +11,7 @@ mod fields;
 mod holding;
 mod keepalive;
 mod limits;
+mod load;
 mod publishing;
 mod retrying;
 mod tunnels;

@@ -27,6 +27,7 @@ use crate::config::{Command, Server};
 use crate::id::{AppName, Serial, WorkerId};
 use crate::sys::spawn::{self, Child, Exit, Spawn, Stdio};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
+use environment::Sources;
 use streams::{Reading, Streams};
 
 pub(super) use berth::Berth;
@@ -62,8 +63,7 @@ impl Starter {
         let Server::Command(command) = &app.server else {
             return Err("the app has no command".to_owned());
         };
-        let path = self.variable("PATH").unwrap_or_default();
-        let resolved = release.resolve(command, &path)?.clone();
+        let resolved = release.resolve(command, &self.environment)?.clone();
         if command.output.has_files() && files.is_none() {
             *files = Some(self.logs.open(&id.app)?);
         }
@@ -72,7 +72,7 @@ impl Starter {
         let channel = Channel::offer(command, &mut kit)?;
         node::equip(command, serial, &mut kit);
         let (streams, [stdout, stderr]) = Streams::open()?;
-        let program = self.program(command, resolved, &id, kit);
+        let program = self.program(command, resolved, &id, kit)?;
         let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
             .map_err(|error| error.to_string())?;
         let subject =
@@ -88,15 +88,21 @@ impl Starter {
     }
 
     /// What is executed, as whom, where, and with what.
-    fn program(&self, command: &Command, resolved: Resolved, id: &WorkerId, kit: Kit) -> Spawn {
-        Spawn {
+    fn program(&self, command: &Command, resolved: Resolved, id: &WorkerId, kit: Kit) -> Result<Spawn, String> {
+        let sources = Sources {
+            inherited: &self.environment,
+            environment: &command.environment,
+            values: &resolved.values,
+            identity: resolved.identity.as_ref(),
+        };
+        Ok(Spawn {
             args: resolved.args,
-            env: environment::of(&self.environment, command, id, kit.variables, resolved.identity.as_ref()),
+            env: environment::of(&sources, id, kit.variables)?,
             directory: Some(resolved.directory),
             identity: resolved.identity,
             descriptors: kit.descriptors,
             ..Spawn::new(resolved.program)
-        }
+        })
     }
 
     /// Waits for its end, and a while for the readers of its output, then tells of it.
@@ -107,10 +113,6 @@ impl Starter {
             let Subject { worker, serial, events, .. } = subject;
             let _ = events.send(Event::Exited { app: worker.app, serial, exit }).await;
         })
-    }
-
-    fn variable(&self, name: &str) -> Option<OsString> {
-        self.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     }
 }
 

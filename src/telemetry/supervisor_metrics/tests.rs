@@ -36,7 +36,7 @@ fn the_exposition_is_valid_and_complete_from_the_start() {
 #[test]
 fn a_worker_shows_one_for_its_state_and_zero_for_the_others() {
     let (web, api) = (app("web"), app("api"));
-    let worker = |app, slot, state| Worker { app, slot: Slot(slot), state };
+    let worker = |app, slot, state| Worker { app, slot: Slot(slot), state, in_flight: 2 };
     let picture = Picture {
         states: &STATES,
         workers: vec![
@@ -57,6 +57,8 @@ fn a_worker_shows_one_for_its_state_and_zero_for_the_others() {
         &[
             "portreeve_worker_state{app=\"web\",slot=\"0\",state=\"starting\"} 0",
             "portreeve_worker_state{app=\"web\",slot=\"0\",state=\"serving\"} 1",
+            "portreeve_worker_inflight{app=\"web\",slot=\"0\"} 4",
+            "portreeve_worker_inflight{app=\"api\",slot=\"0\"} 2",
             "portreeve_worker_state{app=\"web\",slot=\"0\",state=\"draining\"} 1",
             "portreeve_worker_state{app=\"web\",slot=\"1\",state=\"starting\"} 1",
             "portreeve_worker_state{app=\"api\",slot=\"0\",state=\"serving\"} 1",
@@ -74,7 +76,7 @@ fn a_slot_that_is_no_more_leaves_no_series_behind() {
     let (metrics, web) = (SupervisorMetrics::new(), app("web"));
     let picture = |slots: u32| Picture {
         states: &STATES,
-        workers: (0..slots).map(|slot| Worker { app: &web, slot: Slot(slot), state: "serving" }).collect(),
+        workers: (0..slots).map(Slot).map(|slot| Worker { app: &web, slot, state: "serving", in_flight: 0 }).collect(),
         ..Picture::default()
     };
     assert!(render(metrics.gather(&picture(2))).contains("slot=\"1\""));
@@ -86,6 +88,7 @@ fn events_are_counted_by_app_and_reason() {
     let (metrics, web) = (SupervisorMetrics::new(), app("web"));
     metrics.worker_restarted(&web, "crash");
     metrics.worker_restarted(&web, "crash");
+    metrics.worker_finished(&web, Slot(1), 7);
     metrics.reload_live(&web, "live", Duration::from_millis(700));
     metrics.reload_failed(&web, "aborted");
     metrics.proxy_restarted();
@@ -97,6 +100,7 @@ fn events_are_counted_by_app_and_reason() {
         &text,
         &[
             "portreeve_worker_restarts_total{app=\"web\",reason=\"crash\"} 2",
+            "portreeve_worker_requests_total{app=\"web\",slot=\"1\"} 7",
             "portreeve_reloads_total{app=\"web\",outcome=\"live\"} 1",
             "portreeve_reloads_total{app=\"web\",outcome=\"aborted\"} 1",
             "portreeve_reload_seconds_bucket{le=\"0.5\"} 0",

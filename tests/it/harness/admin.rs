@@ -54,7 +54,7 @@ pub(crate) struct Exit {
     pub(crate) lines: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Worker {
     pub(crate) id: String,
     pub(crate) serial: Option<u64>,
@@ -64,6 +64,11 @@ pub(crate) struct Worker {
     pub(crate) pid: Option<u32>,
     pub(crate) port: Option<u16>,
     pub(crate) restarts: u64,
+    pub(crate) inflight: u32,
+    pub(crate) requests: u64,
+    pub(crate) failed: u64,
+    pub(crate) req_per_second: f64,
+    pub(crate) oldest_ms: Option<u64>,
 }
 
 /// `POST /v1/reload`.

@@ -31,6 +31,8 @@ pub(crate) struct Portreeve {
     certificate: Option<Certificate>,
     notices: Option<Notices>,
     launcher: Vec<String>,
+    /// `NAME=VALUE`, of portreeve itself.
+    variables: Vec<String>,
 }
 
 impl Portreeve {
@@ -44,6 +46,7 @@ impl Portreeve {
             certificate: None,
             notices: None,
             launcher: Vec::new(),
+            variables: Vec::new(),
             folder,
         };
         let socket = new.path().join("admin.sock").display().to_string();
@@ -82,6 +85,12 @@ impl Portreeve {
     /// Gives it a service manager to report to.
     pub(crate) fn managed(mut self) -> Self {
         self.notices = Some(Notices::bind(self.path().join("notify.sock")));
+        self
+    }
+
+    /// Gives portreeve itself this variable.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push(format!("{name}={value}"));
         self
     }
 
@@ -154,7 +163,8 @@ impl Portreeve {
 
     fn command(&self, mark: &str) -> Command {
         let notify = self.notices.as_ref().map(|notices| format!("NOTIFY_SOCKET={}", notices.path().display()));
-        let variables: Vec<String> = notify.into_iter().chain([mark.to_owned()]).collect();
+        let variables: Vec<String> =
+            notify.into_iter().chain([mark.to_owned()]).chain(self.variables.clone()).collect();
         let Some((launcher, words)) = self.launcher.split_first() else {
             let mut command = isolated(binaries::portreeve());
             command.envs(variables.iter().filter_map(|pair| pair.split_once('=')));
@@ -171,7 +181,7 @@ impl Portreeve {
 pub(crate) fn isolated(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     let managers = ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"];
-    for name in managers.into_iter().chain(["PORTREEVE_SOCKET"]) {
+    for name in managers.into_iter().chain(["PORTREEVE_SOCKET", "PORTREEVE_ENV"]) {
         command.env_remove(name);
     }
     command
