@@ -44,6 +44,11 @@ const PORTS: RangeInclusive<u16> = 1..=u16::MAX;
 const DIRECT: [&str; 2] = ["node", "nodejs"];
 const SCRIPTS: [&str; 3] = ["js", "mjs", "cjs"];
 
+/// Programs that start Node behind themselves.
+const WRAPPERS: [&str; 7] = ["npm", "npx", "pnpm", "yarn", "tsx", "nodemon", "next"];
+
+const PRELOAD: &str = "node = \"preload\"";
+
 /// What `node` says, in either form.
 pub(super) fn node(table: &mut Table) -> Node {
     match table.value("node") {
@@ -93,6 +98,25 @@ pub(super) fn check(table: &Table, command: &Command) {
         let fault = Fault::error(table.span_of("node"), "`disconnect` is for apps without shutdown code");
         let fault = fault.related(table.span_of(key), "this app is stopped by the message 'shutdown'");
         table.report(fault.label("leave `disconnect` out"));
+    }
+}
+
+impl Command {
+    /// What an app of this command that has a port of its own would need; `None`: there is nothing, or it has it.
+    #[must_use]
+    pub fn node_remedy(&self) -> Option<&'static str> {
+        match (self.node.mode, &self.program) {
+            (NodeMode::Plain, program) if is_first_in_chain(program) => Some("node = \"cluster\""),
+            (NodeMode::Plain, Program::Direct(words)) => {
+                let name = words.first().and_then(|word| Path::new(word).file_name()?.to_str());
+                name.filter(|name| WRAPPERS.contains(name)).map(|_| PRELOAD)
+            }
+            (NodeMode::Plain, Program::Shell(line)) => {
+                let mut words = line.split(|c: char| !c.is_alphanumeric());
+                words.any(|word| DIRECT.contains(&word) || WRAPPERS.contains(&word)).then_some(PRELOAD)
+            }
+            (NodeMode::Cluster | NodeMode::Preload, _) => None,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::channel::cluster::Said;
+use super::lookout::Sight;
 use crate::control::Call;
 use crate::id::{AppName, Serial};
 use crate::link::FromProxy;
@@ -48,6 +49,12 @@ pub(super) enum Event {
     LeftChannel {
         app: AppName,
         serial: Serial,
+    },
+    /// A worker that is not ready was looked at.
+    Sighted {
+        app: AppName,
+        serial: Serial,
+        sight: Sight,
     },
     /// A proxy spoke.
     Said {

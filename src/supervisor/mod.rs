@@ -12,6 +12,7 @@ mod invariants;
 mod launch;
 mod listeners;
 mod loads;
+mod lookout;
 mod output;
 mod picture;
 mod primary;
@@ -26,6 +27,7 @@ mod settings;
 mod shutdown;
 mod site;
 mod start;
+mod taken;
 mod web;
 mod workers;
 
@@ -163,6 +165,7 @@ impl Supervisor {
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
             Event::Declared { app, serial } => self.declared(app, serial, Readiness::Ipc),
             Event::Cluster { app, serial, said } => self.cluster_said(&app, serial, said),
+            Event::Sighted { app, serial, sight } => self.sighted(&app, serial, sight),
             Event::LeftChannel { app, serial } => self.left_channel(&app, serial),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),

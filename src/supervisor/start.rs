@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
-use super::launch::{Logs, Starter};
+use super::launch::{Logs, Preload, Starter};
 use super::listeners::{self, Listeners};
 use super::output::{Sink, Sweeper, Writer};
 use super::proxies::Proxies;
@@ -132,6 +132,7 @@ fn build(
             sink,
             tasks: tasks.clone(),
             logs,
+            preload: Preload::default(),
         },
         machines: Machines {
             todo: Todo::new(Serial(1), Box::new(fastrand::f64)),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::channel::Channel;
 use super::launch::Berth;
+use super::lookout::Lookout;
 use super::output::Tail;
 use super::process::Process;
 use crate::config::{self, Command, StopSignal};
@@ -26,6 +27,7 @@ pub(super) struct Worker {
     /// As the clock on the wall has it.
     pub(super) started_at: Timestamp,
     pub(super) berth: Berth,
+    pub(super) lookout: Lookout,
 }
 
 impl Worker {

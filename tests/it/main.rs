@@ -19,6 +19,8 @@ mod hold;
 mod ipc;
 mod logs;
 mod metrics;
+mod node_cluster;
+mod node_preload;
 #[path = "../worker/pattern.rs"]
 mod pattern;
 mod privileges;

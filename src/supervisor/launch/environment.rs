@@ -55,7 +55,10 @@ pub(super) fn of(
     env.insert("PORTREEVE_GENERATION".into(), worker.generation.to_string().into());
     env.insert("PORTREEVE_SLOT".into(), worker.slot.to_string().into());
     env.insert(OsString::from(&environment.instance_var), worker.slot.to_string().into());
-    env.extend(kit.into_iter().map(|(name, value)| (name.into(), value)));
+    for (name, value) in kit {
+        let value = node::beside(name, env.get(OsStr::new(name)), value);
+        env.insert(name.into(), value);
+    }
     Ok(env.into_iter().collect())
 }
 

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::channel::{Channel, Subject};
 use super::event::{Event, Events};
+use super::lookout::Lookout;
 use super::output::{Files, Outlet, Sink, Sweeper, Tail};
 use super::process::Process;
 use super::release::{Release, Resolved};
@@ -32,6 +33,7 @@ use streams::{Reading, Streams};
 
 pub(super) use berth::Berth;
 pub(super) use kit::Kit;
+pub(super) use node::Preload;
 
 /// How long after its end a worker's output is still read before the end is told; a grandchild may hold the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(50);
@@ -45,6 +47,7 @@ pub(super) struct Starter {
     pub(super) sink: Sink,
     pub(super) tasks: TaskTracker,
     pub(super) logs: Logs,
+    pub(super) preload: Preload,
 }
 
 impl Starter {
@@ -70,7 +73,7 @@ impl Starter {
         let mut kit = Kit::default();
         let berth = Berth::take(&mut kit)?;
         let channel = Channel::offer(command, &mut kit)?;
-        node::equip(command, serial, &mut kit);
+        self.preload.equip(command, serial, &mut kit)?;
         let (streams, [stdout, stderr]) = Streams::open()?;
         let program = self.program(command, resolved, &id, kit)?;
         let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
@@ -83,8 +86,9 @@ impl Starter {
         let readers = streams.read(&reading, &self.tasks);
         let channel = channel.map(|end| Channel::open(end, subject(), &self.tasks)).transpose()?;
         let process = self.watch(child, subject(), readers);
+        let lookout = Lookout::post(process.pid(), &berth.address(), subject(), command.timeouts.start);
         let (stop, started, started_at) = (StopOrder::of(command), Instant::now(), Timestamp::now());
-        Ok(Worker { id, process, tail, stop, channel, started, started_at, berth })
+        Ok(Worker { id, process, tail, stop, channel, started, started_at, berth, lookout })
     }
 
     /// What is executed, as whom, where, and with what.

@@ -4,7 +4,7 @@
 //! difference. Its further ports are shared by all its workers. What each gets is decided in [`seat`]. Invariant: a
 //! worker's own socket is kept by nobody but the worker, so with its process ends whatever could take a connection.
 
-mod common;
+mod shared;
 mod seat;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use super::workers::Worker;
 use crate::config::{NodeMode, Readiness, Server};
 use crate::id::{Address, AppName, Serial};
 use crate::sys::handout::{self, Options};
-use common::Commons;
+use shared::Shared;
 use seat::{Choice, Held, Refusal, Seat};
 
 pub(super) use seat::Terms;
@@ -31,7 +31,7 @@ const INVALID: i32 = 22;
 #[derive(Debug, Default)]
 pub(super) struct Primary {
     seats: BTreeMap<Serial, Seat>,
-    commons: Commons,
+    shared: Shared,
     /// Ports that were once taken for the main one and were not.
     others: BTreeSet<u16>,
 }
@@ -94,8 +94,8 @@ impl Primary {
         let key = seat.hold(wanted, choice);
         let granted = match choice {
             Choice::Main => own(terms.port).map(|socket| channel.grant(query, key, &socket)),
-            Choice::Common => self.commons.share(wanted, serial).map(|socket| channel.grant(query, key, socket)),
-            Choice::Private => common::bind_private(wanted).map(|socket| channel.grant(query, key, &socket)),
+            Choice::Shared => self.shared.share(wanted, serial).map(|socket| channel.grant(query, key, socket)),
+            Choice::Private => shared::bind_private(wanted).map(|socket| channel.grant(query, key, &socket)),
             Choice::Refused(refusal) => {
                 if let Refusal::Misjudged(port) = refusal {
                     self.others.insert(port);
@@ -121,8 +121,8 @@ impl Primary {
 
     fn close(&mut self, serial: Serial, key: u64) {
         let held = self.seats.get_mut(&serial).and_then(|seat| seat.release(key));
-        if let Some(Held::Common(wanted)) = held {
-            self.commons.give_back(&wanted, serial);
+        if let Some(Held::Shared(wanted)) = held {
+            self.shared.give_back(&wanted, serial);
         }
     }
 
@@ -133,7 +133,7 @@ impl Primary {
     /// A worker has ended.
     pub(super) fn forget(&mut self, serial: Serial) {
         self.seats.remove(&serial);
-        self.commons.forget(serial);
+        self.shared.forget(serial);
     }
 }
 

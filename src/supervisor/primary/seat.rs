@@ -42,7 +42,7 @@ pub(super) enum Held {
     /// The worker's own socket; asked for at this address.
     Main(Option<IpAddr>),
     /// A socket of the whole app.
-    Common(Wanted),
+    Shared(Wanted),
     /// One of which nobody else knows.
     Private,
 }
@@ -51,7 +51,7 @@ pub(super) enum Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
     Main,
-    Common,
+    Shared,
     Private,
     Refused(Refusal),
 }
@@ -87,7 +87,7 @@ impl Seat {
                 Choice::Private => Choice::Private,
                 _ => Choice::Refused(Refusal::Misjudged(self.main.unwrap_or(0))),
             },
-            _ => self.common(wanted),
+            _ => self.further(wanted),
         }
     }
 
@@ -112,18 +112,18 @@ impl Seat {
         }
     }
 
-    fn common(&self, wanted: &Wanted) -> Choice {
+    fn further(&self, wanted: &Wanted) -> Choice {
         let needs_rights = match wanted {
             Wanted::Tcp { port, .. } | Wanted::Udp { port, .. } => *port < FIRST_FREE_PORT,
             Wanted::Path(_) | Wanted::Unknown => true,
         };
-        if self.open.values().any(|held| *held == Held::Common(wanted.clone())) {
+        if self.open.values().any(|held| *held == Held::Shared(wanted.clone())) {
             return Choice::Refused(Refusal::Twice);
         }
         if needs_rights && self.terms.is_another_user {
             return Choice::Refused(Refusal::NotPermitted);
         }
-        Choice::Common
+        Choice::Shared
     }
 
     /// Books what was chosen; gives the key.
@@ -134,7 +134,7 @@ impl Seat {
                 self.main.get_or_insert(*port);
                 Some(Held::Main(*address))
             }
-            (Choice::Common, _) => Some(Held::Common(wanted.clone())),
+            (Choice::Shared, _) => Some(Held::Shared(wanted.clone())),
             (Choice::Private, _) => Some(Held::Private),
             _ => None,
         };
@@ -200,15 +200,15 @@ mod tests {
 
     #[test]
     fn the_main_port_is_port_or_the_named_one_or_the_first() {
-        use Choice::{Common, Main, Private};
+        use Choice::{Main, Private, Shared};
         let any = |port| tcp(None, port);
         for (named, others, ports, choices) in [
-            (None, &[][..], &[3000, 9100][..], &[Main, Common][..]),
-            (None, &[], &[PORT, 9100], &[Main, Common]),
-            (None, &[9100], &[9100, 3000], &[Common, Main]),
-            (None, &[9100], &[9100, PORT], &[Common, Main]),
-            (Some(3000), &[], &[9100, 3000], &[Common, Main]),
-            (Some(3000), &[], &[9100, PORT], &[Common, Main]),
+            (None, &[][..], &[3000, 9100][..], &[Main, Shared][..]),
+            (None, &[], &[PORT, 9100], &[Main, Shared]),
+            (None, &[9100], &[9100, 3000], &[Shared, Main]),
+            (None, &[9100], &[9100, PORT], &[Shared, Main]),
+            (Some(3000), &[], &[9100, 3000], &[Shared, Main]),
+            (Some(3000), &[], &[9100, PORT], &[Shared, Main]),
             (None, &[], &[0, 3000, 0], &[Private, Main, Private]),
         ] {
             let questions: Vec<_> = ports.iter().map(|port| any(*port)).collect();
@@ -259,10 +259,10 @@ mod tests {
     #[test]
     fn nobody_gets_by_us_what_he_may_not_have() {
         let path = Wanted::Path("/run/x.sock".into());
-        for (is_another_user, choice) in [(true, Choice::Refused(Refusal::NotPermitted)), (false, Choice::Common)] {
+        for (is_another_user, choice) in [(true, Choice::Refused(Refusal::NotPermitted)), (false, Choice::Shared)] {
             let mut seat = Seat::new(Terms { port: PORT, named: Some(3000), is_another_user });
             assert_eq!(answers(&mut seat, &[], &[path.clone(), tcp(None, 80)]), [choice, choice]);
-            assert_eq!(answers(&mut seat, &[], &[tcp(None, 9100)]), [Choice::Common]);
+            assert_eq!(answers(&mut seat, &[], &[tcp(None, 9100)]), [Choice::Shared]);
         }
         // Its main port is another one in truth.
         let terms = Terms { port: PORT, named: None, is_another_user: true };

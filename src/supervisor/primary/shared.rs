@@ -14,10 +14,10 @@ use crate::supervisor::channel::cluster::Wanted;
 use crate::sys::handout::{self, Options};
 
 #[derive(Debug, Default)]
-pub(super) struct Commons(BTreeMap<Wanted, Common>);
+pub(super) struct Shared(BTreeMap<Wanted, SharedSocket>);
 
 #[derive(Debug)]
-struct Common {
+struct SharedSocket {
     socket: OwnedFd,
     holders: BTreeSet<Serial>,
     /// Its file, if it has one.
@@ -35,7 +35,7 @@ impl Drop for SocketFile {
     }
 }
 
-impl Commons {
+impl Shared {
     /// The socket for this, shared with those who have it already.
     pub(super) fn share(&mut self, wanted: &Wanted, serial: Serial) -> io::Result<&OwnedFd> {
         if !self.0.contains_key(wanted) {
@@ -44,25 +44,25 @@ impl Commons {
                 Wanted::Path(path) => Some(SocketFile(path.clone())),
                 _ => None,
             };
-            self.0.insert(wanted.clone(), Common { socket, holders: BTreeSet::new(), _file: file });
+            self.0.insert(wanted.clone(), SharedSocket { socket, holders: BTreeSet::new(), _file: file });
         }
-        let common = self.0.get_mut(wanted).expect("it is there, or has just been put there");
-        common.holders.insert(serial);
-        Ok(&common.socket)
+        let one = self.0.get_mut(wanted).expect("it is there, or has just been put there");
+        one.holders.insert(serial);
+        Ok(&one.socket)
     }
 
     pub(super) fn give_back(&mut self, wanted: &Wanted, serial: Serial) {
-        if let Some(common) = self.0.get_mut(wanted) {
-            common.holders.remove(&serial);
+        if let Some(one) = self.0.get_mut(wanted) {
+            one.holders.remove(&serial);
         }
-        self.0.retain(|_, common| !common.holders.is_empty());
+        self.0.retain(|_, one| !one.holders.is_empty());
     }
 
     /// A worker has ended.
     pub(super) fn forget(&mut self, serial: Serial) {
-        self.0.retain(|_, common| {
-            common.holders.remove(&serial);
-            !common.holders.is_empty()
+        self.0.retain(|_, one| {
+            one.holders.remove(&serial);
+            !one.holders.is_empty()
         });
     }
 }
@@ -124,23 +124,23 @@ mod tests {
 
     #[test]
     fn a_socket_is_there_from_the_first_holder_to_the_last() {
-        let (mut commons, wanted) = (Commons::default(), tcp(free_port()));
-        commons.share(&wanted, Serial(1)).unwrap();
-        commons.share(&wanted, Serial(2)).unwrap();
-        commons.give_back(&wanted, Serial(1));
-        commons.give_back(&wanted, Serial(7));
-        assert_eq!(commons.0.len(), 1);
-        commons.forget(Serial(2));
-        assert!(commons.0.is_empty());
+        let (mut shared, wanted) = (Shared::default(), tcp(free_port()));
+        shared.share(&wanted, Serial(1)).unwrap();
+        shared.share(&wanted, Serial(2)).unwrap();
+        shared.give_back(&wanted, Serial(1));
+        shared.give_back(&wanted, Serial(7));
+        assert_eq!(shared.0.len(), 1);
+        shared.forget(Serial(2));
+        assert!(shared.0.is_empty());
     }
 
     #[test]
     fn what_somebody_else_has_is_not_to_be_had() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let wanted = tcp(taken.local_addr().unwrap().port());
-        let mut commons = Commons::default();
-        assert_eq!(commons.share(&wanted, Serial(1)).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        assert!(commons.0.is_empty());
+        let mut shared = Shared::default();
+        assert_eq!(shared.share(&wanted, Serial(1)).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert!(shared.0.is_empty());
         bind_private(&wanted).unwrap();
     }
 
@@ -148,18 +148,18 @@ mod tests {
     fn the_file_of_a_unix_socket_goes_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.sock");
-        let (mut commons, wanted) = (Commons::default(), Wanted::Path(path.clone()));
-        commons.share(&wanted, Serial(1)).unwrap();
+        let (mut shared, wanted) = (Shared::default(), Wanted::Path(path.clone()));
+        shared.share(&wanted, Serial(1)).unwrap();
         assert!(path.exists());
-        commons.forget(Serial(1));
+        shared.forget(Serial(1));
         assert!(!path.exists());
         // One that a crash left behind.
         drop(handout::bind_unix(&path).unwrap());
-        commons.share(&wanted, Serial(1)).unwrap();
+        shared.share(&wanted, Serial(1)).unwrap();
         // One on which somebody listens.
         let other = folder.path().join("other.sock");
         let _listener = std::os::unix::net::UnixListener::bind(&other).unwrap();
-        let error = commons.share(&Wanted::Path(other), Serial(1)).unwrap_err();
+        let error = shared.share(&Wanted::Path(other), Serial(1)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 }
