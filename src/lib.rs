@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod id;
+pub mod import;
 pub mod lifecycle;
 pub mod link;
 pub mod proxy;

@@ -24,9 +24,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lifecycle", &["id"]),
     ("link", &["id", "telemetry"]),
     ("control", &["id"]),
+    ("import", &["id", "config"]),
     ("proxy", &["id", "sys", "telemetry", "certs", "route", "upstream", "link"]),
     ("supervisor", &["id", "sys", "config", "telemetry", "certs", "lifecycle", "link", "control"]),
-    ("cli", &["id", "sys", "config", "telemetry", "control", "certs", "supervisor", "proxy"]),
+    ("cli", &["id", "sys", "config", "import", "telemetry", "control", "certs", "supervisor", "proxy"]),
     ("main", &["cli"]),
 ];
 

@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod demo_app;
+mod import;
 mod reload;
 mod run;
 mod status;
@@ -43,7 +44,7 @@ Exit codes:
   64  wrong usage
   69  no supervisor answers
   70  something else failed
-  78  invalid configuration (run, check)
+  78  invalid configuration (run, check, import)
 
 Try it without any app of your own: portreeve demo";
 
@@ -80,6 +81,8 @@ enum Verb {
         #[command(flatten)]
         target: Target,
     },
+    /// Translate the configuration of another program into a commented portreeve.toml
+    Import(import::Import),
     /// Serve a built-in app on free ports with a certificate made on the spot, and say what to try
     Demo,
     /// The data plane; started by the supervisor
@@ -152,6 +155,7 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Reload { app, profile, target, json } => reload::reload(&target, &Scope { app, profile }, json),
         Verb::Status { target, json } => status::status(&target, json),
         Verb::Stop { target } => stop::stop(&target),
+        Verb::Import(import) => import::import(&import),
         Verb::Demo => demo::demo(),
         Verb::Proxy { log_level, log_json } => run::proxy(&log_level, log_json),
         Verb::DemoApp => demo_app::serve(),

@@ -31,9 +31,16 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
             node::check(table, command);
         }
         let forwarding = forwarding(table);
-        Some(App { name, hosts, path, server: server?, probe, forwarding })
+        let depends_on = table.list("depends_on", dependency);
+        Some(App { name, hosts, path, depends_on, server: server?, probe, forwarding })
     });
     app.filter(|_| is_clean)
+}
+
+/// The name of an app; whether there is one is seen when all are known.
+fn dependency(value: Value) -> Result<AppName, Fault> {
+    let name = value::text(value)?;
+    name.parse().map_err(|_| value.mismatch("names of other apps").label("no app is called that"))
 }
 
 /// Exactly one of `command` and `upstream`.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
 
+use super::dependencies;
 use super::fault::Fault;
 use super::places::Places;
 use super::{App, Config, Server};
@@ -23,6 +24,7 @@ pub(super) fn find(config: &Config, places: &Places) -> Vec<Fault> {
     faults.extend(shared_routes(config, places));
     faults.extend(loops(config, places, &listeners));
     faults.extend(shared_files(config, places));
+    faults.extend(dependencies::find(config, places));
     faults
 }
 

@@ -10,6 +10,7 @@ mod app;
 mod command;
 mod conflicts;
 pub mod defaults;
+mod dependencies;
 mod dotenv;
 mod environment;
 mod fault;
@@ -41,6 +42,7 @@ pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ou
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use node::{Node, NodeMode};
 pub use problem::{Place, Problem, Problems, Severity};
+pub use units::{format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
 
@@ -156,6 +158,8 @@ pub struct App {
     pub hosts: Vec<String>,
     /// Path prefix served, on whole segments; begins with `/` and ends without one, unless that is all.
     pub path: String,
+    /// Apps that are started before this one, and stopped after it.
+    pub depends_on: Vec<AppName>,
     pub server: Server,
     pub probe: Probe,
     pub forwarding: Forwarding,

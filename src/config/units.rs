@@ -108,7 +108,8 @@ pub(super) fn parse_size(text: &str) -> Result<u64, BadUnit> {
 }
 
 /// Writes a duration so that [`parse_duration`] reads it back; what is below a millisecond is cut off.
-pub(super) fn format_duration(duration: Duration) -> String {
+#[must_use]
+pub fn format_duration(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if rest == 0 {
         return "0s".to_owned();
@@ -125,7 +126,8 @@ pub(super) fn format_duration(duration: Duration) -> String {
 }
 
 /// Writes a size in the largest binary unit that divides it.
-pub(super) fn format_size(bytes: u64) -> String {
+#[must_use]
+pub fn format_size(bytes: u64) -> String {
     let fits = |(_, scale): &&(&str, u64)| bytes >= *scale && bytes.is_multiple_of(*scale);
     let (unit, scale) = SIZE.iter().find(fits).unwrap_or(&("B", 1));
     format!("{}{unit}", bytes / scale)

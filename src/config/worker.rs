@@ -12,7 +12,8 @@ use super::{Channel, Command, StopSignal, Timeouts};
 use super::{command, defaults, environment, node, output, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 19] = [
+    "depends_on",
     "shell",
     "directory",
     "env",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
-use super::settings::{plan, prepare_access_log};
+use super::settings::prepare_access_log;
 use super::site::{Fixed, Server, Site, Supervised};
 use super::{Awaited, Supervisor, probe};
 use crate::config::{self, App, Readiness};
@@ -23,6 +23,7 @@ impl Supervisor {
             site.machine.handle(Instant::now(), event, &mut self.machines.todo);
             let report = site.machine.report();
             site.note_new_generation(&report);
+            site.tell_of_stuck(&report);
             if let Some(state) = site.new_state(&report) {
                 tell(&app, state);
             }
@@ -166,20 +167,17 @@ impl Supervisor {
     }
 
     /// Adds an app and starts it.
-    pub(super) fn add_site(&mut self, name: AppName, app: Arc<App>) {
+    pub(super) fn add_site(&mut self, name: &AppName, app: Arc<App>) {
         let site = match &app.server {
-            config::Server::Command(_) => {
-                let plan = plan(&app);
-                self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan)));
-                Site::Supervised(Box::new(Supervised::new(name.clone(), app)))
-            }
+            config::Server::Command(_) => Site::Supervised(Box::new(Supervised::new(name.clone(), app))),
             config::Server::Fixed(_) => {
                 let mut site = Fixed { app: Arc::clone(&app), servers: Vec::new() };
                 site.update(&app, |address, slot| self.fresh_server(&app, address, slot));
                 Site::Fixed(site)
             }
         };
-        self.sites.insert(name, site);
+        self.sites.insert(name.clone(), site);
+        self.start_site(name);
         self.published.dirty = true;
     }
 
@@ -193,8 +191,12 @@ impl Supervisor {
 
     /// Stops an app that is no longer configured; it is forgotten when its last worker is gone.
     pub(super) fn remove_site(&mut self, name: &AppName) {
-        match self.sites.get(name) {
-            Some(Site::Supervised(_)) => self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop)),
+        self.machines.order.forget(name);
+        match self.sites.get_mut(name) {
+            Some(Site::Supervised(site)) => {
+                site.held = false;
+                self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop));
+            }
             Some(Site::Fixed(_)) => drop(self.sites.remove(name)),
             None => {}
         }

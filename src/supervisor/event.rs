@@ -82,4 +82,6 @@ pub(super) enum Signal {
     Reload,
     Stop,
     ReopenLogs,
+    /// One of our children has ended, be it an adopted one.
+    ChildEnded,
 }

@@ -16,6 +16,7 @@ use crate::config::{Command, Readiness, Server};
 use crate::id::{Address, AppName, Serial};
 use crate::lifecycle;
 use crate::sys::listening;
+use crate::sys::tree::Tree;
 
 /// From the start of a worker to the first look; each further one comes after twice the time.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
@@ -42,8 +43,9 @@ pub(super) enum Sight {
 
 impl Lookout {
     /// Looks again and again, until it listens at home or the time is over. A worker without a port is not looked at.
-    pub(super) fn post(pid: u32, home: &Address, subject: Subject, limit: Duration) -> Self {
+    pub(super) fn post(tree: &Tree, home: &Address, subject: Subject, limit: Duration) -> Self {
         let Address::Tcp(home) = *home else { return Self::default() };
+        let tree = tree.clone();
         let watch = async move {
             let (app, serial) = (subject.worker.app.clone(), subject.serial);
             let (mut pause, mut waited) = (FIRST_LOOK, Duration::ZERO);
@@ -51,7 +53,8 @@ impl Lookout {
                 tokio::time::sleep(pause).await;
                 waited += pause;
                 pause *= 2;
-                let look = tokio::task::spawn_blocking(move || listening::addresses(pid));
+                let tree = tree.clone();
+                let look = tokio::task::spawn_blocking(move || listening::addresses(&tree));
                 let Some(sight) = look.await.ok().and_then(|addresses| judge(addresses, home)) else { continue };
                 let is_home = sight == Sight::Home;
                 let _ = subject.events.send(Event::Sighted { app: app.clone(), serial, sight }).await;

@@ -13,6 +13,8 @@ mod launch;
 mod listeners;
 mod loads;
 mod lookout;
+mod order;
+mod orphans;
 mod output;
 mod picture;
 mod primary;
@@ -27,6 +29,7 @@ mod settings;
 mod shutdown;
 mod site;
 mod start;
+mod stuck;
 mod taken;
 mod web;
 mod workers;
@@ -42,7 +45,7 @@ pub use start::{Announce, Error, Options, run};
 use crate::config::{Config, Readiness};
 use crate::control::{Call, Scope};
 use crate::id::{AppName, Serial};
-use crate::lifecycle::{self, Todo, Version};
+use crate::lifecycle::{self, Order, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
 use crate::sys::notify::Notifier;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
@@ -50,6 +53,7 @@ use event::{Event, Signal};
 use invariants::Watch;
 use launch::{Berth, Starter};
 use listeners::Listeners;
+use orphans::Sweep;
 use proxies::Proxies;
 use reload::Reloads;
 use scrape::Scrapes;
@@ -66,15 +70,29 @@ struct Supervisor {
     starter: Starter,
     machines: Machines,
     reloads: Reloads,
-    scrapes: Scrapes,
     published: Published,
     phase: Phase,
+    chores: Chores,
     outlook: Outlook,
+}
+
+/// What is done now and then, whatever the machines say.
+struct Chores {
+    scrapes: Scrapes,
+    sweep: Sweep,
+}
+
+impl Chores {
+    fn deadline(&self) -> Option<Instant> {
+        [self.scrapes.deadline(), self.sweep.deadline()].into_iter().flatten().min()
+    }
 }
 
 /// What all machines share.
 struct Machines {
     todo: Todo,
+    /// Which app starts and stops when.
+    order: Order,
     /// Events that are still to be handled.
     queue: VecDeque<(AppName, lifecycle::Event)>,
 }
@@ -140,7 +158,7 @@ impl Supervisor {
         loop {
             self.settle();
             if self.is_done() {
-                return;
+                return self.end_orphans().await;
             }
             let deadline = self.deadline();
             tokio::select! {
@@ -155,6 +173,7 @@ impl Supervisor {
             Event::Signal(Signal::Reload) => self.reload(Scope::default(), None),
             Event::Signal(Signal::Stop) => self.stop(),
             Event::Signal(Signal::ReopenLogs) => self.reopen_logs(),
+            Event::Signal(Signal::ChildEnded) => self.chores.sweep.look_soon(),
             Event::Call(Call::Status { reply }) => drop(reply.send(self.status())),
             Event::Call(Call::Reload { scope, reply }) => self.reload(scope, Some(reply)),
             Event::Call(Call::Stop { reply }) => {
@@ -180,6 +199,9 @@ impl Supervisor {
     /// answer moves one of its workers to a later state.
     fn settle(&mut self) {
         loop {
+            self.run_queue();
+            self.release_held(Instant::now());
+            self.begin_due();
             self.run_queue();
             if self.published.dirty {
                 self.publish();
@@ -233,7 +255,8 @@ impl Supervisor {
 
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
-        let others = [self.proxies.deadline(), self.scrapes.deadline(), self.phase.deadline()];
+        let order = self.machines.order.deadline();
+        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline(), order];
         sites.chain(others.into_iter().flatten()).min()
     }
 
@@ -251,6 +274,7 @@ impl Supervisor {
             self.start_proxy();
         }
         self.end_scrapes(now);
+        self.look_for_orphans(now);
         self.hasten(now);
     }
 

@@ -18,6 +18,8 @@ use crate::telemetry::supervisor_metrics::{Picture, Worker};
 /// What the servers of a fixed upstream are called.
 const UP: &str = "up";
 const DOWN: &str = "down";
+/// What an app is called that waits for others before it starts.
+const WAITING: &str = "waiting";
 
 impl Supervisor {
     pub(super) fn status(&self) -> Status {
@@ -68,7 +70,7 @@ impl Supervisor {
             }
         }
         let live = self.sites.iter().filter_map(|(name, site)| Some((name, site.live_generation()?)));
-        let app_states: Vec<_> = AppState::ALL.iter().map(|state| state.as_str()).chain([DOWN]).collect();
+        let app_states: Vec<_> = AppState::ALL.iter().map(|state| state.as_str()).chain([DOWN, WAITING]).collect();
         let picture = Picture {
             states: &states,
             workers,
@@ -170,6 +172,7 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
 /// What is said of an app: all its states have a name here.
 fn app_state(site: &Site) -> &'static str {
     match site {
+        Site::Supervised(site) if site.held => WAITING,
         Site::Supervised(site) => site.machine.report().state.as_str(),
         Site::Fixed(site) => fixed_state(site),
     }

@@ -342,16 +342,14 @@ fn program(recipe: &Recipe, near: OwnedFd, sockets: Vec<(OwnedFd, i32)>) -> Spaw
         args.push("--log-json".into());
     }
     Spawn {
-        // The running program itself, also when the file at its path has been replaced.
-        program: "/proc/self/exe".into(),
         args,
-        env: Vec::new(),
         directory: Some("/".into()),
         identity: recipe.identity.clone(),
-        stdin: Stdio::Null,
         stdout: Stdio::Inherit,
         stderr: Stdio::Inherit,
         descriptors: std::iter::once((near, link::DESCRIPTOR)).chain(sockets).collect(),
         no_new_privs: true,
+        // The running program itself, also when the file at its path has been replaced.
+        ..Spawn::new("/proc/self/exe")
     }
 }

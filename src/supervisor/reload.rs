@@ -38,15 +38,17 @@ struct Prepared {
 /// Reloads that have begun and not ended.
 #[derive(Debug, Default)]
 pub(super) struct Reloads {
-    open: Vec<Reload>,
+    pub(super) open: Vec<Reload>,
     tickets: u64,
 }
 
 #[derive(Debug)]
-struct Reload {
+pub(super) struct Reload {
     began: Instant,
-    waiting: BTreeMap<Ticket, AppName>,
-    ended: Vec<AppReloaded>,
+    /// Apps whose turn has not come.
+    pub(super) later: Vec<AppName>,
+    pub(super) waiting: BTreeMap<Ticket, AppName>,
+    pub(super) ended: Vec<AppReloaded>,
     reply: Option<Reply>,
 }
 
@@ -140,12 +142,11 @@ impl Supervisor {
         self.config = config;
         self.certificates = certificates;
         self.published.dirty = true;
-        let mut reload = Reload { began: Instant::now(), waiting: BTreeMap::new(), ended: Vec::new(), reply };
-        for name in apps {
-            self.begin_app(&name, &mut reload);
-        }
-        tracing::info!(apps = reload.waiting.len(), "reload began");
-        self.reloads.open.push(reload);
+        self.reloads.open.iter_mut().for_each(|older| older.give_way(&apps));
+        tracing::info!(apps = apps.len(), "reload began");
+        let (began, waiting) = (Instant::now(), BTreeMap::new());
+        self.reloads.open.push(Reload { began, later: apps, waiting, ended: Vec::new(), reply });
+        self.begin_due();
         if listeners_changed || changed_log {
             self.proxies.recipe = recipe(&self.config, self.proxies.recipe.identity.clone());
             self.start_proxy();
@@ -153,18 +154,22 @@ impl Supervisor {
         self.answer_reloads();
     }
 
-    fn begin_app(&mut self, name: &AppName, reload: &mut Reload) {
+    pub(super) fn begin_app(&mut self, name: &AppName, reload: &mut Reload) {
         let Some(app) = self.config.apps.get(name).cloned().map(Arc::new) else {
             self.remove_site(name);
             return reload.ended.push(reload.plain(name, Outcome::Removed));
         };
         match self.sites.get_mut(name) {
             None => {
-                self.add_site(name.clone(), app);
+                self.add_site(name, app);
                 reload.ended.push(reload.plain(name, Outcome::Applied));
             }
             Some(Site::Fixed(_)) => {
                 self.update_fixed(name, &app);
+                reload.ended.push(reload.plain(name, Outcome::Applied));
+            }
+            Some(Site::Supervised(site)) if site.held => {
+                site.upcoming = Arc::clone(&app);
                 reload.ended.push(reload.plain(name, Outcome::Applied));
             }
             // It was on its way out, and is wanted again.
@@ -211,7 +216,7 @@ impl Supervisor {
 
     /// Answers those who wait for a reload that has ended for every app.
     pub(super) fn answer_reloads(&mut self) {
-        let ended: Vec<_> = self.reloads.open.extract_if(.., |reload| reload.waiting.is_empty()).collect();
+        let ended: Vec<_> = self.reloads.open.extract_if(.., |reload| reload.is_over()).collect();
         if ended.is_empty() {
             return;
         }
@@ -234,7 +239,18 @@ impl Reloads {
 }
 
 impl Reload {
-    fn plain(&self, app: &AppName, outcome: Outcome) -> AppReloaded {
+    /// A newer reload covers these apps: those whose turn has not come yet are left to it.
+    fn give_way(&mut self, apps: &[AppName]) {
+        for name in self.later.extract_if(.., |name| apps.contains(name)).collect::<Vec<_>>() {
+            self.ended.push(self.plain(&name, Outcome::Superseded));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.later.is_empty() && self.waiting.is_empty()
+    }
+
+    pub(super) fn plain(&self, app: &AppName, outcome: Outcome) -> AppReloaded {
         let millis = self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
         AppReloaded { app: app.clone(), outcome, generation: None, reason: None, lines: Vec::new(), millis }
     }

@@ -75,15 +75,15 @@ impl Supervisor {
     }
 
     fn begin_scrape(&mut self, reply: Option<oneshot::Sender<String>>) {
-        let ticket = self.scrapes.begin(self.proxies.iter().map(|(number, _)| number).collect(), reply);
+        let ticket = self.chores.scrapes.begin(self.proxies.iter().map(|(number, _)| number).collect(), reply);
         self.proxies.broadcast(&ToProxy::Scrape { ticket });
         self.end_scrapes(Instant::now());
     }
 
     /// A proxy answered.
     pub(super) fn scraped(&mut self, proxy: u64, ticket: u64, families: Vec<Family>) {
-        self.scrapes.latest.insert(proxy, families);
-        if let Some(scrape) = self.scrapes.open.get_mut(&ticket) {
+        self.chores.scrapes.latest.insert(proxy, families);
+        if let Some(scrape) = self.chores.scrapes.open.get_mut(&ticket) {
             scrape.waiting.remove(&proxy);
         }
         self.end_scrapes(Instant::now());
@@ -91,10 +91,10 @@ impl Supervisor {
 
     /// A proxy is gone: what it had counted stays counted.
     pub(super) fn keep_counters_of(&mut self, proxy: u64) {
-        if let Some(latest) = self.scrapes.latest.remove(&proxy) {
-            exposition::merge(&mut self.scrapes.carried, exposition::counters_only(latest));
+        if let Some(latest) = self.chores.scrapes.latest.remove(&proxy) {
+            exposition::merge(&mut self.chores.scrapes.carried, exposition::counters_only(latest));
         }
-        for scrape in self.scrapes.open.values_mut() {
+        for scrape in self.chores.scrapes.open.values_mut() {
             scrape.waiting.remove(&proxy);
         }
         self.end_scrapes(Instant::now());
@@ -102,15 +102,15 @@ impl Supervisor {
 
     /// Answers whoever has waited enough, and notes all counts now and then.
     pub(super) fn end_scrapes(&mut self, now: Instant) {
-        for scrape in self.scrapes.take_ended(now) {
+        for scrape in self.chores.scrapes.take_ended(now) {
             if let Some(reply) = scrape.reply {
                 let mut families = self.own_families();
-                exposition::merge(&mut families, self.scrapes.sum());
+                exposition::merge(&mut families, self.chores.scrapes.sum());
                 let _ = reply.send(exposition::render(families));
             }
         }
-        if self.scrapes.next_note <= now {
-            self.scrapes.next_note = now + NOTE_EVERY;
+        if self.chores.scrapes.next_note <= now {
+            self.chores.scrapes.next_note = now + NOTE_EVERY;
             self.begin_scrape(None);
         }
     }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use super::listeners::Listeners;
 use super::site::Site;
 use super::{Notice, Supervisor};
-use crate::lifecycle;
 
 /// Time beyond its own drain timeout after which a proxy is killed.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -88,27 +87,27 @@ impl Supervisor {
             && self.proxies.iter().len() == 0
         {
             self.phase = Phase::Stopping;
-            let apps: Vec<_> = self.sites.keys().cloned().collect();
-            self.machines.queue.extend(apps.into_iter().map(|app| (app, lifecycle::Event::Stop)));
-            self.settle();
             if hasty {
                 self.kill_workers();
             }
         }
-        if self.phase == Phase::Stopping && !self.sites.values().any(has_processes) && self.machines.queue.is_empty() {
+        if self.phase == Phase::Stopping {
+            self.stop_next();
+        }
+        if self.phase == Phase::Stopping
+            && !self.sites.values().any(Site::has_processes)
+            && self.machines.queue.is_empty()
+        {
             self.phase = Phase::Done;
         }
     }
 
-    fn kill_workers(&self) {
+    fn kill_workers(&mut self) {
+        self.stop_rest();
         for site in self.sites.values() {
             if let Site::Supervised(site) = site {
                 site.workers.values().for_each(|worker| worker.process.kill());
             }
         }
     }
-}
-
-fn has_processes(site: &Site) -> bool {
-    matches!(site, Site::Supervised(site) if !site.workers.is_empty())
 }

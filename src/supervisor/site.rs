@@ -2,7 +2,7 @@
 //!
 //! Keeps what belongs together and decides nothing: decisions are the machine's, effects the driver's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -43,8 +43,12 @@ pub(super) struct Supervised {
     pub(super) exits: Exits,
     /// Of the cluster that its workers are, if they are one.
     pub(super) primary: Primary,
+    /// It waits for others before it starts.
+    pub(super) held: bool,
     restarts: Restarts,
     state: AppState,
+    /// Killed, still there, and told of.
+    pub(super) stuck: BTreeSet<Serial>,
 }
 
 /// An app whose servers something else runs.
@@ -83,7 +87,7 @@ impl Site {
     /// Is a server to be expected, so that a request is worth holding?
     pub(super) fn is_expected(&self) -> bool {
         match self {
-            Self::Supervised(site) => site.machine.is_expected(),
+            Self::Supervised(site) => site.held || site.machine.is_expected(),
             Self::Fixed(_) => true,
         }
     }
@@ -119,6 +123,11 @@ impl Site {
         }
     }
 
+    /// Is any of its workers left?
+    pub(super) fn has_processes(&self) -> bool {
+        matches!(self, Self::Supervised(site) if !site.workers.is_empty())
+    }
+
     /// Can it be claimed?
     pub(super) fn is_open(&self) -> bool {
         self.endpoints().iter().any(|endpoint| endpoint.open)
@@ -148,8 +157,10 @@ impl Supervised {
             files: None,
             exits: Exits::default(),
             primary: Primary::default(),
+            held: false,
             restarts: Restarts::default(),
             state: AppState::Stopped,
+            stuck: BTreeSet::new(),
         }
     }
 

@@ -12,20 +12,23 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::launch::{Logs, Preload, Starter};
 use super::listeners::{self, Listeners};
+use super::orphans::Sweep;
 use super::output::{Sink, Sweeper, Writer};
 use super::proxies::Proxies;
 use super::reload::Reloads;
 use super::scrape::Scrapes;
 use super::settings::{prepare_access_log, read_certificates, recipe};
 use super::shutdown::Phase;
-use super::{Machines, Outlook, Published, Supervisor, web};
+use super::{Chores, Machines, Outlook, Published, Supervisor, web};
 use crate::certs::CertError;
 use crate::config::{Config, LogFormat};
 use crate::control::server::{BindError, Server};
 use crate::control::words::Status;
 use crate::id::Serial;
-use crate::lifecycle::Todo;
+use crate::lifecycle::{Order, Todo};
+use crate::sys::cgroup::Realm;
 use crate::sys::notify::{self, Notifier};
+use crate::sys::orphans::Orphans;
 use crate::sys::process;
 use crate::sys::spawn::{self, Identity};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
@@ -80,6 +83,8 @@ pub fn run(config: Config, options: Options) -> Result<(), Error> {
 async fn supervise(config: Config, options: Options) -> Result<(), Error> {
     let (events, queue) = mpsc::channel(QUEUED_EVENTS);
     let tasks = TaskTracker::new();
+    // First of all, as a PID 1 without a handler is not reached by a signal.
+    let signals = signals(events.clone())?;
     let admin = Server::bind(&config.admin.socket)?;
     let metrics = match config.metrics.listen {
         Some(address) => Some(web::bind(address).await.map_err(|source| Error::Metrics { address, source })?),
@@ -87,7 +92,7 @@ async fn supervise(config: Config, options: Options) -> Result<(), Error> {
     };
     let metrics_address = metrics.as_ref().map(|(_, address)| *address);
     let (supervisor, writer) = build(config, options, metrics_address, (&events, &tasks))?;
-    let mut helpers = vec![abort_on_drop(signals(events.clone())?), abort_on_drop(calls(admin, events.clone()))];
+    let mut helpers = vec![abort_on_drop(signals), abort_on_drop(calls(admin, events.clone()))];
     if let Some((listener, _)) = metrics {
         let served = web::serve(listener, events.clone(), tasks.clone());
         helpers.push(abort_on_drop(async {
@@ -133,15 +138,17 @@ fn build(
             tasks: tasks.clone(),
             logs,
             preload: Preload::default(),
+            realm: claim_realm(),
         },
         machines: Machines {
             todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
+            order: Order::default(),
             queue: std::collections::VecDeque::new(),
         },
         reloads: Reloads::default(),
-        scrapes: Scrapes::new(Instant::now()),
         published: Published::default(),
         phase: Phase::Running,
+        chores: chores().map_err(failed("become a subreaper"))?,
         outlook: Outlook {
             notifier: Notifier::from_environment().map_err(failed("the service manager's socket"))?,
             metrics,
@@ -153,13 +160,17 @@ fn build(
         config,
     };
     for (name, app) in supervisor.config.apps.clone() {
-        supervisor.add_site(name, std::sync::Arc::new(app));
+        supervisor.add_site(&name, std::sync::Arc::new(app));
     }
     // Before the first snapshot, so that the first request of all is held for the workers and not refused.
     supervisor.run_queue();
     let snapshot = supervisor.snapshot();
     supervisor.proxies.start(&supervisor.listeners, &snapshot).map_err(Error::Proxy)?;
     Ok((supervisor, writer))
+}
+
+fn chores() -> std::io::Result<Chores> {
+    Ok(Chores { scrapes: Scrapes::new(Instant::now()), sweep: Sweep::new(Orphans::adopt()?) })
 }
 
 fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {
@@ -170,11 +181,23 @@ fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {
     spawn::identity(user).map(Some).map_err(|source| Error::User { user: user.to_owned(), source })
 }
 
+/// Control groups are used where they are ours; where that fails everything works without.
+fn claim_realm() -> Option<Realm> {
+    match Realm::claim() {
+        Ok(realm) => realm,
+        Err(error) => {
+            tracing::warn!(%error, "workers get no control groups");
+            None
+        }
+    }
+}
+
 /// Listens for the signals that mean something to us.
 fn signals(events: Events) -> Result<impl Future<Output = ()>, Error> {
     let listen = |kind| signal(kind).map_err(|source| Error::System { step: "signal handler", source });
     let (mut hangup, mut reopen) = (listen(SignalKind::hangup())?, listen(SignalKind::user_defined1())?);
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let (mut quit, mut child) = (listen(SignalKind::quit())?, listen(SignalKind::child())?);
     Ok(async move {
         loop {
             let signal = tokio::select! {
@@ -182,6 +205,8 @@ fn signals(events: Events) -> Result<impl Future<Output = ()>, Error> {
                 Some(()) = reopen.recv() => Signal::ReopenLogs,
                 Some(()) = terminate.recv() => Signal::Stop,
                 Some(()) = interrupt.recv() => Signal::Stop,
+                Some(()) = quit.recv() => Signal::Stop,
+                Some(()) = child.recv() => Signal::ChildEnded,
                 else => return,
             };
             if events.send(Event::Signal(signal)).await.is_err() {

@@ -46,7 +46,7 @@ impl Supervisor {
         });
         let workers = std::iter::once(site).chain(others).flat_map(|site| &site.workers);
         let mut others = workers.filter(|(other, _)| **other != serial).map(|(_, worker)| worker).take(MOST_WORKERS);
-        others.find(|worker| listening::addresses(worker.process.pid()).iter().any(|address| address.port() == port))
+        others.find(|worker| listening::addresses(&worker.tree).iter().any(|address| address.port() == port))
     }
 }
 

@@ -14,12 +14,14 @@ use super::process::Process;
 use crate::config::{self, Command, StopSignal};
 use crate::id::WorkerId;
 use crate::sys::spawn::Signal;
+use crate::sys::tree::Tree;
 
 /// A running worker.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) id: WorkerId,
     pub(super) process: Process,
+    pub(super) tree: Tree,
     pub(super) tail: Tail,
     pub(super) stop: StopOrder,
     pub(super) channel: Option<Channel>,

@@ -7,21 +7,25 @@ use std::collections::HashSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::spawn::group_members;
+use super::stat::census;
+use super::tree::Tree;
 
 /// Descriptors of one process that are looked at.
 const MOST_DESCRIPTORS: usize = 4096;
 
-/// Where the processes of the group with this leader listen, in order, each address once.
+/// Where the processes of a program listen, in order, each address once.
 #[must_use]
-pub fn addresses(leader: u32) -> Vec<SocketAddr> {
-    let members = group_members(leader);
+pub fn addresses(tree: &Tree) -> Vec<SocketAddr> {
+    let everybody = census();
+    let members: Vec<i32> = tree.members(&everybody).into_iter().map(|stat| stat.pid).collect();
+    listened_on(&members)
+}
+
+fn listened_on(members: &[i32]) -> Vec<SocketAddr> {
     let sockets: HashSet<u64> = members.iter().flat_map(|pid| sockets(*pid)).collect();
-    if sockets.is_empty() {
-        return Vec::new();
-    }
+    let Some(any) = members.first().filter(|_| !sockets.is_empty()) else { return Vec::new() };
     // The table of the network that the program itself sees.
-    let table = |name| fs::read_to_string(format!("/proc/{leader}/net/{name}")).unwrap_or_default();
+    let table = |name| fs::read_to_string(format!("/proc/{any}/net/{name}")).unwrap_or_default();
     let listeners = ["tcp", "tcp6"].map(table);
     let all = listeners.iter().flat_map(|table| table.lines().skip(1)).filter_map(listener);
     let mut found: Vec<SocketAddr> =
@@ -32,7 +36,7 @@ pub fn addresses(leader: u32) -> Vec<SocketAddr> {
 }
 
 /// The numbers of the sockets that a process has open.
-fn sockets(pid: u32) -> Vec<u64> {
+fn sockets(pid: i32) -> Vec<u64> {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
     let links = descriptors.filter_map(Result::ok).take(MOST_DESCRIPTORS);
     let links = links.filter_map(|entry| fs::read_link(entry.path()).ok());
@@ -92,15 +96,16 @@ mod tests {
     fn our_own_listeners_are_found() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let here = listener.local_addr().unwrap();
-        assert!(sockets(std::process::id()).len() < MOST_DESCRIPTORS);
-        let leader = rustix::process::getpgrp().as_raw_pid().unsigned_abs();
-        assert!(addresses(leader).contains(&here));
+        let ours = [rustix::process::getpid().as_raw_pid()];
+        assert!(sockets(ours[0]).len() < MOST_DESCRIPTORS);
+        assert!(listened_on(&ours).contains(&here));
         drop(listener);
-        assert!(!addresses(leader).contains(&here));
+        assert!(!listened_on(&ours).contains(&here));
     }
 
     #[test]
-    fn a_group_that_is_not_there_listens_nowhere() {
-        assert_eq!(addresses(u32::MAX), []);
+    fn who_is_not_there_listens_nowhere() {
+        assert_eq!(listened_on(&[]), []);
+        assert_eq!(listened_on(&[i32::MAX]), []);
     }
 }

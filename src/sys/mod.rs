@@ -6,6 +6,7 @@
 //! places it in a child, and every process started here is reaped here, through its pidfd and by nothing else.
 
 pub mod arrived;
+pub mod cgroup;
 mod descriptor;
 pub mod handout;
 mod identity;
@@ -13,9 +14,12 @@ pub mod listener;
 pub mod listening;
 pub mod lockdown;
 pub mod notify;
+pub mod orphans;
 pub mod process;
 pub mod socket;
 pub mod spawn;
+pub mod stat;
+pub mod tree;
 
 #[cfg(test)]
 mod testing;

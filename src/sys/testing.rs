@@ -27,7 +27,7 @@ pub(crate) fn must_pass(command: &mut Command) {
 
 /// Tries again, up to the limit, what depends on a process that gives no sign when it is done: a killed one that is not
 /// ours, or one forked by a test beside this one, which has a copy of every descriptor of ours until its exec.
-pub(crate) fn eventually<T, E: std::fmt::Debug>(attempt: impl Fn() -> Result<T, E>) -> T {
+pub(crate) fn eventually<T, E: std::fmt::Debug>(mut attempt: impl FnMut() -> Result<T, E>) -> T {
     let begun = std::time::Instant::now();
     loop {
         match attempt() {

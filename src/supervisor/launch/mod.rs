@@ -5,6 +5,7 @@
 //! dropped.
 
 mod berth;
+mod bounds;
 mod environment;
 mod kit;
 mod node;
@@ -26,12 +27,14 @@ use super::release::{Release, Resolved};
 use super::workers::{StopOrder, Worker};
 use crate::config::{Command, Server};
 use crate::id::{AppName, Serial, WorkerId};
+use crate::sys::cgroup::Realm;
 use crate::sys::spawn::{self, Child, Exit, Spawn, Stdio};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use environment::Sources;
 use streams::{Reading, Streams};
 
 pub(super) use berth::Berth;
+pub(super) use bounds::{MARK, mark};
 pub(super) use kit::Kit;
 pub(super) use node::Preload;
 
@@ -48,6 +51,8 @@ pub(super) struct Starter {
     pub(super) tasks: TaskTracker,
     pub(super) logs: Logs,
     pub(super) preload: Preload,
+    /// Where workers get control groups of their own.
+    pub(super) realm: Option<Realm>,
 }
 
 impl Starter {
@@ -75,6 +80,7 @@ impl Starter {
         let channel = Channel::offer(command, &mut kit)?;
         self.preload.equip(command, serial, &mut kit)?;
         let (streams, [stdout, stderr]) = Streams::open()?;
+        kit.bounds = bounds::of(self.realm.as_ref(), serial, &id, &mut kit);
         let program = self.program(command, resolved, &id, kit)?;
         let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
             .map_err(|error| error.to_string())?;
@@ -85,10 +91,11 @@ impl Starter {
         let reading = Reading { worker: &id, output: &command.output, tail: &tail, sink, files: files.as_ref() };
         let readers = streams.read(&reading, &self.tasks);
         let channel = channel.map(|end| Channel::open(end, subject(), &self.tasks)).transpose()?;
+        let tree = child.tree().clone();
         let process = self.watch(child, subject(), readers);
-        let lookout = Lookout::post(process.pid(), &berth.address(), subject(), command.timeouts.start);
+        let lookout = Lookout::post(&tree, &berth.address(), subject(), command.timeouts.start);
         let (stop, started, started_at) = (StopOrder::of(command), Instant::now(), Timestamp::now());
-        Ok(Worker { id, process, tail, stop, channel, started, started_at, berth, lookout })
+        Ok(Worker { id, process, tree, tail, stop, channel, started, started_at, berth, lookout })
     }
 
     /// What is executed, as whom, where, and with what.
@@ -105,6 +112,7 @@ impl Starter {
             directory: Some(resolved.directory),
             identity: resolved.identity,
             descriptors: kit.descriptors,
+            bounds: kit.bounds,
             ..Spawn::new(resolved.program)
         })
     }

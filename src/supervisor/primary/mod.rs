@@ -4,8 +4,8 @@
 //! difference. Its further ports are shared by all its workers. What each gets is decided in [`seat`]. Invariant: a
 //! worker's own socket is kept by nobody but the worker, so with its process ends whatever could take a connection.
 
-mod shared;
 mod seat;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,8 +19,8 @@ use super::workers::Worker;
 use crate::config::{NodeMode, Readiness, Server};
 use crate::id::{Address, AppName, Serial};
 use crate::sys::handout::{self, Options};
-use shared::Shared;
 use seat::{Choice, Held, Refusal, Seat};
+use shared::Shared;
 
 pub(super) use seat::Terms;
 

@@ -29,22 +29,21 @@ const LAST_SIGNAL: i32 = 64;
 pub(super) struct Failure {
     pub(super) step: Step,
     pub(super) errno: i32,
+    /// Of several that the step is about, which.
+    pub(super) which: u8,
 }
 
 impl Failure {
-    pub(super) const SIZE: usize = 5;
+    pub(super) const SIZE: usize = 6;
 
     fn to_bytes(self) -> [u8; Self::SIZE] {
         let [a, b, c, d] = self.errno.to_ne_bytes();
-        [self.step as u8, a, b, c, d]
+        [self.step as u8, a, b, c, d, self.which]
     }
 
-    pub(super) fn from_bytes([step, a, b, c, d]: [u8; Self::SIZE]) -> Self {
-        use Step::{Close, Directory, Exec, Fork, Gid, Groups, NoNewPrivs, Place, Prepare, Session, Uid};
-        const IN_ORDER: [Step; 11] =
-            [Prepare, Fork, Session, Place, Close, Groups, Gid, Uid, NoNewPrivs, Directory, Exec];
-        let step = IN_ORDER.into_iter().find(|&known| known as u8 == step).unwrap_or(Exec);
-        Self { step, errno: i32::from_ne_bytes([a, b, c, d]) }
+    pub(super) fn from_bytes([step, a, b, c, d, which]: [u8; Self::SIZE]) -> Self {
+        let step = Step::IN_ORDER.into_iter().find(|&known| known as u8 == step).unwrap_or(Step::Exec);
+        Self { step, errno: i32::from_ne_bytes([a, b, c, d]), which }
     }
 }
 
@@ -60,12 +59,9 @@ pub(super) fn run(image: &Image) -> ! {
 }
 
 fn become_program(image: &Image) -> Result<Infallible, Failure> {
-    let at = |step| move |error: Errno| Failure { step, errno: error.raw_os_error() };
     rustix::process::setsid().map_err(at(Step::Session))?;
     reset_signals();
-    if image.is_protected_from_oom {
-        give_up_oom_protection();
-    }
+    accept_bounds(image)?;
     place_descriptors(image).map_err(at(Step::Place))?;
     close_the_rest(image).map_err(at(Step::Close))?;
     if let Some(user) = &image.user {
@@ -94,12 +90,39 @@ fn reset_signals() {
     let _ = SigSet::empty().thread_set_mask();
 }
 
-/// Raising one's own score needs no right; where `/proc` cannot be written the protection stays.
-fn give_up_oom_protection() {
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    if let Ok(score) = rustix::fs::open(c"/proc/self/oom_score_adj", flags, Mode::empty()) {
-        let _ = rustix::io::write(&score, b"0");
+/// Everything that may take a right which is given up later. The group comes first, so that all that follows is in it.
+fn accept_bounds(image: &Image) -> Result<(), Failure> {
+    let bounds = &image.bounds;
+    if let Some(entrance) = &bounds.entrance {
+        rustix::io::write(entrance, b"0").map_err(at(Step::ControlGroup))?;
     }
+    match &bounds.oom_score_adj {
+        Some(score) => set_oom_score(score).map_err(at(Step::OomScore))?,
+        // Raising one's own score needs no right; where `/proc` cannot be written the protection stays.
+        None if bounds.is_protected_from_oom => drop(set_oom_score(b"0")),
+        None => {}
+    }
+    if let Some(nice) = bounds.nice {
+        rustix::process::setpriority_process(None, nice).map_err(at(Step::Nice))?;
+    }
+    for (which, limit) in (0..).zip(&bounds.limits) {
+        let failed = |error: Errno| Failure { which, ..at(Step::Limits)(error) };
+        rustix::process::setrlimit(limit.limited.resource(), limit.values()).map_err(failed)?;
+    }
+    if let Some(umask) = bounds.umask {
+        rustix::process::umask(Mode::from_raw_mode(umask));
+    }
+    Ok(())
+}
+
+fn set_oom_score(score: &[u8]) -> Result<(), Errno> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(c"/proc/self/oom_score_adj", flags, Mode::empty())?;
+    rustix::io::write(&file, score).map(drop)
+}
+
+fn at(step: Step) -> impl Fn(Errno) -> Failure {
+    move |error| Failure { step, errno: error.raw_os_error(), which: 0 }
 }
 
 fn place_descriptors(image: &Image) -> Result<(), Errno> {
@@ -127,7 +150,6 @@ fn close_the_rest(image: &Image) -> Result<(), Errno> {
 /// Groups before user: without root's rights they could not be changed any more. The calls go to the kernel directly;
 /// the C library's own would try to bring threads along that this copy of the process does not have.
 fn become_user(user: &Ids) -> Result<(), Failure> {
-    let at = |step| move |error: Errno| Failure { step, errno: error.raw_os_error() };
     // A supervisor that is not root but has capabilities would hand the ambient ones on across exec.
     let _ = rustix::thread::clear_ambient_capability_set();
     rustix::thread::set_thread_groups(&user.groups).map_err(at(Step::Groups))?;
@@ -152,9 +174,8 @@ mod tests {
 
     #[test]
     fn a_failure_survives_the_pipe() {
-        use Step::{Close, Directory, Exec, Fork, Gid, Groups, NoNewPrivs, Place, Prepare, Session, Uid};
-        for step in [Prepare, Fork, Session, Place, Close, Groups, Gid, Uid, NoNewPrivs, Directory, Exec] {
-            let failure = Failure { step, errno: libc::ENOENT };
+        for step in Step::IN_ORDER {
+            let failure = Failure { step, errno: libc::ENOENT, which: 3 };
             assert_eq!(Failure::from_bytes(failure.to_bytes()), failure);
         }
     }

@@ -1,11 +1,11 @@
-//! A running program: its end is awaited, its process group signalled, and nothing of it left behind.
+//! A running program: its end is awaited, its process group signalled, and nothing of its tree left behind.
 //!
 //! The leader is reaped through its pidfd and by nobody else, so until then its number, and its group's, can mean nothing
 //! else: signals go out only before. When to stop a program, and how long it may take, is decided elsewhere.
 //!
 //! ```text
 //! Running ── signal ──▶ Asked ── kill ──▶ Killed        the leader ends in any of them:
-//!    └──────── kill ──────────────────────▶ Killed        Running: the rest of the group is killed with it
+//!    └──────── kill ──────────────────────▶ Killed        Running: the rest of the tree is killed with it
 //!                                                         Asked:   the rest may end by itself, until `kill`
 //! ```
 #![allow(unsafe_code)]
@@ -22,25 +22,27 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
+use super::super::stat::Stat;
+use super::super::tree::Tree;
 use super::exit::{Exit, Signal};
-use super::group::has_survivors;
 
 /// How long killed processes may take to vanish; longer means that the kernel is stuck in one, which no wait mends.
 const DEATH_LIMIT: Duration = Duration::from_secs(2);
 
-/// How often a group that outlived its leader is looked at: soon at first, then ever less often.
+/// How often a tree that outlived its leader is looked at: soon at first, then ever less often.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(100));
 
-/// One program, its descendants that stayed in its process group included.
+/// One program with all processes of its [`Tree`].
 ///
-/// Dropping it before its end was awaited kills the group and reaps the leader, for which the calling thread waits two
+/// Dropping it before its end was awaited kills the tree and reaps the leader, for which the calling thread waits two
 /// seconds at most.
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
     pidfd: OwnedFd,
+    tree: Tree,
     phase: AtomicU8,
-    /// When the wait for killed members of the group is given up.
+    /// When the wait for killed members of the tree is given up.
     give_up: Option<Instant>,
     exit: Option<Exit>,
 }
@@ -53,8 +55,8 @@ mod phase {
 }
 
 impl Child {
-    pub(super) fn new(pid: Pid, pidfd: OwnedFd) -> Self {
-        Self { pid, pidfd, phase: AtomicU8::new(phase::RUNNING), give_up: None, exit: None }
+    pub(super) fn new(pid: Pid, pidfd: OwnedFd, tree: Tree) -> Self {
+        Self { pid, pidfd, tree, phase: AtomicU8::new(phase::RUNNING), give_up: None, exit: None }
     }
 
     /// The leader's process ID, which is its session's and group's too.
@@ -63,10 +65,16 @@ impl Child {
         self.pid.as_raw_pid().unsigned_abs()
     }
 
+    /// All its processes.
+    #[must_use]
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
     /// Sends a signal to the whole process group.
     ///
-    /// From now on the group is taken to be asked to end: when its leader does, the others may finish as well, and
-    /// [`Child::wait`] goes on until they have or [`Child::kill`] is called.
+    /// From now on the program is taken to be asked to end: when its leader does, those that have left the group get a
+    /// SIGTERM, and all may finish: [`Child::wait`] goes on until they have or [`Child::kill`] is called.
     ///
     /// # Errors
     /// ESRCH once the end was awaited; EPERM when every process of the group runs as somebody we may not signal.
@@ -75,17 +83,19 @@ impl Child {
         self.send(signal.into())
     }
 
-    /// Ends the whole process group at once (SIGKILL). Errors as [`Child::signal`].
+    /// Ends the whole process group at once (SIGKILL), and all of the tree that is in a control group. What else belongs to
+    /// the tree is ended by [`Child::wait`]. Errors as [`Child::signal`].
     pub fn kill(&self) -> io::Result<()> {
         self.phase.fetch_max(phase::KILLED, Ordering::Relaxed);
+        self.tree.kill_group();
         self.send(rustix::process::Signal::KILL)
     }
 
-    /// Waits until the program has ended, and with it its process group; then reaps it. Later calls answer the same.
+    /// Waits until the program has ended, and with it its whole tree; then reaps it. Later calls answer the same.
     ///
-    /// A leader that ends unasked takes its group with it. One that was asked by [`Child::signal`] leaves the others
+    /// A leader that ends unasked takes its tree with it. One that was asked by [`Child::signal`] leaves the others
     /// their time (a shell or `npm` ends on a signal at once, the server that it started only when it is done): bound
-    /// that time by [`Child::kill`]. Processes that left the group (setsid(2)) are not seen.
+    /// that time by [`Child::kill`].
     ///
     /// Cancel safe. Needs a Tokio runtime with I/O and time.
     ///
@@ -96,7 +106,7 @@ impl Child {
             return Ok(exit);
         }
         self.leader_ended().await?;
-        self.group_ended().await;
+        self.tree_ended().await;
         self.reap()?.ok_or_else(|| io::Error::other("the leader has ended but cannot be reaped"))
     }
 
@@ -112,18 +122,37 @@ impl Child {
         }
     }
 
-    async fn group_ended(&mut self) {
+    async fn tree_ended(&mut self) {
         if *self.phase.get_mut() == phase::RUNNING {
             let _ = self.kill();
         }
         let (mut pause, longest) = LOOKS;
-        while has_survivors(self.pid) && !self.is_given_up() {
+        let mut asked: Vec<Stat> = Vec::new();
+        loop {
+            let survivors = self.tree.survivors();
+            if survivors.is_empty() || self.is_given_up() {
+                return;
+            }
+            self.press(&survivors, &mut asked);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(longest);
         }
     }
 
-    /// Whether the group was killed long enough ago to stop looking. Begins to count at the first look.
+    /// Asks each of those who have left the group to end, once, or kills them all.
+    fn press(&mut self, survivors: &[Stat], asked: &mut Vec<Stat>) {
+        if *self.phase.get_mut() == phase::KILLED {
+            self.tree.kill_group();
+            self.tree.signal_strays(survivors, rustix::process::Signal::KILL);
+            return;
+        }
+        let is_new = |stat: &&Stat| !asked.iter().any(|known| known.is_same(stat));
+        let new: Vec<Stat> = survivors.iter().filter(is_new).copied().collect();
+        self.tree.signal_strays(&new, rustix::process::Signal::TERM);
+        asked.extend(new);
+    }
+
+    /// Whether the tree was killed long enough ago to stop looking. Begins to count at the first look.
     fn is_given_up(&mut self) -> bool {
         if *self.phase.get_mut() != phase::KILLED {
             return false;

@@ -13,10 +13,11 @@ use std::{fs, ptr};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
-use rustix::process::{Gid, Uid};
+use rustix::process::{Gid, Pid, Uid};
 
+use super::super::tree::Tree;
 use super::after_fork::Failure;
-use super::{Identity, Spawn, SpawnError, Stdio, Step};
+use super::{Bounds, Identity, Limit, Spawn, SpawnError, Stdio, Step};
 
 /// A program ready to be forked into.
 pub(super) struct Image {
@@ -29,11 +30,36 @@ pub(super) struct Image {
     pub(super) placements: Vec<(OwnedFd, RawFd)>,
     /// The ranges between those numbers, ends included.
     pub(super) gaps: Vec<(u32, u32)>,
-    pub(super) is_protected_from_oom: bool,
+    pub(super) bounds: Ready,
     pub(super) no_new_privs: bool,
     /// Where the child tells its failure.
     pub(super) report: OwnedFd,
     subjects: Subjects,
+}
+
+/// Bounds as the child puts them into force.
+pub(super) struct Ready {
+    /// Of its control group.
+    pub(super) entrance: Option<OwnedFd>,
+    /// As it is written.
+    pub(super) oom_score_adj: Option<Vec<u8>>,
+    pub(super) is_protected_from_oom: bool,
+    pub(super) nice: Option<i32>,
+    pub(super) limits: Vec<Limit>,
+    pub(super) umask: Option<u32>,
+}
+
+impl Ready {
+    fn of(bounds: &Bounds) -> io::Result<Self> {
+        Ok(Self {
+            entrance: bounds.group.as_ref().map(|group| group.entrance()).transpose()?,
+            oom_score_adj: bounds.oom_score_adj.map(|score| score.to_string().into_bytes()),
+            is_protected_from_oom: is_protected_from_oom(),
+            nice: bounds.nice,
+            limits: bounds.limits.clone(),
+            umask: bounds.umask,
+        })
+    }
 }
 
 /// Numbers to become, of the kernel's own types.
@@ -77,12 +103,18 @@ impl Image {
             user: identity.as_ref().map(Ids::of).transpose().map_err(refused)?,
             placements: lift([spawn.stdin, spawn.stdout, spawn.stderr], spawn.descriptors, above).map_err(refused)?,
             gaps,
-            is_protected_from_oom: is_protected_from_oom(),
+            bounds: Ready::of(&spawn.bounds).map_err(refused)?,
             no_new_privs: spawn.no_new_privs,
             report: copy_above(writer.as_fd(), above).map_err(refused)?,
             subjects,
         };
         Ok((image, report))
+    }
+
+    /// The processes that come of it, once it is forked.
+    pub(super) fn tree(&self, leader: Pid) -> Tree {
+        let Bounds { mark, group, .. } = &self.subjects.bounds;
+        Tree::new(leader.as_raw_pid(), mark.clone(), group.clone())
     }
 
     /// Closes everything, the report's write end above all, and keeps what explains a failure.
@@ -96,11 +128,17 @@ pub(super) struct Subjects {
     program: PathBuf,
     directory: Option<PathBuf>,
     user: Option<Identity>,
+    bounds: Bounds,
 }
 
 impl Subjects {
     fn of(spawn: &Spawn) -> Self {
-        Self { program: spawn.program.clone(), directory: spawn.directory.clone(), user: spawn.identity.clone() }
+        Self {
+            program: spawn.program.clone(),
+            directory: spawn.directory.clone(),
+            user: spawn.identity.clone(),
+            bounds: spawn.bounds.clone(),
+        }
     }
 
     pub(super) fn program(&self) -> String {
@@ -108,7 +146,7 @@ impl Subjects {
     }
 
     pub(super) fn explain(&self, failure: Failure) -> SpawnError {
-        let Failure { step, errno } = failure;
+        let Failure { step, errno, which } = failure;
         let user = |number: fn(&Identity) -> u32| {
             self.user.as_ref().map(|user| format!("{} (user {})", number(user), user.name))
         };
@@ -116,6 +154,9 @@ impl Subjects {
             Step::Directory => self.directory.as_ref().map(|directory| directory.display().to_string()),
             Step::Groups | Step::Gid => user(|user| user.gid),
             Step::Uid => user(|user| user.uid),
+            Step::OomScore => self.bounds.oom_score_adj.map(|score| score.to_string()),
+            Step::Nice => self.bounds.nice.map(|nice| nice.to_string()),
+            Step::Limits => self.bounds.limits.get(usize::from(which)).map(ToString::to_string),
             Step::Exec => Some(self.program() + self.hint(errno)),
             _ => None,
         };

@@ -8,9 +8,9 @@
 #![allow(unsafe_code)]
 
 mod after_fork;
+mod bounds;
 mod child;
 mod exit;
-mod group;
 mod image;
 mod program;
 
@@ -31,9 +31,9 @@ use after_fork::Failure;
 use image::Image;
 
 pub use super::identity::{Identity, identity};
+pub use bounds::{Bounds, Limit, Limited};
 pub use child::Child;
 pub use exit::{Exit, Signal};
-pub(super) use group::group_members;
 pub use program::find_program;
 
 /// The longest that a child may take from fork to exec. Only a dead network file system comes near it.
@@ -60,6 +60,7 @@ pub struct Spawn {
     pub descriptors: Vec<(OwnedFd, RawFd)>,
     /// The program cannot gain rights by executing set-user-ID files (`PR_SET_NO_NEW_PRIVS`).
     pub no_new_privs: bool,
+    pub bounds: Bounds,
 }
 
 /// What a standard stream of a program is.
@@ -87,6 +88,7 @@ impl Spawn {
             stderr: Stdio::Null,
             descriptors: Vec::new(),
             no_new_privs: false,
+            bounds: Bounds::default(),
         }
     }
 }
@@ -97,6 +99,10 @@ pub enum Step {
     Prepare,
     Fork,
     Session,
+    ControlGroup,
+    OomScore,
+    Nice,
+    Limits,
     Place,
     Close,
     Groups,
@@ -107,12 +113,36 @@ pub enum Step {
     Exec,
 }
 
+impl Step {
+    const IN_ORDER: [Self; 15] = [
+        Self::Prepare,
+        Self::Fork,
+        Self::Session,
+        Self::ControlGroup,
+        Self::OomScore,
+        Self::Nice,
+        Self::Limits,
+        Self::Place,
+        Self::Close,
+        Self::Groups,
+        Self::Gid,
+        Self::Uid,
+        Self::NoNewPrivs,
+        Self::Directory,
+        Self::Exec,
+    ];
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Prepare => "prepare",
             Self::Fork => "fork",
             Self::Session => "setsid",
+            Self::ControlGroup => "enter its control group",
+            Self::OomScore => "set oom_score_adj",
+            Self::Nice => "set nice",
+            Self::Limits => "set the limit of",
             Self::Place => "place descriptors",
             Self::Close => "close descriptors",
             Self::Groups => "setgroups",
@@ -162,7 +192,8 @@ impl SpawnError {
 pub fn spawn(spawn: Spawn) -> Result<Child, SpawnError> {
     keep_exit_statuses().map_err(|error| SpawnError::at(Step::Prepare, error))?;
     let (image, report) = Image::prepare(spawn)?;
-    let child = fork_into(&image).map_err(|error| SpawnError::at(Step::Fork, error))?;
+    let (pid, pidfd) = fork_into(&image).map_err(|error| SpawnError::at(Step::Fork, error))?;
+    let child = Child::new(pid, pidfd, image.tree(pid));
     let subjects = image.close();
     match read_report(&report) {
         Ok(None) => Ok(child),
@@ -175,7 +206,7 @@ pub fn spawn(spawn: Spawn) -> Result<Child, SpawnError> {
 ///
 /// Signals are blocked from before the fork until the child has dropped the handlers that it got from us: one of them
 /// running in the child would write to pipes that it shares with us.
-fn fork_into(image: &Image) -> io::Result<Child> {
+fn fork_into(image: &Image) -> io::Result<(Pid, OwnedFd)> {
     let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     // SAFETY: the child calls nothing but `after_fork::run`, which makes only async-signal-safe calls and never returns.
     let forked = match unsafe { nix::unistd::fork() } {
@@ -188,10 +219,10 @@ fn fork_into(image: &Image) -> io::Result<Child> {
 }
 
 /// Opens the pidfd of a fresh child. Nobody has reaped it, so its number cannot mean another process yet.
-fn hold(pid: i32) -> io::Result<Child> {
+fn hold(pid: i32) -> io::Result<(Pid, OwnedFd)> {
     let pid = Pid::from_raw(pid).expect("fork gives its parent a PID above 0");
     match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(pidfd) => Ok(Child::new(pid, pidfd)),
+        Ok(pidfd) => Ok((pid, pidfd)),
         Err(error) => {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());

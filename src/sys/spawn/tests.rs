@@ -437,6 +437,102 @@ fn in_a_child_be_a_subreaper() {
     assert_eq!(nix::sys::wait::waitpid(None, None), Err(nix::errno::Errno::ECHILD));
 }
 
+/// A process that has left group, session and parent, and says its number.
+const STRAY: &str = "setsid sh -c 'sleep 1000 >/dev/null 2>&1 & echo $!'";
+
+#[test]
+fn strays_end_with_their_program() {
+    run_test_in_child("sys::spawn::tests::in_a_child_end_strays");
+}
+
+#[test]
+#[ignore = "run in a process of its own by the test above, as it adopts orphans"]
+fn in_a_child_end_strays() {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    let marked = |spawn: &mut Spawn| {
+        spawn.env.push(("MARK".into(), "7".into()));
+        spawn.bounds.mark = Some("MARK=7".into());
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for (order, rest) in [("crash", "exit 3"), ("kill", "read never <&9"), ("term", "read never <&9")] {
+            let (hold, theirs) = pair().unwrap();
+            let mut script = Script::start_with(&format!("{STRAY}; {rest}"), |spawn| {
+                marked(spawn);
+                spawn.descriptors = vec![(theirs, 9)];
+            });
+            let stray = script.line();
+            match order {
+                "kill" => script.child.kill().unwrap(),
+                "term" => script.child.signal(Signal::Term).unwrap(),
+                _ => {}
+            }
+            in_time(script.child.wait()).await.unwrap();
+            assert!(!is_running(&stray), "{order}");
+            drop(hold);
+        }
+        // One that is asked may finish, and one that does not is killed in the end.
+        let deaf = "setsid sh -c 'trap \"echo asked\" TERM; echo up; while :; do sleep 0.01; done' & read never";
+        let mut script = Script::start_with(deaf, marked);
+        assert_eq!(script.line(), "up");
+        script.child.signal(Signal::Term).unwrap();
+        let early = tokio::time::timeout(Duration::from_millis(200), script.child.wait()).await;
+        assert!(early.is_err(), "the stray goes on: {early:?}");
+        assert_eq!(script.line(), "asked");
+        script.child.kill().unwrap();
+        in_time(script.child.wait()).await.unwrap();
+    });
+    eventually(|| {
+        // What the strays had started died with them or after them.
+        while let Ok(status) = nix::sys::wait::waitpid(None, Some(nix::sys::wait::WaitPidFlag::WNOHANG)) {
+            if status == nix::sys::wait::WaitStatus::StillAlive {
+                return Err("a process is left");
+            }
+        }
+        Ok(())
+    });
+}
+
+#[tokio::test]
+async fn a_program_is_bound_before_it_begins() {
+    let limit = |limited, soft, hard| Limit { limited, soft: Some(soft), hard: Some(hard) };
+    let text = "ulimit -Sn; ulimit -Hn; ulimit -c; umask; nice; cat /proc/self/oom_score_adj";
+    let script = Script::start_with(text, |spawn| {
+        spawn.bounds.limits = vec![limit(Limited::OpenFiles, 123, 234), limit(Limited::Core, 0, 0)];
+        spawn.bounds.umask = Some(0o027);
+        spawn.bounds.nice = Some(19);
+        spawn.bounds.oom_score_adj = Some(321);
+    });
+    assert_eq!(script.finish().await.0, "123\n234\n0\n0027\n19\n321\n");
+}
+
+#[test]
+fn a_bound_that_is_refused_is_named() {
+    run_test_in_child("sys::spawn::tests::in_a_child_without_rights_be_refused");
+}
+
+#[test]
+#[ignore = "run in a process of its own by the test above"]
+fn in_a_child_without_rights_be_refused() {
+    let open_files = |hard| Limit { limited: Limited::OpenFiles, soft: Some(64), hard: Some(hard) };
+    let own = rustix::process::Rlimit { current: Some(64), maximum: Some(128) };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, own).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+        nix::unistd::setgid(nobody.gid).unwrap();
+        nix::unistd::setuid(nobody.uid).unwrap();
+    }
+    let refused = |adjust: &dyn Fn(&mut Bounds)| {
+        let mut spawn = shell("true");
+        adjust(&mut spawn.bounds);
+        super::spawn(spawn).unwrap_err().to_string()
+    };
+    let many = refused(&|bounds| bounds.limits = vec![open_files(100), open_files(1 << 20)]);
+    assert!(many.starts_with("set the limit of open files, 64 of 1048576: "), "{many}");
+    assert!(refused(&|bounds| bounds.nice = Some(-5)).starts_with("set nice -5: "));
+    assert!(refused(&|bounds| bounds.oom_score_adj = Some(-500)).starts_with("set oom_score_adj -500: "));
+}
+
 /// Threads of this process hold the allocator's lock at any moment; the forked child must not need it.
 #[test]
 fn programs_start_while_other_threads_allocate() {

@@ -170,9 +170,13 @@ impl Portreeve {
             command.envs(variables.iter().filter_map(|pair| pair.split_once('=')));
             return command;
         };
-        // systemd-socket-activate hands on only what it is told to.
         let mut command = isolated(launcher);
-        command.args(variables.iter().flat_map(|pair| ["-E", pair])).args(words).arg(binaries::portreeve());
+        if launcher.ends_with("systemd-socket-activate") {
+            // It hands on only what it is told to.
+            command.args(variables.iter().flat_map(|pair| ["-E", pair]));
+        }
+        command.envs(variables.iter().filter_map(|pair| pair.split_once('=')));
+        command.args(words).arg(binaries::portreeve());
         command
     }
 }

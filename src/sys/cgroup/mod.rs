@@ -1,0 +1,162 @@
+//! Control groups (cgroups(7), version 2): one for each program, where this process may make them.
+//!
+//! A [`Realm`] is a folder of ours below the group that we were started in; each program gets a [`Group`] in it, which no
+//! process of it can leave, and which goes when nobody is in it any more. With the kernel's controllers switched on, a group
+//! has limits and tells what it uses. What is found here depends on the machine, and everything works without: the caller
+//! falls back on process groups and `/proc`. Invariant: nothing outside of the realm is changed, but that this process
+//! moves into it, and that controllers are switched on for it.
+
+mod group;
+mod place;
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::stat::Stat;
+
+pub use group::{Group, Limits};
+pub use place::is_ours_to_use;
+
+/// What realms are called: this, and the number and start of the process that they belong to. The start tells apart those
+/// that have the same number in different containers.
+const PREFIX: &str = "portreeve-";
+
+/// Where the process itself goes when it may not stay in the group above.
+const LEAF: &str = "supervisor";
+
+/// Which kinds of limits and figures there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Controllers {
+    pub memory: bool,
+    pub cpu: bool,
+}
+
+impl Controllers {
+    fn read(file: &Path) -> Self {
+        let words = fs::read_to_string(file).unwrap_or_default();
+        let has = |name| words.split_whitespace().any(|word| word == name);
+        Self { memory: has("memory"), cpu: has("cpu") }
+    }
+
+    fn are_any(self) -> bool {
+        self.memory || self.cpu
+    }
+
+    /// As `cgroup.subtree_control` takes them.
+    fn order(self) -> String {
+        let memory = if self.memory { "+memory " } else { "" };
+        format!("{memory}{}", if self.cpu { "+cpu" } else { "" })
+    }
+}
+
+/// Our part of the tree of groups.
+#[derive(Debug)]
+pub struct Realm {
+    folder: PathBuf,
+    controllers: Controllers,
+}
+
+impl Realm {
+    /// Makes a realm below our own group; `None` where there are no control groups, or they are not ours to use.
+    ///
+    /// # Errors
+    /// When there are and it does not work all the same.
+    pub fn claim() -> io::Result<Option<Self>> {
+        let Some(own) = place::own_group() else { return Ok(None) };
+        if !place::is_ours_to_use(&own) {
+            return Ok(None);
+        }
+        Self::found(&own, &Stat::of(rustix::process::getpid().as_raw_pid())?).map(Some)
+    }
+
+    /// Makes the realm of a process that is in the group of this folder.
+    fn found(own: &Path, process: &Stat) -> io::Result<Self> {
+        let name = name_of(process);
+        // After an exec in place the process is where it had moved itself.
+        let base = if own.ends_with(Path::new(&name).join(LEAF)) { own.ancestors().nth(2).unwrap_or(own) } else { own };
+        remove_abandoned(base);
+        let folder = base.join(&name);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let controllers = switch_on(base, &folder, process.pid);
+        Ok(Self { folder, controllers })
+    }
+
+    /// What can be limited and measured in its groups.
+    #[must_use]
+    pub fn controllers(&self) -> Controllers {
+        self.controllers
+    }
+
+    /// Makes a group. Two of one name cannot be.
+    pub fn group(&self, name: &str) -> io::Result<Arc<Group>> {
+        Group::create(self.folder.join(name), self.controllers).map(Arc::new)
+    }
+}
+
+impl Drop for Realm {
+    fn drop(&mut self) {
+        // Refused while a process is in it, which may be ourselves: then the service manager does it, or the next realm.
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+/// Switches the controllers on that there are, first for the realm and then for the groups in it.
+///
+/// A group that hands out memory and CPU may have no processes itself (but the topmost one), so the process moves into a
+/// leaf if that is what keeps it. Others that stay there keep it too: then the realm does without.
+fn switch_on(base: &Path, folder: &Path, pid: i32) -> Controllers {
+    let available = Controllers::read(&base.join("cgroup.controllers"));
+    if !available.are_any() {
+        return available;
+    }
+    let switch = |group: &Path| fs::write(group.join("cgroup.subtree_control"), available.order());
+    if switch(base).is_err() && !make_room(base, folder, pid, switch) {
+        return Controllers::default();
+    }
+    let _ = switch(folder);
+    Controllers::read(&folder.join("cgroup.subtree_control"))
+}
+
+fn make_room(base: &Path, folder: &Path, pid: i32, switch: impl Fn(&Path) -> io::Result<()>) -> bool {
+    let leaf = folder.join(LEAF);
+    let _ = fs::create_dir(&leaf);
+    let enter = |group: &Path| fs::write(group.join("cgroup.procs"), pid.to_string());
+    if enter(&leaf).is_err() {
+        let _ = fs::remove_dir(&leaf);
+        return false;
+    }
+    if switch(base).is_ok() {
+        return true;
+    }
+    let _ = enter(base);
+    let _ = fs::remove_dir(&leaf);
+    false
+}
+
+/// Removes what is left of realms whose process is gone. Groups with processes in them stay, as the kernel sees to it.
+fn remove_abandoned(base: &Path) {
+    let folders = fs::read_dir(base).into_iter().flatten().filter_map(Result::ok);
+    for realm in folders.filter(|entry| is_abandoned(&entry.file_name().to_string_lossy())) {
+        for group in fs::read_dir(realm.path()).into_iter().flatten().filter_map(Result::ok) {
+            let _ = fs::remove_dir(group.path());
+        }
+        let _ = fs::remove_dir(realm.path());
+    }
+}
+
+fn is_abandoned(name: &str) -> bool {
+    let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')?.0.parse().ok());
+    pid.is_some_and(|pid| Stat::of(pid).map_or(true, |process| name_of(&process) != name))
+}
+
+fn name_of(process: &Stat) -> String {
+    format!("{PREFIX}{}-{}", process.pid, process.started)
+}
+
+#[cfg(test)]
+mod tests;
