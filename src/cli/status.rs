@@ -2,6 +2,7 @@
 //!
 //! Shows what the supervisor says and knows nothing itself.
 
+use super::age::{age, size};
 use super::{Code, Target, block_on, table};
 use crate::control::words::{App, Exit, Listener, Status, Worker};
 
@@ -54,17 +55,19 @@ fn exit_line(exit: &Exit) -> String {
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "an unknown end".to_owned(),
     };
-    let verb = match exit.cause.as_str() {
+    let verb = match exit.due.cause.as_str() {
         "late" => "was not ready in time and ended",
         "replaced" => "was replaced and ended",
+        "recycled" => "was recycled and ended",
         "aborted" => "was called off and ended",
         "stopped" => "was stopped and ended",
         other => other,
     };
     let core = if exit.core { ", core dumped," } else { "" };
-    let killed = if exit.killed { " (killed: it did not end in time)" } else { "" };
+    let reason = exit.due.reason.as_ref().map(|reason| format!(" for {reason}")).unwrap_or_default();
+    let killed = if exit.due.killed { " (killed: it did not end in time)" } else { "" };
     let second = exit.ended.split_once('.').map_or(exit.ended.clone(), |(second, _)| format!("{second}Z"));
-    format!("{} (pid {}) {verb} with {end}{core} at {second}{killed}", exit.worker, exit.pid)
+    format!("{} (pid {}) {verb} with {end}{core}{reason} at {second}{killed}", exit.worker, exit.pid)
 }
 
 fn row(worker: &Worker) -> [String; 9] {
@@ -81,24 +84,10 @@ fn row(worker: &Worker) -> [String; 9] {
     ]
 }
 
-/// A time span in its two greatest units.
-fn age(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{minutes}m {}s", seconds % 60),
-        3600..86400 => format!("{hours}h {}m", minutes % 60),
-        _ => format!("{days}d {}h", hours % 24),
-    }
-}
-
-fn size(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / (1024.0 * 1024.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::words::Due;
 
     #[test]
     fn an_exit_is_one_line() {
@@ -112,19 +101,17 @@ mod tests {
             code: Some(1),
             signal: None,
             core: false,
-            cause: "crashed".into(),
-            killed: false,
+            due: Due { cause: "crashed".into(), reason: None, killed: false },
             lines: Vec::new(),
         };
         assert_eq!(exit_line(&exit), "web 1.0 (pid 7) crashed with exit code 1 at 2026-01-31T12:00:00Z");
-        let killed = Exit { code: None, signal: Some(9), cause: "replaced".into(), killed: true, ..exit };
+        let killed = Exit {
+            code: None,
+            signal: Some(9),
+            due: Due { cause: "replaced".into(), reason: None, killed: true },
+            ..exit
+        };
         let line = exit_line(&killed);
         assert!(line.contains("was replaced and ended with signal 9 at") && line.ends_with("in time)"), "{line}");
-    }
-
-    #[test]
-    fn ages_have_two_units() {
-        let ages = [0, 59, 60, 3599, 3600, 86_399, 86_400, 200_000].map(age);
-        assert_eq!(ages, ["0s", "59s", "1m 0s", "59m 59s", "1h 0m", "23h 59m", "1d 0h", "2d 7h"]);
     }
 }

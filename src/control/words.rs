@@ -51,6 +51,9 @@ pub struct App {
     /// How workers ended, oldest first; the last 32.
     #[serde(default)]
     pub exits: Vec<Exit>,
+    /// Workers that are to be replaced as planned.
+    #[serde(default)]
+    pub recycling: Vec<Recycling>,
 }
 
 /// A worker that has ended.
@@ -69,13 +72,37 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// Its memory was dumped.
     pub core: bool,
-    /// `crashed` (nobody had asked it to end), `late` (not ready in time), `replaced`, `aborted` (its reload was called
-    /// off) or `stopped` (with its app).
-    pub cause: String,
-    /// It had not ended within its kill timeout.
-    pub killed: bool,
+    #[serde(flatten)]
+    pub due: Due,
     /// What it printed last.
     pub lines: Vec<String>,
+}
+
+/// What the end of a worker is due to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// `crashed` (nobody had asked it to end), `late` (not ready in time), `replaced` (by a new generation), `recycled`
+    /// (by another worker in its slot, as planned), `aborted` (its reload or its recycle was called off) or `stopped`
+    /// (with its app).
+    pub cause: String,
+    /// What for, if it was recycled: `max-age`, `max-requests`, `memory`, `schedule`, `watch`, `unhealthy`, `hung` or
+    /// `asked`.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// It had not ended within its kill timeout.
+    pub killed: bool,
+}
+
+/// A worker that is to be replaced as planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recycling {
+    /// As printed, `web 12.0`.
+    pub worker: String,
+    pub serial: Serial,
+    /// As in [`Due::reason`].
+    pub reason: String,
+    /// Its successor is on its way; else it waits for its turn.
+    pub begun: bool,
 }
 
 /// One worker, or one server of a fixed upstream.
@@ -175,4 +202,51 @@ impl Refusal {
     pub fn new(kind: RefusalKind, error: impl Into<String>) -> Self {
         Self { error: error.into(), kind }
     }
+}
+
+/// Which lines are wanted, in the query of `GET /v1/logs`; answered by one [`LogEntry`] as JSON a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogQuery {
+    /// Empty: all.
+    pub apps: Vec<AppName>,
+    /// The latest lines of the past; `None`: all that are kept.
+    pub lines: Option<usize>,
+    /// Go on with what is said from now on.
+    pub follow: bool,
+}
+
+/// A line of a worker, or what there is to know of those before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LogEntry {
+    Line(LogLine),
+    /// So many lines were said faster than they were read, and are not kept any more.
+    Gap {
+        missed: u64,
+    },
+    /// Whatever comes after this was said after the query.
+    Now {
+        now: bool,
+    },
+}
+
+/// A line that a worker has printed. What is not there is not known: the line was in a log file before the supervisor's
+/// time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// As RFC 3339 has it, in UTC.
+    pub time: Option<String>,
+    pub app: AppName,
+    pub generation: Option<Generation>,
+    pub slot: Option<Slot>,
+    pub stream: LogStream,
+    pub line: String,
+}
+
+/// Where a worker has printed a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogStream {
+    Stdout,
+    Stderr,
 }

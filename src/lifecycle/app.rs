@@ -7,10 +7,11 @@
 use std::time::Instant;
 
 use super::generation::{Generation, Stage};
+use super::recycle::Recycles;
 use super::report::{Report, Restarts};
 use super::todo::{Step, Todo};
 use super::worker::{End, Worker};
-use super::{Action, EndpointView, Event, Outcome, Plan, Ticket, Version};
+use super::{Action, EndpointView, Event, Outcome, Plan, RecycleReason, Ticket, Version};
 use crate::id::{AppName, Generation as Number, Serial};
 
 /// More generations than these do not drain at once: the oldest is forced.
@@ -39,6 +40,7 @@ pub struct App {
     next_number: Number,
     /// Of generations that are gone.
     pub(super) restarts: Restarts,
+    pub(super) recycles: Recycles,
     pub(super) ignored: u64,
 }
 
@@ -61,6 +63,7 @@ impl App {
             version: Version::default(),
             next_number: Number(1),
             restarts: Restarts::default(),
+            recycles: Recycles::default(),
             ignored: 0,
         }
     }
@@ -70,8 +73,9 @@ impl App {
     pub fn handle(&mut self, now: Instant, event: Event, todo: &mut Todo) {
         let step = &mut Step { now, version: self.version.next(), todo };
         let meant = match event {
-            Event::Start(plan) => self.start(plan, step),
-            Event::Reload { ticket, plan } => self.reload(ticket, plan, step),
+            Event::Start(plan) => self.start(&plan, step),
+            Event::Reload { ticket, plan } => self.reload(ticket, &plan, step),
+            Event::Recycle { serial, reason } => self.recycle(serial, reason, step),
             Event::Stop => self.stop(step),
             Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
             Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),
@@ -117,7 +121,7 @@ impl App {
         Report::of(self)
     }
 
-    fn start(&mut self, plan: Plan, step: &mut Step<'_>) -> bool {
+    fn start(&mut self, plan: &Plan, step: &mut Step<'_>) -> bool {
         if self.is_wanted() {
             return false;
         }
@@ -125,7 +129,7 @@ impl App {
         true
     }
 
-    fn reload(&mut self, ticket: Ticket, plan: Plan, step: &mut Step<'_>) -> bool {
+    fn reload(&mut self, ticket: Ticket, plan: &Plan, step: &mut Step<'_>) -> bool {
         if self.is_wanted() {
             self.staging().for_each(|older| older.dismiss(Outcome::Superseded, step));
             self.generate(plan, Stage::Staging { ticket, progressed: step.now }, step);
@@ -134,6 +138,11 @@ impl App {
             step.push(Action::Finish { ticket, outcome });
         }
         true
+    }
+
+    fn recycle(&mut self, serial: Serial, reason: RecycleReason, step: &Step<'_>) -> bool {
+        let live = self.generations.iter_mut().find(|generation| generation.is_live());
+        live.is_some_and(|generation| generation.recycle(serial, reason, step))
     }
 
     fn stop(&mut self, step: &mut Step<'_>) -> bool {
@@ -176,10 +185,11 @@ impl App {
         self.bound_draining(step);
         self.publish(step);
         self.generations.iter_mut().for_each(|generation| generation.start_waiting(step));
+        self.start_successors(step);
         self.retire(step);
     }
 
-    fn admit(&mut self, step: &Step<'_>) {
+    fn admit(&mut self, step: &mut Step<'_>) {
         let somebody_serves = self.somebody_serves();
         for generation in &mut self.generations {
             let replaces = generation.is_staging() && somebody_serves;
@@ -206,6 +216,14 @@ impl App {
         oldest.for_each(|generation| generation.force(step));
     }
 
+    /// What a reload is about to replace anyway is not replaced before.
+    fn start_successors(&mut self, step: &mut Step<'_>) {
+        if self.staging().next().is_none() {
+            let live = self.generations.iter_mut().filter(|generation| generation.is_live());
+            live.for_each(|generation| generation.start_successors(step));
+        }
+    }
+
     fn publish(&mut self, step: &mut Step<'_>) {
         let picture = Picture { endpoints: self.endpoints(), expected: self.is_expected() };
         if picture != self.published {
@@ -220,6 +238,7 @@ impl App {
         for generation in self.generations.extract_if(.., |generation| generation.is_over()) {
             retired = true;
             self.restarts = self.restarts.plus(generation.restarts());
+            self.recycles = self.recycles.plus(generation.recycles());
             step.push(Action::Retired { generation: generation.number });
             self.stranded.extend(generation.into_workers());
         }
@@ -237,7 +256,7 @@ impl App {
         self.generations.iter_mut().filter(|generation| generation.is_staging())
     }
 
-    fn generate(&mut self, plan: Plan, stage: Stage, step: &Step<'_>) {
+    fn generate(&mut self, plan: &Plan, stage: Stage, step: &Step<'_>) {
         let number = self.fresh_number();
         self.generations.push(Generation::new(&self.name, number, plan, stage, step.now));
     }

@@ -18,11 +18,12 @@ use std::time::Instant;
 
 use super::circuit::{Circuit, Mode};
 use super::place::Place;
+use super::recycle::{self, Recycles};
 use super::report::Restarts;
 use super::state::State;
 use super::todo::{Step, after};
 use super::worker::{End, Failure, Worker};
-use super::{Action, EndpointView, Outcome, Plan, Ticket, Version};
+use super::{Action, EndpointView, Outcome, Plan, RecycleReason, Ticket, Version};
 use crate::id::{AppName, Generation as Number, Serial, Slot, WorkerId};
 
 #[derive(Clone, Debug)]
@@ -51,10 +52,10 @@ pub(super) enum Stage {
 }
 
 impl Generation {
-    pub(super) fn new(app: &AppName, number: Number, plan: Plan, stage: Stage, now: Instant) -> Self {
+    pub(super) fn new(app: &AppName, number: Number, plan: &Plan, stage: Stage, now: Instant) -> Self {
         let place = |slot| Place::new(WorkerId { app: app.clone(), generation: number, slot: Slot(slot) }, now);
         let places = (0..plan.workers.max(1)).map(place).collect();
-        Self { number, plan, stage, places, circuit: Circuit::new() }
+        Self { number, plan: *plan, stage, places, circuit: Circuit::new() }
     }
 
     pub(super) fn is_staging(&self) -> bool {
@@ -74,8 +75,9 @@ impl Generation {
         !self.is_staging() && !self.is_live() && self.places.iter().all(Place::is_abandoned)
     }
 
+    /// Is it on its way out, with work in flight?
     pub(super) fn is_draining(&self) -> bool {
-        self.workers().any(|worker| worker.state.is_draining())
+        !self.is_live() && self.workers().any(|worker| worker.state.is_draining())
     }
 
     pub(super) fn serving(&self) -> usize {
@@ -83,14 +85,19 @@ impl Generation {
     }
 
     /// Takes in who has answered `needed` probes in a row: in staging to wait for the others, when live to serve.
-    pub(super) fn admit(&mut self, needed: u32, step: &Step<'_>) {
-        let admitted = self.workers_mut().filter_map(|worker| worker.admit(needed, step).then_some(())).count();
+    pub(super) fn admit(&mut self, needed: u32, step: &mut Step<'_>) {
+        let sitters = self.places.iter_mut().filter_map(Place::worker_mut);
+        let admitted = sitters.filter_map(|worker| worker.admit(needed, step).then_some(())).count();
         match self.stage {
             // (Staging | Verified) => Verified
             Stage::Staging { ticket, .. } | Stage::Verified { ticket, .. } if admitted > 0 => {
                 self.stage = Stage::Verified { ticket, progressed: step.now };
             }
-            Stage::Promoting { .. } | Stage::Live => self.serve(step),
+            Stage::Promoting { .. } | Stage::Live => {
+                self.serve(step);
+                let full = self.plan.probing.successes;
+                self.places.iter_mut().for_each(|place| place.relieve(full, step));
+            }
             _ => {}
         }
     }
@@ -134,13 +141,36 @@ impl Generation {
         let permits = (self.plan.concurrent_starts.max(1) as usize).saturating_sub(starting);
         let reach = if matches!(self.stage, Stage::Staging { .. }) { 1 } else { self.places.len() };
         for place in self.places.iter_mut().take(reach).filter(|place| place.is_waiting()).take(permits) {
-            place.start(self.plan, step);
+            place.start(&self.plan, step);
+        }
+    }
+
+    /// Wishes for another worker in the place of this one; false when it does not serve.
+    pub(super) fn recycle(&mut self, serial: Serial, reason: RecycleReason, step: &Step<'_>) -> bool {
+        let is_meant = |place: &Place| place.is_in_service() && place.worker().is_some_and(|one| one.serial == serial);
+        let place = self.places.iter_mut().find(|place| is_meant(place));
+        place.map(|place| place.wish(reason, step.now)).is_some()
+    }
+
+    /// Starts successors for those who have wished first, as far as there are permits; in a crash loop there are none.
+    pub(super) fn start_successors(&mut self, step: &mut Step<'_>) {
+        let starting = self.workers().filter(|worker| worker.state.is_starting()).count();
+        let starts = (self.plan.concurrent_starts.max(1) as usize).saturating_sub(starting);
+        let changing = self.places.iter().filter(|place| place.is_changing()).count();
+        let permits = recycle::permits(self.places.len()).saturating_sub(changing);
+        for _ in 0..if self.circuit.is_closed() { permits.min(starts) } else { 0 } {
+            let wished = self.places.iter_mut().filter_map(|place| Some((place.wished_since(step.now)?, place)));
+            let Some((_, place)) = wished.min_by_key(|(since, _)| *since) else { return };
+            place.start_successor(&self.plan, step);
         }
     }
 
     /// A process is gone, or never came; false when there is none of this serial that could be.
     pub(super) fn ended(&mut self, serial: Serial, end: &End, step: &mut Step<'_>) -> bool {
         let Some(index) = self.places.iter().position(|place| place.holds(serial)) else { return false };
+        if let Some(possible) = self.places[index].part(serial, end, step) {
+            return possible;
+        }
         let Some(failure) = self.places[index].vacate(end, step.now) else { return false };
         self.replace(index, &failure, step);
         true
@@ -191,11 +221,15 @@ impl Generation {
 
     /// Who is left when it is over.
     pub(super) fn into_workers(self) -> impl Iterator<Item = Worker> {
-        self.places.into_iter().filter_map(Place::into_worker)
+        self.places.into_iter().flat_map(Place::into_workers)
     }
 
     pub(super) fn restarts(&self) -> Restarts {
         self.places.iter().map(|place| place.restarts).fold(Restarts::default(), Restarts::plus)
+    }
+
+    pub(super) fn recycles(&self) -> Recycles {
+        self.places.iter().map(|place| place.relay.recycles).fold(Recycles::default(), Recycles::plus)
     }
 
     fn serve(&mut self, step: &Step<'_>) {
@@ -231,11 +265,15 @@ impl Generation {
         if restart.counts(failure) && self.circuit.count(&restart, step.now) {
             self.hold_back(step.now);
         }
-        let comes_again = restart.wants_another(failure);
+        let place = &mut self.places[index];
+        if !restart.wants_another(failure) {
+            return place.call_off(step);
+        }
         match self.circuit.mode {
-            Mode::Closed if comes_again => self.places[index].retry(failure, &restart, step),
-            Mode::Looping { .. } if comes_again => self.places[index].park(failure, step.now),
-            _ => {}
+            _ if place.succeed(failure, step.now) => {}
+            Mode::Closed => place.retry(failure, &restart, step),
+            Mode::Looping { .. } => place.park(failure, step.now),
+            Mode::GivenUp => {}
         }
     }
 
@@ -298,10 +336,10 @@ impl Generation {
     }
 
     pub(super) fn workers(&self) -> impl Iterator<Item = &Worker> {
-        self.places.iter().filter_map(Place::worker)
+        self.places.iter().flat_map(Place::workers)
     }
 
     pub(super) fn workers_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
-        self.places.iter_mut().filter_map(Place::worker_mut)
+        self.places.iter_mut().flat_map(Place::workers_mut)
     }
 }

@@ -18,6 +18,7 @@ mod health;
 mod order;
 mod parting;
 mod place;
+mod recycle;
 mod report;
 mod restart;
 mod state;
@@ -31,6 +32,7 @@ pub use backoff::Backoff;
 pub use health::Health;
 pub use order::{Order, Released};
 pub use parting::{Cause, Parting};
+pub use recycle::{RecycleReason, Recycles, Recycling};
 pub use report::{AppState, GenerationReport, GenerationState, Report, Restarts, WorkerReport, WorkerState};
 pub use restart::{ExitCodes, OnLoop, Policy, Restart};
 pub use todo::Todo;
@@ -45,6 +47,7 @@ pub struct Plan {
     pub timeouts: Timeouts,
     pub probing: Probing,
     pub restart: Restart,
+    pub recycling: Recycling,
     /// Workers of one generation on their way to readiness at any one time; 0 counts as 1.
     pub concurrent_starts: u32,
 }
@@ -88,6 +91,9 @@ pub enum Event {
     Start(Plan),
     /// Replace the running generation; answered by exactly one [`Action::Finish`]. A newer reload supersedes.
     Reload { ticket: Ticket, plan: Plan },
+    /// Replace this worker, which serves in the running generation: once another one is ready in its slot, requests go
+    /// there, and it leaves. Waits for its turn and while a reload is under way; one that is wished for already is no news.
+    Recycle { serial: Serial, reason: RecycleReason },
     /// Stop all workers; answered by [`Action::Stopped`], unless a `Start` comes first.
     Stop,
     /// The process of this worker runs.

@@ -5,7 +5,9 @@
 use std::fmt;
 
 use super::App;
-use super::generation::Stage;
+use super::generation::{Generation, Stage};
+use super::place::relay::Role;
+use super::recycle::RecycleReason;
 use super::report::named;
 use super::state::State;
 use super::worker::Worker;
@@ -20,8 +22,10 @@ named! {
         Late = "late",
         /// A newer generation took over.
         Replaced = "replaced",
-        /// The reload that it was started for was called off.
+        /// The reload or the replacement that it was started for was called off.
         Aborted = "aborted",
+        /// Another worker took over in its slot, as planned.
+        Recycled = "recycled",
         /// Its app was stopped.
         Stopped = "stopped",
     }
@@ -31,6 +35,8 @@ named! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parting {
     pub cause: Cause,
+    /// What for, if it was recycled.
+    pub reason: Option<RecycleReason>,
     /// It had not ended within its kill timeout.
     pub killed: bool,
 }
@@ -40,20 +46,37 @@ impl App {
     #[must_use]
     pub fn parting(&self, serial: Serial) -> Option<Parting> {
         if let Some(worker) = self.stranded.iter().find(|worker| worker.serial == serial) {
-            return Some(Parting { cause: cause(worker, Cause::Stopped), killed: true });
+            return Some(Parting { killed: true, ..parting(worker, Cause::Stopped, None) });
         }
         self.generations.iter().enumerate().find_map(|(index, generation)| {
             let worker = generation.workers().find(|worker| worker.serial == serial)?;
-            let has_successor = self.generations[index + 1..].iter().any(super::generation::Generation::is_live);
+            let has_successor = self.generations[index + 1..].iter().any(Generation::is_live);
+            let reason = recycled_for(generation, serial);
             let asked_for = match generation.stage {
+                _ if reason.is_some() => Cause::Recycled,
                 Stage::Aborted => Cause::Aborted,
                 _ if has_successor => Cause::Replaced,
+                // Nobody else leaves a generation that serves.
+                _ if generation.is_live() => Cause::Aborted,
                 _ => Cause::Stopped,
             };
-            let killed = matches!(worker.state, State::Killing { .. } | State::Unkillable);
-            Some(Parting { cause: cause(worker, asked_for), killed })
+            Some(parting(worker, asked_for, reason))
         })
     }
+}
+
+fn recycled_for(generation: &Generation, serial: Serial) -> Option<RecycleReason> {
+    let mut beside = generation.places.iter().filter_map(|place| place.relay.beside.as_ref());
+    match beside.find(|beside| beside.worker.serial == serial)?.role {
+        Role::Leaver(reason) => reason,
+        Role::Successor => None,
+    }
+}
+
+fn parting(worker: &Worker, asked_for: Cause, reason: Option<RecycleReason>) -> Parting {
+    let cause = cause(worker, asked_for);
+    let killed = matches!(worker.state, State::Killing { .. } | State::Unkillable);
+    Parting { cause, reason: reason.filter(|_| cause == Cause::Recycled), killed }
 }
 
 fn cause(worker: &Worker, asked_for: Cause) -> Cause {

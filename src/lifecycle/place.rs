@@ -1,8 +1,9 @@
 //! One slot of one generation: who sits there, how often that went wrong, and when the next one may try.
 //!
 //! Does not decide whether a failure is made good by a restart (the generation does), nor what a state means (the
-//! worker does). Invariant: at most one process sits here; the next one is ordered only when the last is gone. So a
-//! process that cannot be killed keeps its place: another one would most likely get stuck beside it.
+//! worker does). Invariant: at most one process sits here; the next one is ordered only when the last is gone, unless
+//! it is to take over from it (see [`relay`]). So a process that cannot be killed keeps its place: another one would most
+//! likely get stuck beside it.
 //!
 //! ```text
 //!            permit            failure, tried again
@@ -14,7 +15,11 @@
 //!      └──────────────────────────────────────┴───────┴─── Parked (tried, or the loop is over)
 //! ```
 
+pub(super) mod relay;
+
 use std::time::Instant;
+
+use relay::Relay;
 
 use super::Plan;
 use super::report::{Reason, Restarts, WorkerReport, WorkerState};
@@ -34,6 +39,7 @@ pub(super) struct Place {
     pub(super) restarts: Restarts,
     /// Why the next worker here is a restart, if it is one.
     owed: Option<Reason>,
+    pub(super) relay: Relay,
     /// Who sat here last.
     last: Option<Serial>,
     last_failure: Option<String>,
@@ -64,12 +70,14 @@ impl Place {
             failures: 0,
             restarts: Restarts::default(),
             owed: None,
+            relay: Relay::default(),
             last: None,
             last_failure: None,
             last_exit: None,
         }
     }
 
+    /// Who sits here.
     pub(super) fn worker(&self) -> Option<&Worker> {
         match &self.seat {
             Seat::Taken(worker) => Some(worker),
@@ -84,8 +92,21 @@ impl Place {
         }
     }
 
+    /// Who sits here, and who stands beside.
+    pub(super) fn workers(&self) -> impl Iterator<Item = &Worker> {
+        self.worker().into_iter().chain(self.relay.beside.as_ref().map(|beside| &*beside.worker))
+    }
+
+    pub(super) fn workers_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
+        let sitter = match &mut self.seat {
+            Seat::Taken(worker) => Some(&mut **worker),
+            _ => None,
+        };
+        sitter.into_iter().chain(self.relay.beside.as_mut().map(|beside| &mut *beside.worker))
+    }
+
     pub(super) fn holds(&self, serial: Serial) -> bool {
-        self.worker().is_some_and(|worker| worker.serial == serial)
+        self.workers().any(|worker| worker.serial == serial)
     }
 
     pub(super) fn is_waiting(&self) -> bool {
@@ -103,23 +124,25 @@ impl Place {
 
     /// Is there nobody here to wait for? Nobody waits for a process that cannot be killed.
     pub(super) fn is_abandoned(&self) -> bool {
-        match &self.seat {
-            Seat::Empty => true,
-            Seat::Taken(worker) => worker.state == State::Unkillable,
-            Seat::Waiting | Seat::Backoff { .. } | Seat::Parked => false,
-        }
+        let is_awaited = match &self.seat {
+            Seat::Empty => false,
+            Seat::Taken(worker) => worker.state != State::Unkillable,
+            Seat::Waiting | Seat::Backoff { .. } | Seat::Parked => true,
+        };
+        !is_awaited && !self.is_changing()
     }
 
     /// Who is left here.
-    pub(super) fn into_worker(self) -> Option<Worker> {
-        match self.seat {
+    pub(super) fn into_workers(self) -> impl Iterator<Item = Worker> {
+        let sitter = match self.seat {
             Seat::Taken(worker) => Some(*worker),
             _ => None,
-        }
+        };
+        sitter.into_iter().chain(self.relay.beside.map(|beside| *beside.worker))
     }
 
     /// Seats a new worker, ordering its process.
-    pub(super) fn start(&mut self, plan: Plan, step: &mut Step<'_>) {
+    pub(super) fn start(&mut self, plan: &Plan, step: &mut Step<'_>) {
         // Waiting => Taken
         if let Some(reason) = self.owed.take() {
             self.restarts.count(reason);
@@ -131,6 +154,7 @@ impl Place {
 
     /// Nobody is wanted here from now on; who sits here goes by the stop order.
     pub(super) fn leave(&mut self, step: &mut Step<'_>) {
+        self.call_off(step);
         match &mut self.seat {
             Seat::Taken(worker) => worker.leave(step),
             // (Waiting | Backoff | Parked) => Empty
@@ -199,6 +223,7 @@ impl Place {
 
     /// Acts on what is due; a failure is returned when the worker was not ready in time (it is then on its way out).
     pub(super) fn wake(&mut self, step: &mut Step<'_>) -> Option<Failure> {
+        self.wake_relay(step);
         match &mut self.seat {
             // Backoff => Waiting
             Seat::Backoff { until } if step.is_due(*until) => self.sit(Seat::Waiting, step.now),
@@ -209,11 +234,12 @@ impl Place {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match &self.seat {
+        let seat = match &self.seat {
             Seat::Backoff { until } => Some(*until),
             Seat::Taken(worker) => worker.state.deadline(),
             Seat::Waiting | Seat::Parked | Seat::Empty => None,
-        }
+        };
+        seat.into_iter().chain(self.relay_deadline()).min()
     }
 
     pub(super) fn report(&self) -> WorkerReport {
@@ -232,6 +258,7 @@ impl Place {
             last: self.last,
             last_failure: self.last_failure.clone(),
             last_exit: self.last_exit.clone(),
+            recycle: self.relay.wish.as_ref().map(|wish| wish.reason),
         }
     }
 

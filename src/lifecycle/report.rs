@@ -10,6 +10,7 @@ use super::App;
 use super::circuit::Mode;
 use super::generation::{Generation, Stage};
 use super::place::Place;
+use super::recycle::{RecycleReason, Recycles};
 use super::worker::Worker;
 use crate::id::{AppName, Generation as Number, Serial, WorkerId};
 
@@ -24,6 +25,8 @@ pub struct Report {
     pub stranded: Vec<WorkerReport>,
     /// Of all slots and generations ever.
     pub restarts: Restarts,
+    /// The same.
+    pub recycles: Recycles,
     /// Events that came from or to nobody, or at a time when they cannot be.
     pub ignored: u64,
 }
@@ -35,6 +38,8 @@ pub struct GenerationReport {
     pub state: GenerationState,
     /// One per slot, in order.
     pub workers: Vec<WorkerReport>,
+    /// Who comes or goes in a slot while another worker sits there.
+    pub beside: Vec<WorkerReport>,
 }
 
 /// A slot of a generation, and the worker in it if there is one.
@@ -52,6 +57,8 @@ pub struct WorkerReport {
     pub last: Option<Serial>,
     pub last_failure: Option<String>,
     pub last_exit: Option<String>,
+    /// Why the present worker is to be replaced, if it is.
+    pub recycle: Option<RecycleReason>,
 }
 
 /// How many workers were started again, by what had happened to the one before.
@@ -188,8 +195,9 @@ impl Report {
             app: app.name.clone(),
             state: app_state(&app.generations),
             generations: app.generations.iter().map(generation).collect(),
-            stranded: app.stranded.iter().map(stranded).collect(),
+            stranded: app.stranded.iter().map(WorkerReport::without_seat).collect(),
             restarts: app.generations.iter().map(Generation::restarts).fold(app.restarts, Restarts::plus),
+            recycles: app.generations.iter().map(Generation::recycles).fold(app.recycles, Recycles::plus),
             ignored: app.ignored,
         }
     }
@@ -220,18 +228,23 @@ fn generation(generation: &Generation) -> GenerationReport {
         Stage::Aborted => GenerationState::Aborted,
     };
     let workers = generation.places.iter().map(Place::report).collect();
-    GenerationReport { number: generation.number, state, workers }
+    let beside = generation.places.iter().filter_map(Place::report_beside).collect();
+    GenerationReport { number: generation.number, state, workers, beside }
 }
 
-fn stranded(worker: &Worker) -> WorkerReport {
-    WorkerReport {
-        worker: worker.id.clone(),
-        serial: Some(worker.serial),
-        state: worker.state.name(),
-        since: worker.since,
-        restarts: Restarts::default(),
-        last: Some(worker.serial),
-        last_failure: worker.lateness().map(|failure| failure.sentence.clone()),
-        last_exit: None,
+impl WorkerReport {
+    /// Of a worker that is in no seat.
+    pub(super) fn without_seat(worker: &Worker) -> Self {
+        Self {
+            worker: worker.id.clone(),
+            serial: Some(worker.serial),
+            state: worker.state.name(),
+            since: worker.since,
+            restarts: Restarts::default(),
+            last: Some(worker.serial),
+            last_failure: worker.lateness().map(|failure| failure.sentence.clone()),
+            last_exit: None,
+            recycle: None,
+        }
     }
 }

@@ -69,6 +69,11 @@ impl State {
         matches!(self, Self::Spawning { .. } | Self::Starting { .. } | Self::Probing { .. })
     }
 
+    /// It has come to serve, and was not asked to leave.
+    pub(super) fn is_in_service(self) -> bool {
+        self == Self::Serving
+    }
+
     /// Published closed.
     pub(super) fn is_draining(self) -> bool {
         matches!(self, Self::Quiescing { .. } | Self::Draining { .. })

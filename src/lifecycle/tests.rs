@@ -37,6 +37,7 @@ pub(super) fn plan(workers: u32) -> Plan {
             period: Duration::from_mins(1),
             on_loop: OnLoop::Retry(Duration::from_secs(30)),
         },
+        recycling: super::Recycling::default(),
         concurrent_starts: 4,
     }
 }

@@ -38,7 +38,9 @@ pub(super) struct Worker {
     /// When it came into its state.
     pub(super) since: Instant,
     pub(super) state: State,
-    plan: Plan,
+    pub(super) plan: Plan,
+    /// When it will have lived for as long as it may.
+    pub(super) expires: Option<Instant>,
     /// What the latest failed probe said.
     complaint: Option<String>,
     /// Set when it was not ready in time: that is why it stops, whatever its process says in the end.
@@ -66,11 +68,12 @@ pub(super) struct Failure {
 
 impl Worker {
     /// Orders a process.
-    pub(super) fn spawn(id: WorkerId, plan: Plan, step: &mut Step<'_>) -> Self {
+    pub(super) fn spawn(id: WorkerId, plan: &Plan, step: &mut Step<'_>) -> Self {
         let serial = step.todo.fresh_serial();
         step.push(Action::Spawn { serial, worker: id.clone() });
         let state = State::Spawning { until: step.after(plan.timeouts.start) };
-        Self { id, serial, since: step.now, state, plan, complaint: None, lateness: None }
+        let expires = plan.recycling.age(|| step.todo.roll()).map(|age| step.after(age));
+        Self { id, serial, since: step.now, state, plan: *plan, expires, complaint: None, lateness: None }
     }
 
     /// The process is there. False when that was not to be expected.

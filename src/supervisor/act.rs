@@ -30,6 +30,10 @@ impl Supervisor {
             for (reason, count) in site.new_restarts(&report) {
                 (0..count).for_each(|_| self.outlook.metrics.worker_restarted(&app, reason));
             }
+            for (reason, count) in site.new_recycles(&report).filter(|(_, count)| *count > 0) {
+                tracing::info!(%app, %reason, "worker recycled: its successor serves");
+                self.outlook.metrics.workers_recycled(&app, reason.as_str(), count);
+            }
             for action in self.machines.todo.take() {
                 self.act(&app, action);
             }
@@ -208,6 +212,7 @@ impl Supervisor {
         self.watch_leak(app);
         if !self.is_stopping() && !self.config.apps.contains_key(app) {
             self.sites.remove(app);
+            self.starter.feed.forget(app);
             self.published.dirty = true;
         }
     }

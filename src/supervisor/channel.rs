@@ -141,10 +141,10 @@ impl Channel {
             |stream: &UnixStream| stream.try_io(Interest::WRITABLE, || handout::send(stream, &text, socket.as_fd()));
         let is_sent = self.line.write(text.len(), send);
         if is_sent {
-            let mut sent = self.line.sent();
-            sent.push_back(Sent { key, refusal: query.refuse(key, NOT_ARRIVED) });
-            let surplus = sent.len().saturating_sub(MOST_SENT);
-            sent.drain(..surplus);
+            let mut way = self.line.sent();
+            way.push_back(Sent { key, refusal: query.refuse(key, NOT_ARRIVED) });
+            let surplus = way.len().saturating_sub(MOST_SENT);
+            way.drain(..surplus);
         }
         is_sent
     }

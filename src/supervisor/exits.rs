@@ -71,8 +71,11 @@ impl Record {
             code: by_itself,
             signal: by_signal,
             core: matches!(self.exit, spawn::Exit::Signal { core: true, .. }),
-            cause: self.parting.map_or(Cause::Stopped, |parting| parting.cause).to_string(),
-            killed: self.parting.is_some_and(|parting| parting.killed),
+            due: words::Due {
+                cause: self.parting.map_or(Cause::Stopped, |parting| parting.cause).to_string(),
+                reason: self.parting.and_then(|parting| parting.reason).map(|reason| reason.to_string()),
+                killed: self.parting.is_some_and(|parting| parting.killed),
+            },
             lines: self.tail.last(SHOWN_LINES),
         }
     }
@@ -91,7 +94,7 @@ mod tests {
             started: Timestamp::UNIX_EPOCH,
             ended: Timestamp::UNIX_EPOCH,
             exit: spawn::Exit::Signal { signal: 11, core: true },
-            parting: Some(Parting { cause: Cause::Crashed, killed: false }),
+            parting: Some(Parting { cause: Cause::Crashed, reason: None, killed: false }),
             tail: Tail::default(),
         }
     }
@@ -108,6 +111,6 @@ mod tests {
     fn a_record_tells_how_it_ended() {
         let told = record(1).told();
         assert_eq!((told.worker.as_str(), told.code, told.signal, told.core), ("web 2.1", None, Some(11), true));
-        assert_eq!((told.cause.as_str(), told.started.as_str()), ("crashed", "1970-01-01T00:00:00Z"));
+        assert_eq!((told.due.cause.as_str(), told.started.as_str()), ("crashed", "1970-01-01T00:00:00Z"));
     }
 }

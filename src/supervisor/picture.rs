@@ -10,7 +10,7 @@ use super::proxies::State;
 use super::site::{Fixed, Site, Supervised};
 use crate::control::words::{self, Status};
 use crate::id::{Address, AppName, Serial};
-use crate::lifecycle::{AppState, GenerationState, WorkerReport, WorkerState};
+use crate::lifecycle::{self, AppState, GenerationState, WorkerReport, WorkerState};
 use crate::sys::process;
 use crate::telemetry::exposition::Family;
 use crate::telemetry::supervisor_metrics::{Picture, Worker};
@@ -48,7 +48,8 @@ impl Supervisor {
         let (mut workers, now) = (Vec::new(), Instant::now());
         let in_flight = |serial| self.proxies.loads.of(serial, now).in_flight;
         for (app, report) in &reports {
-            let reports = report.generations.iter().flat_map(|generation| &generation.workers).chain(&report.stranded);
+            let all = report.generations.iter().flat_map(|one| one.workers.iter().chain(&one.beside));
+            let reports = all.chain(&report.stranded);
             workers.extend(reports.map(|report| Worker {
                 app,
                 slot: report.worker.slot,
@@ -131,7 +132,29 @@ fn app(name: &AppName, site: &Site, loads: &Loads) -> words::App {
         Site::Supervised(site) => site.exits.told(),
         Site::Fixed(_) => Vec::new(),
     };
-    words::App { name: name.clone(), state, generation: site.live_generation(), workers, last_failure, exits }
+    let recycling = site.report().as_ref().map(recycling).unwrap_or_default();
+    words::App {
+        name: name.clone(),
+        state,
+        generation: site.live_generation(),
+        workers,
+        last_failure,
+        exits,
+        recycling,
+    }
+}
+
+/// Whom there is a wish to replace.
+fn recycling(report: &lifecycle::Report) -> Vec<words::Recycling> {
+    let told = |generation: &lifecycle::GenerationReport, worker: &WorkerReport| {
+        let begun = generation.beside.iter().any(|other| other.worker == worker.worker);
+        let (worker, serial, reason) = (worker.worker.to_string(), worker.serial?, worker.recycle?.to_string());
+        Some(words::Recycling { worker, serial, reason, begun })
+    };
+    let of = |generation: &lifecycle::GenerationReport| -> Vec<_> {
+        generation.workers.iter().filter_map(|worker| told(generation, worker)).collect()
+    };
+    report.generations.iter().flat_map(of).collect()
 }
 
 fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {
@@ -141,6 +164,7 @@ fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {
         // Where the live generation has a slot without a worker, somebody is missing; in a leaving one that is the aim.
         let is_live = matches!(generation.state, GenerationState::Promoting | GenerationState::Live);
         let shown = generation.workers.iter().filter(|worker| is_live || worker.serial.is_some());
+        let shown = shown.chain(&generation.beside);
         workers.extend(shown.filter_map(|report| worker(site, report, loads)));
     }
     workers.extend(report.stranded.iter().filter_map(|report| worker(site, report, loads)));

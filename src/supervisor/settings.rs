@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::proxies::Recipe;
 use crate::certs::{self, CertError};
 use crate::config::{self, App, Config, LogFormat};
-use crate::lifecycle::{Backoff, OnLoop, Plan, Policy, Probing, Readiness, Restart, Timeouts};
+use crate::lifecycle::{Backoff, OnLoop, Plan, Policy, Probing, Readiness, Recycling, Restart, Timeouts};
 use crate::link::Certificate;
 use crate::sys::spawn::Identity;
 
@@ -38,6 +38,7 @@ pub(super) fn plan(app: &App) -> Plan {
             successes: app.probe.successes.get(),
         },
         restart: restart(&command.restart, workers),
+        recycling: Recycling::default(),
         concurrent_starts: cpus,
     }
 }

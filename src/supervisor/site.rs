@@ -16,7 +16,7 @@ use super::release::Release;
 use super::workers::Worker;
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, AppState, GenerationState, Health, Report, Restarts};
+use crate::lifecycle::{self, AppState, GenerationState, Health, RecycleReason, Recycles, Report, Restarts};
 use crate::link;
 use crate::sys::spawn::Exit;
 
@@ -46,6 +46,7 @@ pub(super) struct Supervised {
     /// It waits for others before it starts.
     pub(super) held: bool,
     restarts: Restarts,
+    recycles: Recycles,
     state: AppState,
     /// Killed, still there, and told of.
     pub(super) stuck: BTreeSet<Serial>,
@@ -159,6 +160,7 @@ impl Supervised {
             primary: Primary::default(),
             held: false,
             restarts: Restarts::default(),
+            recycles: Recycles::default(),
             state: AppState::Stopped,
             stuck: BTreeSet::new(),
         }
@@ -216,6 +218,12 @@ impl Supervised {
         let before = std::mem::replace(&mut self.restarts, report.restarts).by_reason();
         let now = report.restarts.by_reason();
         now.into_iter().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
+    }
+
+    /// The same of those that were replaced as planned.
+    pub(super) fn new_recycles(&mut self, report: &Report) -> impl Iterator<Item = (RecycleReason, u64)> + use<> {
+        let before = std::mem::replace(&mut self.recycles, report.recycles).by_reason();
+        report.recycles.by_reason().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
     }
 
     /// Starts a worker of a declared generation; gives its pid.

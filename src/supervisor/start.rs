@@ -13,7 +13,7 @@ use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::launch::{Logs, Preload, Starter};
 use super::listeners::{self, Listeners};
 use super::orphans::Sweep;
-use super::output::{Sink, Sweeper, Writer};
+use super::output::{Feed, Sink, Sweeper, Writer};
 use super::proxies::Proxies;
 use super::reload::Reloads;
 use super::scrape::Scrapes;
@@ -124,17 +124,17 @@ fn build(
     let metrics = SupervisorMetrics::new();
     let sweeper = Sweeper::start().map_err(failed("log thread"))?;
     let logs = Logs { metrics: metrics.clone(), sweeper, writers: writer.files.clone() };
-    let environment = notify::inheritable_environment().collect();
     let mut supervisor = Supervisor {
         certificates,
         listeners,
         sites: std::collections::BTreeMap::new(),
         proxies: Proxies::new(recipe, events.clone(), tasks.clone()),
         starter: Starter {
-            environment,
+            environment: notify::inheritable_environment().collect(),
             events: events.clone(),
             metrics: metrics.clone(),
             sink,
+            feed: Feed::default(),
             tasks: tasks.clone(),
             logs,
             preload: Preload::default(),

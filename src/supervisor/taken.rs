@@ -24,7 +24,7 @@ impl Supervisor {
         let Some(Site::Supervised(site)) = self.sites.get(app) else { return None };
         // What one that has served for a while printed long ago is not why it ends.
         let worker = site.workers.get(&serial).filter(|worker| worker.lookout.is_posted())?;
-        let port = in_use(&worker.tail.last(LINES))?;
+        let InUse { port } = in_use(&worker.tail.last(LINES))?;
         let release = site.releases.get(&worker.id.generation)?;
         let Server::Command(command) = &release.app.server else { return None };
         let advice = command.node_remedy().map_or_else(
@@ -50,14 +50,20 @@ impl Supervisor {
     }
 }
 
+/// An address is in use; of which port, not every program says.
+#[derive(Debug, PartialEq, Eq)]
+struct InUse {
+    port: Option<u16>,
+}
+
 /// Do these lines say that an address is in use, and of which port? The first that names one counts.
-fn in_use(lines: &[String]) -> Option<Option<u16>> {
+fn in_use(lines: &[String]) -> Option<InUse> {
     let mut said = lines.iter().filter(|line| {
         let line = line.to_ascii_lowercase();
         NAMES.iter().any(|name| line.contains(name))
     });
     let first = said.clone().next()?;
-    Some(port_in(first).or_else(|| said.find_map(|line| port_in(line))))
+    Some(InUse { port: port_in(first).or_else(|| said.find_map(|line| port_in(line))) })
 }
 
 /// The last number of a line that stands where ports do.
@@ -81,7 +87,7 @@ fn port_in(line: &str) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn lines(text: &str) -> Option<Option<u16>> {
+    fn lines(text: &str) -> Option<InUse> {
         in_use(&text.lines().map(str::to_owned).collect::<Vec<_>>())
     }
 
@@ -104,7 +110,7 @@ mod tests {
             ("Port 8080 is already in use.", Some(8080)),
             ("some line\nAddress already in use\nPort 5000 is already in use by another program", Some(5000)),
         ] {
-            assert_eq!(lines(said), Some(port), "{said}");
+            assert_eq!(lines(said), Some(InUse { port }), "{said}");
         }
     }
 

@@ -20,6 +20,7 @@ const BOUNDS: [f64; 12] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0
 pub struct SupervisorMetrics {
     registry: Registry,
     worker_restarts: IntCounterVec,
+    recycles: IntCounterVec,
     worker_requests: IntCounterVec,
     reloads: IntCounterVec,
     reload_seconds: Histogram,
@@ -82,6 +83,7 @@ impl SupervisorMetrics {
                 "Workers started again in their slot, by reason.",
                 "reason",
             ),
+            recycles: by_app("portreeve_recycles_total", "Workers replaced as planned, by what for.", "reason"),
             worker_requests: by_app(
                 "portreeve_worker_requests_total",
                 "Exchanges that the workers of a slot have finished.",
@@ -118,6 +120,11 @@ impl SupervisorMetrics {
     /// A worker is started again in its slot.
     pub fn worker_restarted(&self, app: &AppName, reason: &'static str) {
         self.worker_restarts.with_label_values(&[app.as_str(), reason]).inc();
+    }
+
+    /// Workers were replaced as planned.
+    pub fn workers_recycled(&self, app: &AppName, reason: &'static str, count: u64) {
+        self.recycles.with_label_values(&[app.as_str(), reason]).inc_by(count);
     }
 
     /// The worker in this slot has finished so many more exchanges.

@@ -10,10 +10,13 @@ use proptest::prelude::*;
 use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
-use crate::lifecycle::{Backoff, Event, OnLoop, Plan, Policy, Probing, Readiness, Restart, Timeouts, Version};
+use crate::lifecycle::{
+    Backoff, Event, OnLoop, Plan, Policy, Probing, Readiness, RecycleReason, Restart, Timeouts, Version,
+};
 
 const WILD: Mischief = Mischief {
     reloads: 30,
+    recycles: 60,
     stops: 3,
     starts: 4,
     crashes: 60,
@@ -95,24 +98,35 @@ fn turn(world: &mut World, kindness: u8, (kind, which, dice): Turn) {
     }
     let choices = world.choices();
     let any = choices.get(usize::from(which) % choices.len().max(1)).copied();
-    match kind % 8 {
+    match kind % 9 {
         0 | 1 if world.mischief.reloads > 0 => world.apply(Choice::Reload),
         2 if world.app.deadline().is_some() => world.apply(Choice::Wake(u64::from(which % 64))),
         3 => noise(world, which),
+        4 => recycle(world, which),
         _ => any.into_iter().for_each(|choice| world.apply(choice)),
+    }
+}
+
+/// Somebody wants another worker in place of one that serves.
+fn recycle(world: &mut World, which: u8) {
+    let wishable = |choice: &Choice| matches!(choice, Choice::Recycle(_));
+    let choices: Vec<_> = world.choices().into_iter().filter(wishable).collect();
+    if let Some(choice) = choices.get(usize::from(which) % choices.len().max(1)) {
+        world.apply(*choice);
     }
 }
 
 /// Something that cannot be meant: it must change nothing and be counted.
 fn noise(world: &mut World, which: u8) {
     let serial = Serial(u64::from(which) + 1_000_000);
-    let event = match which % 7 {
+    let event = match which % 8 {
         0 => Event::Spawned { serial },
         1 => Event::SpawnFailed { serial, reason: "no such file".into() },
         2 => Event::Probed { serial, outcome: Ok(()) },
         3 => Event::Exited { serial, how: "exit code 1".into(), code: Some(1) },
         4 => Event::Idle { serial },
         5 => Event::Declared { serial },
+        6 => Event::Recycle { serial, reason: RecycleReason::Asked },
         _ => Event::Published { version: Version(world.version().0 + 1 + u64::from(which)) },
     };
     let before = world.app.report();

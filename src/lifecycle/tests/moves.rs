@@ -133,7 +133,7 @@ fn worker_in(state: State, now: Instant) -> Worker {
 fn worker_of(plan: Plan, state: State, now: Instant) -> Worker {
     let id = WorkerId { app: "web".parse().unwrap(), generation: Generation(13), slot: Slot(0) };
     let step = &mut Step { now, version: Version(6), todo: &mut todo() };
-    let mut worker = Worker::spawn(id, plan, step);
+    let mut worker = Worker::spawn(id, &plan, step);
     worker.state = state;
     worker
 }

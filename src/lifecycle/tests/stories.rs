@@ -13,6 +13,7 @@ use crate::lifecycle::{OnLoop, Policy, Restart, Timeouts};
 /// Anything may happen, as the story wants it.
 const ANYTHING: Mischief = Mischief {
     reloads: 9,
+    recycles: 9,
     stops: 9,
     starts: 9,
     crashes: 9,
@@ -142,6 +143,7 @@ fn end(outcome: &Outcome) -> String {
 mod crashes;
 mod loops;
 mod partings;
+mod recycles;
 mod reloads;
 mod starts;
 mod stops;

@@ -11,6 +11,7 @@ use super::world::{Choice, Mischief, World};
 use super::{declared, plan};
 use crate::lifecycle::circuit::{Circuit, Mode};
 use crate::lifecycle::generation::{Generation, Stage};
+use crate::lifecycle::place::relay::{Relay, Role};
 use crate::lifecycle::place::{Place, Seat};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::worker::Worker;
@@ -143,7 +144,8 @@ impl Key {
     /// What may still happen counts too.
     fn with(self, left: Mischief) -> u64 {
         let Self { mut hash, .. } = self;
-        for count in [left.reloads, left.stops, left.starts, left.crashes, left.endings, left.spawn_failures] {
+        let orders = [left.reloads, left.recycles, left.stops, left.starts];
+        for count in orders.into_iter().chain([left.crashes, left.endings, left.spawn_failures]) {
             hash = mix(hash, u64::from(count));
         }
         hash
@@ -176,6 +178,7 @@ impl Key {
         }
         for place in &generation.places {
             self.place(place, &generation.plan, world);
+            self.relay(&place.relay, generation, world);
         }
         self.circuit(&generation.circuit, &generation.plan.restart);
     }
@@ -212,6 +215,20 @@ impl Key {
             Seat::Taken(worker) => self.worker(worker, world),
             Seat::Empty => self.add(3),
             Seat::Parked => self.add(4),
+        }
+    }
+
+    fn relay(&mut self, relay: &Relay, generation: &Generation, world: &World) {
+        if let Some(wish) = &relay.wish {
+            let wishes = generation.places.iter().filter_map(|place| place.relay.wish.as_ref());
+            let earlier = wishes.filter(|other| other.since < wish.since).count();
+            // The waits of these walks do not grow.
+            self.stage(0xD0 + earlier as u64, wish.until.unwrap_or(self.now));
+            self.add(u64::from(wish.until.is_some()));
+        }
+        if let Some(beside) = &relay.beside {
+            self.add(0xE0 + u64::from(beside.role == Role::Successor));
+            self.worker(&beside.worker, world);
         }
     }
 
@@ -354,6 +371,41 @@ fn two_slots_replaced() {
 }
 
 #[test]
+fn one_slot_recycled_stopped_and_started_at_any_moment() {
+    walk(short(1), Mischief { recycles: 1, stops: 1, starts: 2, ..Mischief::NONE }, 1_000);
+}
+
+#[test]
+fn one_slot_recycled_while_it_is_replaced() {
+    walk(short(1), Mischief { recycles: 1, reloads: 1, ..Mischief::NONE }, 1_000);
+}
+
+#[test]
+fn one_slot_recycled_while_everything_goes_wrong() {
+    walk(short(1), Mischief { recycles: 1, crashes: 2, spawn_failures: 1, ..Mischief::NONE }, 1_000);
+}
+
+#[test]
+fn two_slots_recycled() {
+    walk(short(2), Mischief { recycles: 2, ..Mischief::NONE }, 1_000);
+}
+
+#[test]
+fn one_slot_recycled_in_a_crash_loop() {
+    let some = Mischief { recycles: 1, crashes: 2, ..Mischief::NONE };
+    let found = walk(frail(1, Policy::Always, RETRY), some, 1_000);
+    assert!(found.apps.contains(&AppState::CrashLooping), "{found:?}");
+}
+
+#[test]
+fn one_slot_recycled_whose_worker_ends_as_it_may() {
+    let some = Mischief { recycles: 1, crashes: 1, endings: 1, ..Mischief::NONE };
+    for policy in [Policy::OnFailure, Policy::Never] {
+        walk(frail(1, policy, OnLoop::GiveUp), some, 500);
+    }
+}
+
+#[test]
 fn a_slot_that_says_itself_when_it_is_ready() {
     let plan = declared(short(1));
     let found = walk(plan, Mischief { reloads: 2, stops: 1, ..Mischief::NONE }, 14_000);
@@ -373,6 +425,12 @@ fn one_slot_and_all_of_it_together() {
     let all = Mischief { reloads: 1, crashes: 1, spawn_failures: 1, stops: 1, starts: 2, ..Mischief::NONE };
     walk(short(1), all, 200_000);
     walk(short(1), Mischief { reloads: 3, crashes: 1, ..Mischief::NONE }, 200_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_slots_recycled_in_a_crash_loop() {
+    walk(frail(2, Policy::Always, RETRY), Mischief { recycles: 1, crashes: 2, ..Mischief::NONE }, 10_000);
 }
 
 #[test]

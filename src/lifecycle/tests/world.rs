@@ -3,7 +3,7 @@
 //! The world keeps books of its own, from actions and events alone, and judges every action by them. What may happen
 //! next is a list of [`Choice`]s, so that a walk can try all of them and chance can pick one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,9 @@ use crate::id::{Generation, Serial, WorkerId};
 use crate::lifecycle::circuit::Mode;
 use crate::lifecycle::generation::Generation as Generated;
 use crate::lifecycle::state::State;
-use crate::lifecycle::{Action, App, EndpointView, Event, Outcome, Plan, Readiness, Ticket, Todo, Version};
+use crate::lifecycle::{
+    Action, App, EndpointView, Event, Outcome, Plan, Readiness, RecycleReason, Ticket, Todo, Version,
+};
 
 mod books;
 mod choice;
@@ -39,6 +41,10 @@ pub(super) struct World {
     pub(super) outcomes: Vec<(Ticket, Outcome)>,
     pub(super) stop_owed: bool,
     books: Books,
+    /// Workers that were to be replaced.
+    wished: BTreeSet<Serial>,
+    /// Processes that come or go while another one has their slot.
+    beside: BTreeSet<Serial>,
     /// What the latest step asked for.
     pub(super) actions: Vec<Action>,
     history: Option<Rc<Past>>,
@@ -85,6 +91,8 @@ impl World {
             outcomes: Vec::new(),
             stop_owed: false,
             books: Books::default(),
+            wished: BTreeSet::new(),
+            beside: BTreeSet::new(),
             actions: Vec::new(),
             history: None,
             next_serial: 1,
@@ -108,6 +116,9 @@ impl World {
     pub(super) fn feed(&mut self, event: Event) {
         let share = f64::from(self.mischief.dice) / 255.0;
         self.note_end(&event);
+        if let Event::Recycle { serial, .. } = event {
+            self.wished.insert(serial);
+        }
         let mut todo = Todo::new(Serial(self.next_serial), Box::new(move || share));
         self.app.handle(self.now, event, &mut todo);
         self.actions = todo.take();
@@ -115,6 +126,7 @@ impl World {
             self.perform(action);
         }
         self.next_serial = todo.fresh_serial().0;
+        self.reseat();
         self.audit();
         self.judge();
     }
@@ -134,7 +146,10 @@ impl World {
     pub(super) fn is_at_rest(&self) -> bool {
         let all_serve = match self.app.generations.as_slice() {
             [] => !self.app.is_wanted(),
-            [live] => self.app.is_wanted() && live.serving() + empty(live) == live.places.len() && !is_looping(live),
+            [live] => {
+                let all_serve = live.serving() + empty(live) == live.places.len();
+                self.app.is_wanted() && all_serve && !is_looping(live) && !is_recycling(live)
+            }
             _ => false,
         };
         let serving: usize = self.app.generations.iter().map(Generated::serving).sum();
@@ -155,15 +170,12 @@ impl World {
 
     fn happen(&mut self, choice: Choice) -> Event {
         match choice {
-            Choice::Start => {
-                self.mischief.starts = self.mischief.starts.saturating_sub(1);
-                if !self.app.is_wanted() {
-                    self.next_number += 1;
-                    self.stop_owed = false;
-                }
-                Event::Start(self.plan)
-            }
+            Choice::Start => self.start(),
             Choice::Reload => self.reload(),
+            Choice::Recycle(serial) => {
+                self.mischief.recycles = self.mischief.recycles.saturating_sub(1);
+                Event::Recycle { serial, reason: RecycleReason::Asked }
+            }
             Choice::Stop => {
                 self.mischief.stops = self.mischief.stops.saturating_sub(1);
                 self.stop_owed = true;
@@ -212,6 +224,15 @@ impl World {
                 Event::Wake
             }
         }
+    }
+
+    fn start(&mut self) -> Event {
+        self.mischief.starts = self.mischief.starts.saturating_sub(1);
+        if !self.app.is_wanted() {
+            self.next_number += 1;
+            self.stop_owed = false;
+        }
+        Event::Start(self.plan)
     }
 
     fn reload(&mut self) -> Event {
@@ -264,6 +285,12 @@ impl World {
 /// Slots without a worker, and without one to come.
 fn empty(generation: &Generated) -> usize {
     generation.places.iter().filter(|place| place.is_empty()).count()
+}
+
+/// Is somebody to be replaced as planned? Where all was given up, nobody is.
+fn is_recycling(generation: &Generated) -> bool {
+    let is_hopeful = generation.circuit.mode != Mode::GivenUp;
+    generation.places.iter().any(|place| (is_hopeful && place.relay.wish.is_some()) || place.relay.beside.is_some())
 }
 
 /// Is it in a crash loop, with somebody left to be tried?

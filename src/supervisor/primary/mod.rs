@@ -34,6 +34,7 @@ pub(super) struct Primary {
     shared: Shared,
     /// Ports that were once taken for the main one and were not.
     others: BTreeSet<u16>,
+    has_told_guess: bool,
 }
 
 impl Supervisor {
@@ -92,6 +93,15 @@ impl Primary {
         let seat = self.seats.entry(serial).or_insert_with(|| Seat::new(terms));
         let choice = seat.choose(wanted, &self.others);
         let key = seat.hold(wanted, choice);
+        if let (Choice::Shared, Wanted::Tcp { port, .. }, Some(guess), false) =
+            (choice, wanted, seat.guess(), self.has_told_guess)
+        {
+            self.has_told_guess = true;
+            tracing::warn!(
+                "requests go to port {guess} of the app, for which it asked first, and its workers share port {port}; \
+                 node = {{ mode = \"cluster\", port = {port} }} would turn it round"
+            );
+        }
         let granted = match choice {
             Choice::Main => own(terms.port).map(|socket| channel.grant(query, key, &socket)),
             Choice::Shared => self.shared.share(wanted, serial).map(|socket| channel.grant(query, key, socket)),

@@ -142,6 +142,11 @@ impl Seat {
         self.last_key
     }
 
+    /// The port that was taken for its main one for want of a better sign.
+    pub(super) fn guess(&self) -> Option<u16> {
+        self.main.filter(|main| self.terms.named.is_none() && *main != self.terms.port)
+    }
+
     /// Takes back what has this key.
     pub(super) fn release(&mut self, key: u64) -> Option<Held> {
         self.open.remove(&key)

@@ -88,6 +88,7 @@ fn events_are_counted_by_app_and_reason() {
     let (metrics, web) = (SupervisorMetrics::new(), app("web"));
     metrics.worker_restarted(&web, "crash");
     metrics.worker_restarted(&web, "crash");
+    metrics.workers_recycled(&web, "max-age", 3);
     metrics.worker_finished(&web, Slot(1), 7);
     metrics.reload_live(&web, "live", Duration::from_millis(700));
     metrics.reload_failed(&web, "aborted");
@@ -100,6 +101,7 @@ fn events_are_counted_by_app_and_reason() {
         &text,
         &[
             "portreeve_worker_restarts_total{app=\"web\",reason=\"crash\"} 2",
+            "portreeve_recycles_total{app=\"web\",reason=\"max-age\"} 3",
             "portreeve_worker_requests_total{app=\"web\",slot=\"1\"} 7",
             "portreeve_reloads_total{app=\"web\",outcome=\"live\"} 1",
             "portreeve_reloads_total{app=\"web\",outcome=\"aborted\"} 1",

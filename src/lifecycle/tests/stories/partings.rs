@@ -8,7 +8,7 @@ fn parting(world: &World, serial: u64) -> Option<Parting> {
 }
 
 fn asked(cause: Cause) -> Parting {
-    Parting { cause, killed: false }
+    Parting { cause, reason: None, killed: false }
 }
 
 #[test]
@@ -33,9 +33,9 @@ fn a_worker_that_was_asked_is_stopped_and_one_that_does_not_listen_is_killed() {
     world.acknowledged(4);
     assert_eq!(parting(&world, 1), Some(asked(Cause::Stopped)));
     world.woken();
-    assert_eq!(parting(&world, 1), Some(Parting { cause: Cause::Stopped, killed: true }));
+    assert_eq!(parting(&world, 1), Some(Parting { killed: true, ..asked(Cause::Stopped) }));
     world.woken();
-    assert_eq!(parting(&world, 1), Some(Parting { cause: Cause::Stopped, killed: true }), "stranded");
+    assert_eq!(parting(&world, 1), Some(Parting { killed: true, ..asked(Cause::Stopped) }), "stranded");
 }
 
 #[test]

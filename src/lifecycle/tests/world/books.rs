@@ -10,6 +10,7 @@ use super::World;
 use crate::id::{Generation, Serial, WorkerId};
 use crate::lifecycle::circuit::Mode;
 use crate::lifecycle::generation::Generation as Generated;
+use crate::lifecycle::place::Place;
 use crate::lifecycle::state::State;
 use crate::lifecycle::{Event, OnLoop, Plan, Policy};
 
@@ -56,16 +57,17 @@ impl World {
     /// A worker of a live generation, with its plan, and whether it was given up.
     fn live_worker(&self, serial: Serial) -> Option<(WorkerId, Plan, bool)> {
         let live = self.app.generations.iter().find(|generation| generation.is_live())?;
-        let worker = live.workers().find(|worker| worker.serial == serial)?;
+        let sitters = live.places.iter().filter_map(Place::worker);
+        let worker = sitters.into_iter().find(|worker| worker.serial == serial)?;
         Some((worker.id.clone(), live.plan, worker.lateness().is_some()))
     }
 
-    /// A process is started.
-    pub(super) fn enter(&mut self, id: &WorkerId) {
+    /// A process is started: for an empty slot, or to replace who is there.
+    pub(super) fn enter(&mut self, id: &WorkerId, replaces: bool) {
         let generation = self.generation(id.generation);
         let policy = generation.map(|generation| generation.plan.restart.policy);
         let is_first = self.books.seated.insert(id.clone());
-        self.require(is_first || policy != Some(Policy::Never), "a restart that nobody wants");
+        self.require(is_first || replaces || policy != Some(Policy::Never), "a restart that nobody wants");
         self.require(!self.books.over.contains(id), "a worker comes back that had ended as it may");
         let is_given_up = self.generation(id.generation).is_some_and(|one| one.circuit.mode == Mode::GivenUp);
         self.require(!is_given_up, "a start after all was given up");

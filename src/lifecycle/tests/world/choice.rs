@@ -12,6 +12,7 @@ use crate::lifecycle::Version;
 pub(crate) enum Choice {
     Start,
     Reload,
+    Recycle(Serial),
     Stop,
     Spawned(Serial),
     SpawnFailed(Serial),
@@ -50,6 +51,7 @@ impl fmt::Debug for Past {
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Mischief {
     pub(crate) reloads: u32,
+    pub(crate) recycles: u32,
     pub(crate) stops: u32,
     pub(crate) starts: u32,
     /// Exits that nobody asked for.
@@ -71,6 +73,7 @@ impl Mischief {
     /// One start, and all goes well.
     pub(crate) const NONE: Self = Self {
         reloads: 0,
+        recycles: 0,
         stops: 0,
         starts: 1,
         crashes: 0,
@@ -108,6 +111,10 @@ impl World {
         if self.mischief.stops > 0 {
             orders.push(Choice::Stop);
         }
+        if self.mischief.recycles > 0 {
+            let wishable = self.processes.keys().filter(|serial| self.may_be_recycled(**serial));
+            orders.extend(wishable.map(|serial| Choice::Recycle(*serial)));
+        }
         orders
     }
 
@@ -135,6 +142,17 @@ impl World {
         if !process.idle && self.is_closed(serial) {
             choices.push(Choice::Idle(serial));
         }
+    }
+
+    /// Does it serve, and has nobody wished for another one yet?
+    fn may_be_recycled(&self, serial: Serial) -> bool {
+        let live = self.app.generations.iter().filter(|generation| generation.is_live());
+        let mut places = live.flat_map(|generation| &generation.places);
+        places.any(|place| {
+            place.is_in_service()
+                && place.relay.wish.is_none()
+                && place.worker().is_some_and(|one| one.serial == serial)
+        })
     }
 
     /// The kindest thing that may happen now; `None` when all is well and nothing is waited for.

@@ -33,9 +33,15 @@ impl World {
     }
 
     fn spawn(&mut self, serial: Serial, worker: WorkerId) {
-        self.require(self.processes.values().all(|process| process.worker != worker), "two processes in one slot");
+        let present: Vec<_> = self.in_slot(&worker).collect();
+        self.require(present.len() <= 1, "three processes in one slot");
+        let replaced = present.iter().copied().find(|serial| !self.beside.contains(serial));
+        if let Some(replaced) = replaced {
+            self.require_replaceable(replaced);
+            self.beside.insert(serial);
+        }
         self.require(self.app.is_wanted(), "a process is started for an app that is to stop");
-        self.enter(&worker);
+        self.enter(&worker, replaced.is_some());
         let process = Process {
             is_trial: self.is_in_loop(worker.generation),
             worker,
@@ -52,6 +58,42 @@ impl World {
         };
         let fresh = self.processes.insert(serial, process).is_none();
         self.require(fresh, "a serial is used twice");
+    }
+
+    fn in_slot(&self, slot: &WorkerId) -> impl Iterator<Item = Serial> {
+        self.processes.iter().filter(move |(_, process)| process.worker == *slot).map(|(serial, _)| *serial)
+    }
+
+    /// Notes who has a slot to itself now.
+    pub(super) fn reseat(&mut self) {
+        let is_over = |(one, process): (&Serial, &Process)| {
+            let is_alone = self.in_slot(&process.worker).count() == 1;
+            let leaves = process.is_told_to_end() || matches!(self.state(*one), Some(State::Cancelled { .. }));
+            let is_successor = is_alone && !leaves && process.closed.is_none();
+            (is_successor && self.beside.contains(one)).then_some(*one)
+        };
+        let seated: Vec<_> = self.processes.iter().filter_map(is_over).collect();
+        self.beside.retain(|serial| !seated.contains(serial));
+    }
+
+    /// One opens: whoever had its slot makes way.
+    fn take_over(&mut self, one: EndpointView) {
+        if self.beside.remove(&one.serial) {
+            let slot = self.processes[&one.serial].worker.clone();
+            let others: Vec<_> = self.in_slot(&slot).filter(|other| *other != one.serial).collect();
+            self.beside.extend(others);
+        }
+    }
+
+    /// Another process is started in its slot: it has to serve, and somebody has to have wished for that.
+    fn require_replaceable(&self, serial: Serial) {
+        let ages = self.plan.recycling.max_age.is_some();
+        self.require(ages || self.wished.contains(&serial), "a replacement that nobody wants");
+        let serves = self.latest().iter().any(|one| one.open && one.serial == serial);
+        self.require(serves, "two processes in one slot, and the first does not serve");
+        let staging = self.app.generations.iter().any(Generation::is_staging);
+        let loops = self.is_in_loop(self.processes[&serial].worker.generation);
+        self.require(!staging && !loops, "a planned replacement at a bad time");
     }
 
     fn probe(&mut self, serial: Serial) {
@@ -111,6 +153,7 @@ impl World {
         let serving = before.iter().filter(|one| one.open && self.processes.contains_key(&one.serial)).count();
         let open = set.iter().filter(|one| one.open).count();
         self.require(serving == 0 || open > 0 || !self.app.is_wanted(), "I4: the set was emptied by our own action");
+        self.require_kept(before, &set);
         for one in set.iter().filter(|one| one.open && !is_open_in(before, one.serial)) {
             self.require_gated(*one, serving, &set);
         }
@@ -124,6 +167,20 @@ impl World {
         self.sets.insert(version, set);
     }
 
+    /// Of a slot of the running generation one worker is open at most; and one that was stays so while its process lives.
+    fn require_kept(&self, before: &[EndpointView], set: &[EndpointView]) {
+        let open_in = |set: &[EndpointView], slot: &EndpointView| {
+            let is_it = |one: &&EndpointView| one.open && (one.slot, one.generation) == (slot.slot, slot.generation);
+            set.iter().filter(is_it).count()
+        };
+        self.require(set.iter().all(|one| open_in(set, one) <= 1), "two workers of one slot are open");
+        let is_live = |number| self.app.generations.iter().any(|one| one.number == number && one.is_live());
+        let lost = before.iter().find(|one| {
+            one.open && is_live(one.generation) && self.processes.contains_key(&one.serial) && open_in(set, one) == 0
+        });
+        self.require(lost.is_none(), "a slot is closed whose worker serves");
+    }
+
     fn list(&mut self, one: EndpointView, version: Version) {
         let process = self.process(one.serial);
         process.listed = version;
@@ -131,6 +188,7 @@ impl World {
             let reopens = process.closed.is_some();
             self.require(!reopens, "what was closed opens again");
             self.opened.entry(one.generation).or_insert(version);
+            self.take_over(one);
         } else {
             process.closed = process.closed.or(Some(version));
         }
@@ -141,12 +199,19 @@ impl World {
         let first = self.staged.contains(&one.generation) && !self.opened.contains_key(&one.generation);
         let generation = self.app.generations.iter().find(|generation| generation.number == one.generation);
         let full_terms = |generation: &Generation| (generation.plan.probing.successes, generation.places.len());
+        let replaces = self.latest().iter().find(|old| old.open && self.is_relay(old, &one));
         let terms = generation.filter(|_| first && serving > 0).map(full_terms);
+        let terms = terms.or(generation.filter(|_| replaces.is_some()).map(|one| (one.plan.probing.successes, 1)));
         let (needed, width) = terms.unwrap_or((1, 1));
         let process = &self.processes[&one.serial];
         self.require(process.streak >= needed && !process.idle, "I5: a worker opens that has not earned it");
         let open = set.iter().filter(|other| other.open && other.generation == one.generation).count();
         self.require(open >= width, "I5: a generation takes over before all of it is ready");
+    }
+
+    /// Does the new one take over from the old one, in the same slot, while the old one is there?
+    fn is_relay(&self, old: &EndpointView, new: &EndpointView) -> bool {
+        (old.slot, old.generation) == (new.slot, new.generation) && self.processes.contains_key(&old.serial)
     }
 
     /// No proxy can have it any more: neither the acknowledged set nor one after it has it.
@@ -171,10 +236,25 @@ impl World {
             let permits = starting < generation.plan.concurrent_starts as usize;
             let waiting = generation.places.iter().any(Place::is_waiting);
             self.require(!(waiting && permits && generation.is_live()), "nobody waits while there are permits");
+            self.judge_recycles(generation, staging > 0, permits);
         }
         self.require(!self.stop_owed || !generations.is_empty() || self.app.is_wanted(), "a stop is not confirmed");
         self.require(self.app.endpoints() == self.latest(), "the published set is the present one");
         self.require(self.is_at_rest() || self.is_going_on(), "it is stuck");
+    }
+
+    fn judge_recycles(&self, generation: &Generation, staging: bool, may_start: bool) {
+        let is_there = |(serial, process): &(&Serial, &Process)| {
+            process.worker.generation == generation.number && self.state(**serial) != Some(State::Unkillable)
+        };
+        let beside = self.processes.iter().filter(|(serial, _)| self.beside.contains(serial));
+        let twice = beside.filter(is_there).count();
+        let permits = (generation.places.len() / 10).max(1);
+        let replaced = generation.is_live();
+        self.require(!replaced || twice <= permits, "more planned replacements at once than there are permits");
+        let wished = generation.places.iter().any(|place| place.wished_since(self.now).is_some());
+        let is_free = replaced && !staging && may_start && twice < permits && generation.circuit.is_closed();
+        self.require(!(wished && is_free), "nobody waits for a permit that there is");
     }
 
     /// Something will happen, without anybody's doing.

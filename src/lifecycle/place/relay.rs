@@ -1,0 +1,188 @@
+//! The planned replacement of a slot's worker: its successor is brought up beside it, takes its seat, and it leaves.
+//!
+//! Does not decide when a successor may start (the generation does). Invariants: one process at most stands beside the
+//! sitter; who was the sitter closes in the version in which its successor opens.
+//!
+//! ```text
+//!          recycle            permit                   ready: it sits down, the sitter stands up
+//!   (none) ───────► Wished ──────────► Successor ──────────────────────────────────────────────► Leaver ─ gone ─► (none)
+//!                     ▲                    │  └── the sitter ends by itself: it sits down ──► (none)
+//!                     └── after a while ───┴── fails, or is late and leaves
+//! ```
+
+use std::time::Instant;
+
+use super::{Place, Seat};
+use crate::id::Serial;
+use crate::lifecycle::report::WorkerReport;
+use crate::lifecycle::state::State;
+use crate::lifecycle::todo::Step;
+use crate::lifecycle::worker::{End, Failure, Worker};
+use crate::lifecycle::{Backoff, Plan, RecycleReason, Recycles};
+
+/// What is going on in a slot beside its sitter.
+#[derive(Clone, Debug, Default)]
+pub(in crate::lifecycle) struct Relay {
+    pub(in crate::lifecycle) wish: Option<Wish>,
+    pub(in crate::lifecycle) beside: Option<Beside>,
+    pub(in crate::lifecycle) recycles: Recycles,
+}
+
+/// The sitter is to be replaced.
+#[derive(Clone, Debug)]
+pub(in crate::lifecycle) struct Wish {
+    pub(in crate::lifecycle) reason: RecycleReason,
+    /// Who has wished first comes first.
+    pub(in crate::lifecycle) since: Instant,
+    /// After a successor that failed: not before then.
+    pub(in crate::lifecycle) until: Option<Instant>,
+    /// Successors that have failed in a row.
+    pub(in crate::lifecycle) failures: u32,
+}
+
+/// A second process in the slot.
+#[derive(Clone, Debug)]
+pub(in crate::lifecycle) struct Beside {
+    pub(in crate::lifecycle) worker: Box<Worker>,
+    pub(in crate::lifecycle) role: Role,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::lifecycle) enum Role {
+    /// It comes.
+    Successor,
+    /// It goes: it was replaced for this reason, or is a successor that nobody wants any more.
+    Leaver(Option<RecycleReason>),
+}
+
+impl Place {
+    /// Its sitter is to be replaced; no change if that is known.
+    pub(in crate::lifecycle) fn wish(&mut self, reason: RecycleReason, now: Instant) {
+        self.relay.wish.get_or_insert(Wish { reason, since: now, until: None, failures: 0 });
+    }
+
+    /// When the replacement was wished for that may begin now.
+    pub(in crate::lifecycle) fn wished_since(&self, now: Instant) -> Option<Instant> {
+        let wish = self.relay.wish.as_ref().filter(|wish| wish.until.is_none_or(|until| until <= now))?;
+        let is_free = self.relay.beside.is_none() && self.is_in_service();
+        is_free.then_some(wish.since)
+    }
+
+    /// Is a planned replacement under way here? Nobody waits for a process that cannot be killed.
+    pub(in crate::lifecycle) fn is_changing(&self) -> bool {
+        self.relay.beside.as_ref().is_some_and(|beside| beside.worker.state != State::Unkillable)
+    }
+
+    /// Orders the successor.
+    pub(in crate::lifecycle) fn start_successor(&mut self, plan: &Plan, step: &mut Step<'_>) {
+        // Wished => Successor
+        let worker = Box::new(Worker::spawn(self.id.clone(), plan, step));
+        self.relay.beside = Some(Beside { worker, role: Role::Successor });
+    }
+
+    /// Lets the successor take the seat, if it has answered `needed` probes in a row.
+    pub(in crate::lifecycle) fn relieve(&mut self, needed: u32, step: &mut Step<'_>) {
+        let Some(Beside { worker, role: Role::Successor }) = &mut self.relay.beside else { return };
+        if !worker.admit(needed, step) {
+            return;
+        }
+        worker.serve(step);
+        if let (Seat::Taken(sitter), Some(wish)) = (&mut self.seat, self.relay.wish.take()) {
+            // Successor => Leaver
+            std::mem::swap(sitter, worker);
+            worker.leave(step);
+            self.last = Some(sitter.serial);
+            self.relay.recycles.count(wish.reason);
+            if let Some(beside) = &mut self.relay.beside {
+                beside.role = Role::Leaver(Some(wish.reason));
+            }
+        }
+    }
+
+    /// The sitter has ended by itself and another one is wanted: the successor sits down as it is; false if there is none.
+    pub(in crate::lifecycle) fn succeed(&mut self, failure: &Failure, now: Instant) -> bool {
+        self.relay.wish = None;
+        match self.relay.beside.take_if(|beside| beside.role == Role::Successor) {
+            // Successor => (none)
+            Some(Beside { worker, .. }) => {
+                self.restarts.count(failure.reason);
+                self.last = Some(worker.serial);
+                self.sit(Seat::Taken(worker), now);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// No successor is wanted any more; one that is on its way leaves.
+    pub(in crate::lifecycle) fn call_off(&mut self, step: &mut Step<'_>) {
+        self.relay.wish = None;
+        if let Some(Beside { worker, role }) = &mut self.relay.beside
+            && *role == Role::Successor
+        {
+            // Successor => Leaver
+            *role = Role::Leaver(None);
+            worker.leave(step);
+        }
+    }
+
+    /// Who stood beside the sitter is gone. `None` when nobody of this serial stands there; false when that cannot be.
+    pub(in crate::lifecycle) fn part(&mut self, serial: Serial, end: &End, step: &mut Step<'_>) -> Option<bool> {
+        let beside = self.relay.beside.as_ref().filter(|beside| beside.worker.serial == serial)?;
+        let (role, backoff) = (beside.role, beside.worker.plan.restart.backoff);
+        let Some(failure) = beside.worker.ended(end, step.now) else { return Some(false) };
+        // (Successor | Leaver) => (Wished | none)
+        self.relay.beside = None;
+        if role == Role::Successor {
+            self.postpone(&failure, &backoff, step);
+        }
+        Some(true)
+    }
+
+    /// Acts on what is due of the relay.
+    pub(super) fn wake_relay(&mut self, step: &mut Step<'_>) {
+        if self.expiry().is_some_and(|at| step.is_due(at)) {
+            self.wish(RecycleReason::MaxAge, step.now);
+        }
+        let late = self.relay.beside.as_mut().and_then(|beside| beside.worker.wake(step));
+        if let (Some(failure), Some(beside)) = (late, &mut self.relay.beside) {
+            // Successor => Leaver
+            beside.role = Role::Leaver(None);
+            let backoff = beside.worker.plan.restart.backoff;
+            self.postpone(&failure, &backoff, step);
+        }
+        if let Some(wish) = &mut self.relay.wish {
+            wish.until.take_if(|until| step.is_due(*until));
+        }
+    }
+
+    pub(super) fn relay_deadline(&self) -> Option<Instant> {
+        let until = self.relay.wish.as_ref().and_then(|wish| wish.until);
+        let beside = self.relay.beside.as_ref().and_then(|beside| beside.worker.state.deadline());
+        until.into_iter().chain(beside).chain(self.expiry()).min()
+    }
+
+    pub(in crate::lifecycle) fn report_beside(&self) -> Option<WorkerReport> {
+        self.relay.beside.as_ref().map(|beside| WorkerReport::without_seat(&beside.worker))
+    }
+
+    /// Has its worker come to serve, and not been asked to leave?
+    pub(in crate::lifecycle) fn is_in_service(&self) -> bool {
+        self.worker().is_some_and(|sitter| sitter.state.is_in_service())
+    }
+
+    /// When the sitter will have lived for long enough, if nobody wishes for another one yet.
+    fn expiry(&self) -> Option<Instant> {
+        self.worker().filter(|sitter| sitter.state.is_in_service() && self.relay.wish.is_none())?.expires
+    }
+
+    /// A successor has failed: the sitter serves on, and the next one is tried after a while, behind all other wishes.
+    fn postpone(&mut self, failure: &Failure, backoff: &Backoff, step: &mut Step<'_>) {
+        self.note(failure);
+        if let Some(wish) = &mut self.relay.wish {
+            let pause = backoff.delay(wish.failures, step.todo.roll());
+            let until = step.after(pause);
+            *wish = Wish { reason: wish.reason, since: until, until: Some(until), failures: wish.failures + 1 };
+        }
+    }
+}
