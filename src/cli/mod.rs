@@ -5,10 +5,13 @@
 
 mod age;
 mod check;
+mod completions;
 mod demo;
 mod demo_app;
+mod fmt;
 mod import;
 mod logs;
+mod man;
 mod monit;
 mod reload;
 mod run;
@@ -19,12 +22,13 @@ mod table;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config;
 use crate::control::Scope;
 use crate::control::client::{self, Client};
 use crate::id::AppName;
+use crate::supervisor;
 use crate::telemetry::tracing_setup;
 
 /// The configuration that is read when none is named.
@@ -56,7 +60,13 @@ enum Verb {
     /// Serve: bind the ports, start the workers, supervise them until told to stop
     Run(Source),
     /// Read the configuration and say everything that is wrong with it
-    Check(Source),
+    Check {
+        #[command(flatten)]
+        source: Source,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Replace the workers with new ones that read the configuration and the code anew, without losing a request
     #[command(after_help = "Same as SIGHUP to the supervisor, but waits for the end and tells how it went.")]
     Reload {
@@ -91,10 +101,40 @@ enum Verb {
         #[command(flatten)]
         target: Target,
     },
+    /// Write the configuration in its usual form, with all comments
+    #[command(after_help = "Spaces, blank lines and ends of lines are put right; the order of things stays.\n\
+                            With --check it ends with 1 if there is something to put right.")]
+    Fmt {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+        config: PathBuf,
+        /// Change nothing, only say whether anything would be
+        #[arg(long)]
+        check: bool,
+    },
     /// Translate the configuration of another program into a commented portreeve.toml
     Import(import::Import),
+    /// Write the completion script of a shell, which knows the apps that run
+    #[command(after_help = "\
+Examples:
+  portreeve completions bash > ~/.local/share/bash-completion/completions/portreeve
+  portreeve completions zsh > ~/.zfunc/_portreeve
+  portreeve completions fish > ~/.config/fish/completions/portreeve.fish")]
+    Completions { shell: completions::Kind },
+    /// Write the manual page, or with --dir a page for each verb
+    Man {
+        /// The folder for the pages
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
     /// Serve a built-in app on free ports with a certificate made on the spot, and say what to try
     Demo,
+    /// The names of the apps that run; for completions
+    #[command(hide = true)]
+    AppNames {
+        #[command(flatten)]
+        target: Target,
+    },
     /// The data plane; started by the supervisor
     #[command(hide = true)]
     Proxy {
@@ -161,13 +201,17 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: Verb) -> Code {
     let result = match verb {
         Verb::Run(source) => run::run(&source),
-        Verb::Check(source) => Ok(check::check(&source)),
+        Verb::Check { source, json } => check::check(&source, json),
+        Verb::Fmt { config, check } => fmt::fmt(&config, check),
         Verb::Reload { app, profile, target, json } => reload::reload(&target, &Scope { app, profile }, json),
         Verb::Status { target, json } => status::status(&target, json),
         Verb::Logs(logs) => logs::logs(&logs),
         Verb::Monit { target } => monit::monit(&target),
         Verb::Stop { target } => stop::stop(&target),
         Verb::Import(import) => import::import(&import),
+        Verb::Completions { shell } => Ok(completions::completions(shell, Cli::command())),
+        Verb::Man { dir } => man::man(Cli::command(), dir.as_deref()),
+        Verb::AppNames { target } => Ok(completions::app_names(&target)),
         Verb::Demo => demo::demo(),
         Verb::Proxy { log_level, log_json } => run::proxy(&log_level, log_json),
         Verb::DemoApp => demo_app::serve(),
@@ -224,14 +268,25 @@ fn load(source: &Source) -> Option<config::Loaded> {
     }
 }
 
+/// Prints what the machine lacks or does not permit; true when it keeps the configuration from working.
+fn ask_the_machine(loaded: &config::Loaded) -> bool {
+    use std::io::IsTerminal;
+    let color = std::io::stderr().is_terminal();
+    let permits = supervisor::Here::look().map(|here| config::permits(loaded, &here));
+    let problems = [Some(config::verify(loaded)), permits.ok()];
+    let said = problems.iter().flatten();
+    said.fold(false, |has_errors, problems| {
+        eprint!("{}", problems.render(color));
+        has_errors || problems.has_errors()
+    })
+}
+
 fn install_log(level: &str, json: bool) -> anyhow::Result<()> {
     Ok(tracing_setup::install(level, json)?)
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -2,16 +2,14 @@
 //!
 //! Reads the configuration, sets the log up, and hands over; it does not know what is done with either.
 
-use std::io::IsTerminal;
-
 use super::{Code, Source};
-use crate::config::{self, LogFormat};
+use crate::config::LogFormat;
 use crate::{proxy, supervisor};
 
 pub(super) fn run(source: &Source) -> anyhow::Result<Code> {
     let Some(loaded) = super::load(source) else { return Ok(Code::Config) };
     // What the machine lacks may be there in a moment, and concerns one app only: say it and begin.
-    eprint!("{}", config::verify(&loaded).render(std::io::stderr().is_terminal()));
+    super::ask_the_machine(&loaded);
     let config = loaded.config;
     super::install_log(&config.log.level, config.log.format == LogFormat::Json)?;
     supervisor::run(config, supervisor::Options::default())?;

@@ -77,7 +77,7 @@ fn row(worker: &Worker) -> [String; 9] {
         worker.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
         age(worker.uptime_seconds),
         worker.restarts.to_string(),
-        worker.memory.map_or_else(|| "-".to_owned(), size),
+        worker.memory.bytes.map_or_else(|| "-".to_owned(), size),
         worker.load.inflight.to_string(),
         format!("{:.1}", worker.load.req_per_second),
         worker.address.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),

@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{App, Channel, Command, Forwarding, Probe, ProbeKind, Program, Readiness, Server};
-use super::{defaults, names, node, units, worker};
+use super::{bounds, defaults, names, node, units, worker};
 use crate::id::{Address, AppName};
 
 /// The app, or `None` when something about it is wrong and recorded.
@@ -69,7 +69,7 @@ fn server(table: &mut Table, base: &Path) -> Option<Server> {
 }
 
 fn refuse_worker_keys(table: &Table) {
-    for key in worker::KEYS.into_iter().filter(|key| table.has(key)) {
+    for key in worker::KEYS.into_iter().chain(bounds::KEYS).filter(|key| table.has(key)) {
         let fault = Fault::error(table.span_of(key), format!("`{key}` has no meaning for an app with `upstream`"));
         let fault = fault.label("is for workers that portreeve starts");
         table.report(fault.related(table.span_of("upstream"), "something else runs these"));

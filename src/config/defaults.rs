@@ -113,6 +113,19 @@ pub const INTENSITY_PERIOD: Setting<Duration> = setting(secs(60), secs(1), hours
 /// Often enough that nobody waits long for an app whose database is back.
 pub const LOOP_RETRY: Setting<Duration> = setting(secs(30), millis(100), hours(24));
 
+/// As the kernel has them, setpriority(2).
+pub const NICE: RangeInclusive<i32> = RangeInclusive::new(-20, 19);
+/// As the kernel has them, `proc_pid_oom_score_adj(5)`.
+pub const OOM_SCORE_ADJ: RangeInclusive<i32> = RangeInclusive::new(-1000, 1000);
+/// Descriptors and processes: more than the kernel lets anybody have.
+pub const LIMIT_COUNT: RangeInclusive<u32> = RangeInclusive::new(0, 1 << 30);
+pub const LIMIT_SIZE: RangeInclusive<u64> = RangeInclusive::new(0, 1 << 50);
+pub const LIMIT_TIME: RangeInclusive<Duration> = RangeInclusive::new(secs(1), hours(24 * 366));
+/// Nothing serves requests in less than a megabyte.
+pub const MEMORY_BYTES: RangeInclusive<u64> = RangeInclusive::new(1 << 20, 1 << 50);
+/// A leak takes minutes; a look costs next to nothing.
+pub const MEMORY_INTERVAL: Setting<Duration> = setting(secs(5), millis(100), hours(1));
+
 /// A file that anybody can still look into; with ten old ones, compressed, a known share of the disk.
 pub const ROTATE_SIZE: Setting<u64> = setting(100 << 20, 1 << 10, 1 << 50);
 /// Size alone by default: days without lines make no files.

@@ -7,6 +7,7 @@
 //! and no value needs checking again by its reader.
 
 mod app;
+mod bounds;
 mod command;
 mod conflicts;
 pub mod defaults;
@@ -14,11 +15,13 @@ mod dependencies;
 mod dotenv;
 mod environment;
 mod fault;
+mod format;
 mod load;
 mod masked;
 mod names;
 mod node;
 mod output;
+mod permits;
 mod places;
 mod problem;
 mod reader;
@@ -38,11 +41,14 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use bounds::{Bounds, Limit, Limited, Memory};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
+pub use format::format;
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use node::{Node, NodeMode};
+pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};
-pub use units::{format_duration, format_size};
+pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
 
@@ -181,8 +187,7 @@ pub struct Command {
     /// Working directory as configured, absolute; symlinks are resolved once per generation.
     pub directory: PathBuf,
     pub environment: Environment,
-    /// Whom the workers run as; `None`: as the supervisor.
-    pub user: Option<String>,
+    pub bounds: Bounds,
     /// `None`: one per CPU (affinity and cgroup quota respected).
     pub workers: Option<NonZeroU32>,
     pub channel: Channel,

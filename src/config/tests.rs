@@ -269,7 +269,7 @@ fn apps_have_names() {
 fn unknown_keys_are_told_what_was_probably_meant() {
     assert_app_fault("worker = 4", 1, &["unknown key `worker` in [app.web]", "did you mean `workers`?"]);
     assert_app_fault("cwd = '/srv'", 1, &["this is called `directory` here"]);
-    assert_app_fault("max_memory_restart = '500M'", 1, &["does not have this yet"]);
+    assert_app_fault("max_memory_restart = '500M'", 1, &["[app.NAME.memory]: soft"]);
     assert_app_fault("port = 3000", 1, &["hands it over as PORT"]);
     assert_app_fault("hold = { request = 1 }", 10, &["[app.web.hold]", "`requests`?"]);
     assert_app_fault("ready = { zzz = 1 }", 11, &["the keys of [app.web.ready] are `http`, `host`, `tcp`, `interval`"]);

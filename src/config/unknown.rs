@@ -28,6 +28,9 @@ const FILTERED: &str = "say what is let in, not what is kept out: inherit_env = 
 const OUTPUT: &str = "files for the output of the workers are named in [app.NAME.log]: `file`, `out` and `err`";
 const MERGED: &str = "workers share files unless [app.NAME.log] says `per_worker = true`";
 const STAMP: &str = "see [app.NAME.log]: time = \"%Y-%m-%d %H:%M:%S\"";
+const SOFT: &str = "see [app.NAME.memory]: soft = \"500MiB\"";
+const HARD: &str = "see [app.NAME.memory]: hard = \"800MiB\"";
+const OPEN_FILES: &str = "see [app.NAME.limits]: open_files = 65536";
 const LINES: &str = "see [app.NAME.log]: format = \"json\"";
 
 /// Words of other programs, written as [`plain`] does.
@@ -72,10 +75,20 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("loadcredential", Is("secrets")),
     ("credentials", Is("secrets")),
     ("uid", Is("user")),
-    ("gid", Say("the groups are those of `user`")),
-    ("group", Say("the groups are those of `user`")),
-    ("maxmemoryrestart", Say(LATER)),
-    ("memory", Say(LATER)),
+    ("gid", Is("group")),
+    ("supplementarygroups", Is("groups")),
+    ("nonewprivileges", Is("no_new_privs")),
+    ("oomscoreadjust", Is("oom_score_adj")),
+    ("cpuquota", Is("cpu")),
+    ("cpus", Is("cpu")),
+    ("limitnofile", Say(OPEN_FILES)),
+    ("nofile", Say(OPEN_FILES)),
+    ("ulimit", Say(OPEN_FILES)),
+    ("rlimits", Is("limits")),
+    ("maxmemoryrestart", Say(SOFT)),
+    ("memorylimit", Say(HARD)),
+    ("memorymax", Say(HARD)),
+    ("memoryhigh", Say(SOFT)),
     ("cronrestart", Say(LATER)),
     ("watch", Say(LATER)),
     ("autorestart", Say("a worker that ends is started again, unless you say restart = \"never\" or \"on-failure\"")),

@@ -9,10 +9,10 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{Channel, Command, StopSignal, Timeouts};
-use super::{command, defaults, environment, node, output, restart};
+use super::{bounds, command, defaults, environment, node, output, restart};
 
-/// The keys besides `command`; an app with `upstream` has none of them.
-pub(super) const KEYS: [&str; 19] = [
+/// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
+pub(super) const KEYS: [&str; 18] = [
     "depends_on",
     "shell",
     "directory",
@@ -22,7 +22,6 @@ pub(super) const KEYS: [&str; 19] = [
     "secrets",
     "instance_var",
     "increment_var",
-    "user",
     "workers",
     "ipc",
     "node",
@@ -50,7 +49,7 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
     Some(Command {
         directory: table.path("directory", base).unwrap_or_else(|| base.to_owned()),
         environment: environment::environment(table, base),
-        user: table.take("user", value::text).map(str::to_owned),
+        bounds: bounds::bounds(table),
         workers: table.take("workers", |value| value::unless("auto", value, workers)).flatten(),
         // More may be said by `ready`, which other apps have too.
         channel: if table.boolean("ipc") { Channel::Present } else { Channel::Absent },

@@ -120,10 +120,32 @@ pub struct Worker {
     pub port: Option<u16>,
     pub uptime_seconds: u64,
     pub restarts: u64,
-    /// Resident memory in bytes.
-    pub memory: Option<u64>,
+    #[serde(flatten)]
+    pub memory: Memory,
     #[serde(flatten)]
     pub load: Load,
+}
+
+/// The memory of a worker with all its processes, in bytes. Its fields stand beside those of its worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// As measured last.
+    #[serde(rename = "memory")]
+    pub bytes: Option<u64>,
+    /// How: `cgroup` (working set of its control group), `pss` (shared pages counted in proportion) or `rss` (counted in
+    /// full, so the truth is no larger).
+    #[serde(rename = "memory_metric")]
+    pub metric: Option<String>,
+    /// The most that was measured.
+    #[serde(rename = "memory_max")]
+    pub max: Option<u64>,
+    /// Beyond it the worker is replaced.
+    #[serde(rename = "memory_soft")]
+    pub soft: Option<u64>,
+    /// Beyond it the worker is killed.
+    #[serde(rename = "memory_hard")]
+    pub hard: Option<u64>,
 }
 
 /// What a worker is asked to do, over all proxies. Its fields stand beside those of its worker.

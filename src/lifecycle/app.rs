@@ -76,6 +76,7 @@ impl App {
             Event::Start(plan) => self.start(&plan, step),
             Event::Reload { ticket, plan } => self.reload(ticket, &plan, step),
             Event::Recycle { serial, reason } => self.recycle(serial, reason, step),
+            Event::Hasten { serial } => self.worker(serial).map(|worker| worker.force(step)).is_some(),
             Event::Stop => self.stop(step),
             Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
             Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::event::Event;
 use super::settings::prepare_access_log;
 use super::site::{Fixed, Server, Site, Supervised};
-use super::{Awaited, Supervisor, probe};
+use super::{Awaited, Supervisor, memory, probe};
 use crate::config::{self, App, Readiness};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
 use crate::lifecycle::{self, Action, AppState, Health};
@@ -71,6 +71,7 @@ impl Supervisor {
         let event = match started {
             Ok(pid) => {
                 tracing::info!(worker = %id, pid, "worker started");
+                self.chores.gauges.add(serial, &memory::settings(site, serial));
                 lifecycle::Event::Spawned { serial }
             }
             Err(reason) => {
@@ -104,6 +105,7 @@ impl Supervisor {
             let epoch = link::Epoch(self.published.epoch.0 + 1);
             self.published.berths.push((epoch, berth));
         }
+        self.chores.gauges.remove(serial);
         self.proxies.forget(serial);
         self.published.told_idle.remove(&serial);
         self.published.watch.forget(serial);

@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::channel::cluster::Said;
 use super::lookout::Sight;
+use super::memory::Measurement;
 use crate::control::Call;
 use crate::id::{AppName, Serial};
 use crate::link::FromProxy;
@@ -56,6 +57,8 @@ pub(super) enum Event {
         serial: Serial,
         sight: Sight,
     },
+    /// The memory of some workers was measured.
+    Measured(Vec<Measurement>),
     /// A proxy spoke.
     Said {
         proxy: u64,

@@ -13,6 +13,7 @@ mod launch;
 mod listeners;
 mod loads;
 mod lookout;
+mod memory;
 mod order;
 mod orphans;
 mod output;
@@ -24,6 +25,7 @@ mod proxies;
 mod publish;
 mod release;
 mod reload;
+mod rights;
 mod scrape;
 mod settings;
 mod shutdown;
@@ -40,6 +42,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+pub use rights::Here;
 pub use start::{Announce, Error, Options, run};
 
 use crate::config::{Config, Readiness};
@@ -53,6 +56,7 @@ use event::{Event, Signal};
 use invariants::Watch;
 use launch::{Berth, Starter};
 use listeners::Listeners;
+use memory::Gauges;
 use orphans::Sweep;
 use proxies::Proxies;
 use reload::Reloads;
@@ -80,11 +84,12 @@ struct Supervisor {
 struct Chores {
     scrapes: Scrapes,
     sweep: Sweep,
+    gauges: Gauges,
 }
 
 impl Chores {
     fn deadline(&self) -> Option<Instant> {
-        [self.scrapes.deadline(), self.sweep.deadline()].into_iter().flatten().min()
+        [self.scrapes.deadline(), self.sweep.deadline(), self.gauges.deadline()].into_iter().flatten().min()
     }
 }
 
@@ -189,6 +194,7 @@ impl Supervisor {
             Event::LeftChannel { app, serial } => self.left_channel(&app, serial),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
+            Event::Measured(measurements) => self.measured(measurements),
             Event::Scrape { reply } | Event::Call(Call::Metrics { reply }) => self.scrape(reply),
             Event::AskReady { reply } => drop(reply.send(self.readiness())),
         }
@@ -276,6 +282,7 @@ impl Supervisor {
         }
         self.end_scrapes(now);
         self.look_for_orphans(now);
+        self.look_at_memory(now);
         self.hasten(now);
     }
 

@@ -11,7 +11,6 @@ use super::site::{Fixed, Site, Supervised};
 use crate::control::words::{self, Status};
 use crate::id::{Address, AppName, Serial};
 use crate::lifecycle::{self, AppState, GenerationState, WorkerReport, WorkerState};
-use crate::sys::process;
 use crate::telemetry::exposition::Family;
 use crate::telemetry::supervisor_metrics::{Picture, Worker};
 
@@ -38,7 +37,11 @@ impl Supervisor {
                     state: proxy.state.name().to_owned(),
                 })
                 .collect(),
-            apps: self.sites.iter().map(|(name, site)| app(name, site, &self.proxies.loads)).collect(),
+            apps: self
+                .sites
+                .iter()
+                .map(|(name, site)| self.with_memory(app(name, site, &self.proxies.loads)))
+                .collect(),
         }
     }
 
@@ -188,7 +191,7 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
         address,
         uptime_seconds: uptime.as_secs(),
         restarts: report.restarts.by_reason().iter().map(|(_, count)| count).sum(),
-        memory: pid.and_then(|pid| process::resident_bytes(pid).ok()),
+        memory: words::Memory::default(),
         load: report.serial.map(|serial| load(serial, loads)).unwrap_or_default(),
     })
 }
@@ -223,7 +226,7 @@ fn fixed(site: &Fixed, loads: &Loads) -> Vec<words::Worker> {
         address: Some(server.address.clone()),
         uptime_seconds: server.since.elapsed().as_secs(),
         restarts: 0,
-        memory: None,
+        memory: words::Memory::default(),
         load: load(server.serial, loads),
     };
     site.servers.iter().map(server).collect()

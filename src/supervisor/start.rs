@@ -12,6 +12,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::launch::{Logs, Preload, Starter};
 use super::listeners::{self, Listeners};
+use super::memory::Gauges;
 use super::orphans::Sweep;
 use super::output::{Feed, Sink, Sweeper, Writer};
 use super::proxies::Proxies;
@@ -140,11 +141,7 @@ fn build(
             preload: Preload::default(),
             realm: claim_realm(),
         },
-        machines: Machines {
-            todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
-            order: Order::default(),
-            queue: std::collections::VecDeque::new(),
-        },
+        machines: machines(),
         reloads: Reloads::default(),
         published: Published::default(),
         phase: Phase::Running,
@@ -169,8 +166,20 @@ fn build(
     Ok((supervisor, writer))
 }
 
+fn machines() -> Machines {
+    Machines {
+        todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
+        order: Order::default(),
+        queue: std::collections::VecDeque::new(),
+    }
+}
+
 fn chores() -> std::io::Result<Chores> {
-    Ok(Chores { scrapes: Scrapes::new(Instant::now()), sweep: Sweep::new(Orphans::adopt()?) })
+    Ok(Chores {
+        scrapes: Scrapes::new(Instant::now()),
+        sweep: Sweep::new(Orphans::adopt()?),
+        gauges: Gauges::default(),
+    })
 }
 
 fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {

@@ -20,6 +20,8 @@ mod hold;
 mod import;
 mod ipc;
 mod logs;
+mod manners;
+mod memory;
 mod metrics;
 mod monit;
 mod node_cluster;

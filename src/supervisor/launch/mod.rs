@@ -35,7 +35,7 @@ use environment::Sources;
 use streams::{Reading, Streams};
 
 pub(super) use berth::Berth;
-pub(super) use bounds::{MARK, mark};
+pub(super) use bounds::{MARK, limit, mark};
 pub(super) use kit::Kit;
 pub(super) use node::Preload;
 
@@ -83,7 +83,7 @@ impl Starter {
         let channel = Channel::offer(command, &mut kit)?;
         self.preload.equip(command, serial, &mut kit)?;
         let (streams, [stdout, stderr]) = Streams::open()?;
-        kit.bounds = bounds::of(self.realm.as_ref(), serial, &id, &mut kit);
+        kit.bounds = bounds::of(&command.bounds, self.realm.as_ref(), serial, &id, &mut kit);
         let program = self.program(command, resolved, &id, kit)?;
         let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
             .map_err(|error| error.to_string())?;
@@ -122,6 +122,7 @@ impl Starter {
             directory: Some(resolved.directory),
             identity: resolved.identity,
             descriptors: kit.descriptors,
+            no_new_privs: command.bounds.no_new_privs,
             bounds: kit.bounds,
             ..Spawn::new(resolved.program)
         })

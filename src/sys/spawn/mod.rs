@@ -30,7 +30,7 @@ use super::process::keep_exit_statuses;
 use after_fork::Failure;
 use image::Image;
 
-pub use super::identity::{Identity, identity};
+pub use super::identity::{Identity, identity, ourselves};
 pub use bounds::{Bounds, Limit, Limited};
 pub use child::Child;
 pub use exit::{Exit, Signal};
