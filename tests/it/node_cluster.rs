@@ -228,9 +228,13 @@ fn an_app_that_listens_on_port_after_another_one_is_understood_at_its_second_sta
     }
     let (own, metrics) = (Own::take(), free_port());
     let app = habit("metrics_first", &own, &[("METRICS_PORT", metrics.to_string())]).workers(2);
-    let running = Portreeve::new().app("web", app).start();
-    assert_eq!(running.get("/whoami").status, 200);
-    assert!(running.output().stderr().contains("which it asked for first"));
+    let running = Portreeve::new().app("web", app).launch();
+    until(SOON, "the mistake is noticed", || {
+        running.output().stderr().contains("which it asked for first").then_some(())
+    });
+    // Until then its metrics may have been taken for its requests.
+    until(SOON, "it serves", || (running.http().try_get("/whoami").ok()?.status == 200).then_some(()));
+    running.serving("web", 2);
     TcpStream::connect(("127.0.0.1", metrics)).unwrap();
     assert_eq!(running.reload_live(), 2, "from then on it is known");
 }
@@ -318,7 +322,8 @@ fn an_app_without_shutdown_code_finishes_what_it_has_in_hand() {
     assert!(answer.contains("and done"), "{answer}");
     assert!(old.ends_within(SOON), "once it has left the channel the signal comes at once");
     let exit = until(SOON, "its end is told", || running.status().app("web").exits.first().cloned());
-    assert_eq!((exit.signal, exit.killed), (Some(15), false), "{exit:?}");
+    // Without anything left to do Node may end before the signal is there.
+    assert!((exit.signal == Some(15) || exit.code == Some(0)) && !exit.killed, "{exit:?}");
 }
 
 #[test]
