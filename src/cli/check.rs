@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::{Code, Source};
-use crate::config::{self, Config, Problem};
+use crate::config::{self, Problem};
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -24,7 +24,7 @@ pub(super) fn check(source: &Source, json: bool) -> anyhow::Result<Code> {
     if super::ask_the_machine(&loaded) {
         return Ok(Code::Config);
     }
-    println!("{}: valid; {}", loaded.config.path.display(), apps(&loaded.config));
+    println!("{}: valid; {}", loaded.config.path.display(), super::count(loaded.config.apps.len(), "app"));
     Ok(Code::Done)
 }
 
@@ -44,11 +44,4 @@ fn check_for_programs(source: &Source) -> anyhow::Result<Code> {
     };
     println!("{}", serde_json::to_string_pretty(&checked)?);
     Ok(if checked.valid { Code::Done } else { Code::Config })
-}
-
-fn apps(config: &Config) -> String {
-    match config.apps.len() {
-        1 => "1 app".to_owned(),
-        count => format!("{count} apps"),
-    }
 }

@@ -6,7 +6,8 @@
 use clap::{Command, ValueEnum};
 use clap_complete::{Generator, Shell, generate};
 
-use super::{Code, Target, block_on};
+use super::target::Target;
+use super::{Code, block_on};
 
 /// Arguments with one of these names are apps.
 const APPS: [&str; 2] = ["app", "apps"];

@@ -16,6 +16,9 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
     let (app, is_clean) = table.judged(|table| {
         let hosts = table.filled_list("hosts", "leave it out to serve every host", names::host);
         let path = table.take("path", names::prefix).unwrap_or_else(|| "/".to_owned());
+        let ports = table.filled_list("port", "leave it out to serve the app on [listen]", names::own_address);
+        let routed = !table.has("port") || table.has("hosts") || table.has("path");
+        let enabled = table.take("enabled", value::boolean).unwrap_or(true);
         let mut server = server(table, base);
         let (readiness, probe) = readiness(table, &hosts);
         match (&mut server, readiness) {
@@ -32,7 +35,7 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
         }
         let forwarding = forwarding(table);
         let depends_on = table.list("depends_on", dependency);
-        Some(App { name, hosts, path, depends_on, server: server?, probe, forwarding })
+        Some(App { name, hosts, path, ports, routed, enabled, depends_on, server: server?, probe, forwarding })
     });
     app.filter(|_| is_clean)
 }

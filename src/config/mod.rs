@@ -16,6 +16,8 @@ mod dotenv;
 mod environment;
 mod fault;
 mod format;
+pub mod home;
+pub mod list;
 mod load;
 mod masked;
 mod names;
@@ -164,6 +166,12 @@ pub struct App {
     pub hosts: Vec<String>,
     /// Path prefix served, on whole segments; begins with `/` and ends without one, unless that is all.
     pub path: String,
+    /// Addresses of its own: what comes in there is for this app, whatever host and path.
+    pub ports: Vec<SocketAddr>,
+    /// Is it served on `[listen]` as well? An app with a port of its own only is if it names hosts or a path.
+    pub routed: bool,
+    /// Is it to run? If not, it keeps its place and its routes, and nothing is started.
+    pub enabled: bool,
     /// Apps that are started before this one, and stopped after it.
     pub depends_on: Vec<AppName>,
     pub server: Server,

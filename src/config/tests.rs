@@ -127,7 +127,7 @@ fn the_shortest_file_has_every_default() {
     let config = good("[app.web]\ncommand = \"node server.js\"\n").config;
     assert_eq!(config.path, Path::new("/etc/portreeve/portreeve.toml"));
     assert_eq!(config.listen, Listen { http: vec![defaults::HTTP_LISTEN], https: vec![] });
-    assert_eq!(config.admin.socket, defaults::admin_socket());
+    assert_eq!(config.admin.socket, super::home::admin_socket());
     assert_eq!(config.metrics.listen, Some(defaults::METRICS_LISTEN));
     let app = &config.apps.values().next().unwrap();
     assert_eq!((app.name.as_str(), app.hosts.len(), app.path.as_str()), ("web", 0, "/"));
@@ -148,7 +148,7 @@ fn the_admin_socket_is_found_in_a_file_that_is_no_good() {
         assert_eq!(super::admin_socket(&path).unwrap(), folder.path().join("a.sock"), "{rest}");
     }
     std::fs::write(&path, "[app.web]\n").unwrap();
-    assert_eq!(super::admin_socket(&path).unwrap(), super::defaults::admin_socket());
+    assert_eq!(super::admin_socket(&path).unwrap(), super::home::admin_socket());
     assert!(super::admin_socket(&folder.path().join("none.toml")).is_err());
 }
 
@@ -256,7 +256,6 @@ fn an_app_with_upstream_has_no_workers() {
 #[test]
 fn apps_have_names() {
     assert_fault("", "-", &["the file needs `app`", "[app.web]"]);
-    assert_fault("[app]\n", "1:1", &["no app in it", "[app.web]"]);
     assert_fault("[app]\ncommand = 'x'\n", "2:1", &["`command` stands in [app] itself", "[app.web]"]);
     assert_fault("[[app]]\ncommand = 'x'\n", "1:1", &["this is a list", "[app.web]"]);
     assert_fault("app = 3\n", "1:7", &["this is a bare number"]);
@@ -270,7 +269,6 @@ fn unknown_keys_are_told_what_was_probably_meant() {
     assert_app_fault("worker = 4", 1, &["unknown key `worker` in [app.web]", "did you mean `workers`?"]);
     assert_app_fault("cwd = '/srv'", 1, &["this is called `directory` here"]);
     assert_app_fault("max_memory_restart = '500M'", 1, &["[app.NAME.memory]: soft"]);
-    assert_app_fault("port = 3000", 1, &["hands it over as PORT"]);
     assert_app_fault("hold = { request = 1 }", 10, &["[app.web.hold]", "`requests`?"]);
     assert_app_fault("ready = { zzz = 1 }", 11, &["the keys of [app.web.ready] are `http`, `host`, `tcp`, `interval`"]);
 }

@@ -21,8 +21,6 @@ const LATER: &str = "portreeve does not have this yet";
 const ACME: &str = "portreeve does not order certificates yet: name files with `cert` and `key` in [tls]";
 const NO_MODE: &str =
     "every app is a set of `workers`; node = \"cluster\" is for a Node app that ran in PM2's cluster mode as it is";
-const PORT: &str =
-    "portreeve picks a port for each worker and hands it over as PORT; the public ones stand in [listen]";
 const PROFILE: &str = "a profile is a table: [app.NAME.env.production], chosen by --env production";
 const FILTERED: &str = "say what is let in, not what is kept out: inherit_env = [\"PATH\", \"LANG\", \"APP_*\"]";
 const OUTPUT: &str = "files for the output of the workers are named in [app.NAME.log]: `file`, `out` and `err`";
@@ -112,7 +110,9 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("killsignal", Is("stop_signal")),
     ("signal", Is("stop_signal")),
     ("gracefultimeout", Is("drain_timeout")),
-    ("port", Say(PORT)),
+    ("listenport", Is("port")),
+    ("publicport", Is("port")),
+    ("disabled", Is("enabled")),
     ("errorfile", Say(OUTPUT)),
     ("outfile", Say(OUTPUT)),
     ("logfile", Say(OUTPUT)),
@@ -237,8 +237,8 @@ mod tests {
     fn words_of_other_programs_are_translated() {
         assert_eq!(key("instances", 0..0, "[app.web]", KNOWN).label, "this is called `workers` here");
         assert_eq!(key("workingDirectory", 0..0, "[app.web]", KNOWN).label, "this is called `directory` here");
-        let port = key("port", 0..0, "[app.web]", KNOWN);
-        assert!(port.help.is_some_and(|help| help.contains("PORT")));
+        let args = key("args", 0..0, "[app.web]", KNOWN);
+        assert!(args.help.is_some_and(|help| help.contains("`command`")));
     }
 
     #[test]

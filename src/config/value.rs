@@ -86,7 +86,7 @@ impl<'a> Value<'a> {
     }
 
     /// Digits and sign of a whole number, in base ten where it fits.
-    fn integer(&self) -> Option<i128> {
+    pub(super) fn integer(&self) -> Option<i128> {
         let number = self.node.get_ref().as_integer()?;
         Some(i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(i128::MAX))
     }

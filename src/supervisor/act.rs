@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
-use super::settings::prepare_access_log;
+use super::settings::{plan, prepare_access_log};
 use super::site::{Fixed, Server, Site, Supervised};
 use super::{Awaited, Supervisor, memory, probe};
 use crate::config::{self, App, Readiness};
@@ -182,6 +182,7 @@ impl Supervisor {
                 Site::Fixed(site)
             }
         };
+        self.roster.enrol(name);
         self.sites.insert(name.clone(), site);
         self.start_site(name);
         self.published.dirty = true;
@@ -203,7 +204,7 @@ impl Supervisor {
                 site.held = false;
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop));
             }
-            Some(Site::Fixed(_)) => drop(self.sites.remove(name)),
+            Some(Site::Fixed(_)) => self.forget(name),
             None => {}
         }
         self.published.dirty = true;
@@ -212,11 +213,25 @@ impl Supervisor {
     fn site_stopped(&mut self, app: &AppName) {
         tracing::info!(%app, "app stopped");
         self.watch_leak(app);
-        if !self.is_stopping() && !self.config.apps.contains_key(app) {
-            self.sites.remove(app);
-            self.starter.feed.forget(app);
-            self.published.dirty = true;
+        if self.is_stopping() {
+            return;
         }
+        match self.sites.get_mut(app) {
+            _ if !self.config.apps.contains_key(app) => self.forget(app),
+            Some(Site::Supervised(site)) if site.comes_again => {
+                site.comes_again = false;
+                let plan = plan(&site.upcoming);
+                self.machines.queue.push_back((app.clone(), lifecycle::Event::Start(plan)));
+            }
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self, app: &AppName) {
+        self.sites.remove(app);
+        self.roster.strike(app);
+        self.starter.feed.forget(app);
+        self.published.dirty = true;
     }
 
     fn fresh_server(&mut self, app: &App, address: Address, slot: Slot) -> Server {

@@ -15,7 +15,9 @@ mod loads;
 mod lookout;
 mod memory;
 mod order;
+mod orders;
 mod orphans;
+mod outcome;
 mod output;
 mod picture;
 mod primary;
@@ -26,6 +28,7 @@ mod publish;
 mod release;
 mod reload;
 mod rights;
+mod roster;
 mod scrape;
 mod settings;
 mod shutdown;
@@ -46,7 +49,7 @@ pub use rights::Here;
 pub use start::{Announce, Error, Options, run};
 
 use crate::config::{Config, Readiness};
-use crate::control::{Call, Scope};
+use crate::control::Scope;
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Order, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
@@ -58,8 +61,9 @@ use launch::{Berth, Starter};
 use listeners::Listeners;
 use memory::Gauges;
 use orphans::Sweep;
+use outcome::Reloads;
 use proxies::Proxies;
-use reload::Reloads;
+use roster::Roster;
 use scrape::Scrapes;
 use shutdown::Phase;
 use site::Site;
@@ -67,7 +71,7 @@ use site::Site;
 /// Everything the supervisor knows and owns.
 struct Supervisor {
     config: Config,
-    certificates: Vec<Certificate>,
+    roster: Roster,
     listeners: Listeners,
     sites: BTreeMap<AppName, Site>,
     proxies: Proxies,
@@ -106,6 +110,7 @@ struct Machines {
 #[derive(Debug, Default)]
 struct Published {
     epoch: Epoch,
+    certificates: Vec<Certificate>,
     /// Does the world differ from what was last published?
     dirty: bool,
     awaited: Vec<Awaited>,
@@ -179,13 +184,7 @@ impl Supervisor {
             Event::Signal(Signal::Stop) => self.stop(),
             Event::Signal(Signal::ReopenLogs) => self.reopen_logs(),
             Event::Signal(Signal::ChildEnded) => self.chores.sweep.look_soon(),
-            Event::Call(Call::Status { reply }) => drop(reply.send(self.status())),
-            Event::Call(Call::Reload { scope, reply }) => self.reload(scope, Some(reply)),
-            Event::Call(Call::Logs { query, reply }) => drop(reply.send(self.logs(query))),
-            Event::Call(Call::Stop { reply }) => {
-                let _ = reply.send(());
-                self.stop();
-            }
+            Event::Call(call) => self.take_order(call),
             Event::Exited { app, serial, exit } => self.worker_exited(app, serial, exit),
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
             Event::Declared { app, serial } => self.declared(app, serial, Readiness::Ipc),
@@ -195,7 +194,7 @@ impl Supervisor {
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
             Event::Measured(measurements) => self.measured(measurements),
-            Event::Scrape { reply } | Event::Call(Call::Metrics { reply }) => self.scrape(reply),
+            Event::Scrape { reply } => self.scrape(reply),
             Event::AskReady { reply } => drop(reply.send(self.readiness())),
         }
     }
@@ -236,7 +235,8 @@ impl Supervisor {
     }
 
     fn snapshot(&self) -> crate::link::Snapshot {
-        publish::snapshot(self.published.epoch, &self.sites, &self.certificates, &self.config.limits)
+        let Published { epoch, certificates, .. } = &self.published;
+        publish::snapshot(*epoch, &self.sites, &self.listeners, certificates, &self.config.limits)
     }
 
     /// Queues what the proxies have acknowledged since; says whether there was anything.

@@ -25,8 +25,10 @@ impl Supervisor {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
+            config: self.config.path.clone(),
+            is_list: self.roster.is_list(),
             uptime_seconds: self.outlook.began.elapsed().as_secs(),
-            listeners: self.listeners.iter().filter_map(|(tls, group)| listener(tls, group)).collect(),
+            listeners: self.listeners.iter().filter_map(listener).collect(),
             metrics: self.outlook.metrics_address,
             proxies: self
                 .proxies
@@ -40,7 +42,7 @@ impl Supervisor {
             apps: self
                 .sites
                 .iter()
-                .map(|(name, site)| self.with_memory(app(name, site, &self.proxies.loads)))
+                .map(|(name, site)| self.with_memory(app(self.roster.id(name), name, site, &self.proxies.loads)))
                 .collect(),
         }
     }
@@ -94,8 +96,12 @@ impl Supervisor {
         if !self.is_in_force() {
             return Err("no proxy serves yet".to_owned());
         }
-        let unready: Vec<_> =
-            self.sites.iter().filter(|(_, site)| !site.is_open()).map(|(name, _)| name.as_str()).collect();
+        let unready: Vec<_> = self
+            .sites
+            .iter()
+            .filter(|(_, site)| site.app().enabled && !site.is_open())
+            .map(|(name, _)| name.as_str())
+            .collect();
         if unready.is_empty() { Ok(()) } else { Err(format!("no worker serves: {}", unready.join(", "))) }
     }
 
@@ -119,12 +125,13 @@ impl Supervisor {
     }
 }
 
-fn listener(tls: bool, group: &super::listeners::Group) -> Option<words::Listener> {
+fn listener(group: &super::listeners::Group) -> Option<words::Listener> {
     let first = group.sockets.first()?;
-    Some(words::Listener { address: first.address, tls, inherited: group.inherited })
+    let app = group.app.clone();
+    Some(words::Listener { address: first.address, tls: group.tls, inherited: group.inherited, app })
 }
 
-fn app(name: &AppName, site: &Site, loads: &Loads) -> words::App {
+fn app(id: u32, name: &AppName, site: &Site, loads: &Loads) -> words::App {
     let workers = match site {
         Site::Supervised(site) => supervised(site, loads),
         Site::Fixed(site) => fixed(site, loads),
@@ -137,6 +144,7 @@ fn app(name: &AppName, site: &Site, loads: &Loads) -> words::App {
     };
     let recycling = site.report().as_ref().map(recycling).unwrap_or_default();
     words::App {
+        id,
         name: name.clone(),
         state,
         generation: site.live_generation(),
@@ -190,7 +198,7 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
         port: address.as_ref().and_then(port),
         address,
         uptime_seconds: uptime.as_secs(),
-        restarts: report.restarts.by_reason().iter().map(|(_, count)| count).sum(),
+        restarts: site.told_restarts(report),
         memory: words::Memory::default(),
         load: report.serial.map(|serial| load(serial, loads)).unwrap_or_default(),
     })
@@ -206,6 +214,9 @@ fn app_state(site: &Site) -> &'static str {
 }
 
 fn fixed_state(site: &Fixed) -> &'static str {
+    if !site.app.enabled {
+        return AppState::Stopped.as_str();
+    }
     let up = site.servers.iter().filter(|server| server.health.is_open()).count();
     match up {
         0 => DOWN,

@@ -14,16 +14,17 @@ use super::launch::{Logs, Preload, Starter};
 use super::listeners::{self, Listeners};
 use super::memory::Gauges;
 use super::orphans::Sweep;
+use super::outcome::Reloads;
 use super::output::{Feed, Sink, Sweeper, Writer};
 use super::proxies::Proxies;
-use super::reload::Reloads;
+use super::roster::Roster;
 use super::scrape::Scrapes;
 use super::settings::{prepare_access_log, read_certificates, recipe};
 use super::shutdown::Phase;
 use super::{Chores, Machines, Outlook, Published, Supervisor, web};
 use crate::certs::CertError;
 use crate::config::{Config, LogFormat};
-use crate::control::server::{BindError, Server};
+use crate::control::server::{BindError, Claim, Server};
 use crate::control::words::Status;
 use crate::id::Serial;
 use crate::lifecycle::{Order, Todo};
@@ -45,6 +46,10 @@ pub type Announce = Option<Box<dyn FnOnce(&Status) + Send>>;
 pub struct Options {
     /// Called once, when connections are accepted and every app serves or has failed for the first time.
     pub announce: Announce,
+    /// The configuration is the list of apps that `start`, `stop` and `delete` edit.
+    pub is_list: bool,
+    /// The admin socket, if it was claimed before the configuration was read.
+    pub claim: Option<Claim>,
 }
 
 /// Why the supervisor did not come up.
@@ -81,12 +86,13 @@ pub fn run(config: Config, options: Options) -> Result<(), Error> {
     result
 }
 
-async fn supervise(config: Config, options: Options) -> Result<(), Error> {
+async fn supervise(config: Config, mut options: Options) -> Result<(), Error> {
     let (events, queue) = mpsc::channel(QUEUED_EVENTS);
     let tasks = TaskTracker::new();
     // First of all, as a PID 1 without a handler is not reached by a signal.
     let signals = signals(events.clone())?;
-    let admin = Server::bind(&config.admin.socket)?;
+    let claim = options.claim.take().map_or_else(|| Claim::take(&config.admin.socket), Ok)?;
+    let admin = Server::bind(claim)?;
     let metrics = match config.metrics.listen {
         Some(address) => Some(web::bind(address).await.map_err(|source| Error::Metrics { address, source })?),
         None => None,
@@ -118,15 +124,15 @@ fn build(
     let certificates = read_certificates(&config)?;
     let recipe = recipe(&config, proxy_identity(&config)?);
     prepare_access_log(&recipe).map_err(Error::AccessLog)?;
-    let listeners = Listeners::open(&config.listen, recipe.threads as usize)
+    let listeners = Listeners::open(&config, recipe.threads as usize)
         .map_err(|error: listeners::Error| Error::Listen(error.to_string()))?;
-    let json = config.log.format == LogFormat::Json;
-    let (sink, writer) = Sink::open(std::io::stdout(), json).map_err(failed("output thread"))?;
+    let (sink, writer) =
+        Sink::open(std::io::stdout(), config.log.format == LogFormat::Json).map_err(failed("output thread"))?;
     let metrics = SupervisorMetrics::new();
     let sweeper = Sweeper::start().map_err(failed("log thread"))?;
     let logs = Logs { metrics: metrics.clone(), sweeper, writers: writer.files.clone() };
     let mut supervisor = Supervisor {
-        certificates,
+        roster: Roster::new(options.is_list),
         listeners,
         sites: std::collections::BTreeMap::new(),
         proxies: Proxies::new(recipe, events.clone(), tasks.clone()),
@@ -143,7 +149,7 @@ fn build(
         },
         machines: machines(),
         reloads: Reloads::default(),
-        published: Published::default(),
+        published: Published { certificates, ..Published::default() },
         phase: Phase::Running,
         chores: chores().map_err(failed("become a subreaper"))?,
         outlook: Outlook {
