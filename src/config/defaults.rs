@@ -91,6 +91,8 @@ pub const PROBE_TIMEOUT: Setting<Duration> = setting(secs(5), millis(10), mins(5
 pub const PROBE_SUCCESSES: Setting<NonZeroU32> = setting(positive(3), positive(1), positive(100));
 /// One failure may be a pause; three in a row are an outage.
 pub const PROBE_FAILURES: Setting<NonZeroU32> = setting(positive(3), positive(1), positive(100));
+/// Above the standard streams.
+pub const READY_DESCRIPTOR: RangeInclusive<u8> = RangeInclusive::new(3, 255);
 /// A first crash costs next to nothing.
 pub const BACKOFF_MIN: Setting<Duration> = setting(millis(100), millis(1), hours(1));
 /// A broken worker is tried for ever, but not in a tight loop.

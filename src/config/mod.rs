@@ -10,6 +10,7 @@ mod app;
 mod bounds;
 mod command;
 mod conflicts;
+mod contract;
 pub mod defaults;
 mod dependencies;
 mod dotenv;
@@ -27,6 +28,7 @@ mod permits;
 mod places;
 mod problem;
 mod reader;
+mod readiness;
 mod render;
 mod restart;
 mod sections;
@@ -44,6 +46,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use bounds::{Bounds, Limit, Limited, Memory};
+pub use contract::{Channel, Contract, Readiness, Socket};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use format::format;
 pub use load::{Loaded, admin_socket, load, load_with, parse};
@@ -198,8 +201,7 @@ pub struct Command {
     pub bounds: Bounds,
     /// `None`: one per CPU (affinity and cgroup quota respected).
     pub workers: Option<NonZeroU32>,
-    pub channel: Channel,
-    pub node: Node,
+    pub contract: Contract,
     pub timeouts: Timeouts,
     pub stop_signal: StopSignal,
     pub restart: Restart,
@@ -248,39 +250,6 @@ pub struct Rotate {
     pub keep: u32,
     /// Old files are compressed.
     pub gzip: bool,
-}
-
-/// Node's IPC channel to each worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
-    Absent,
-    /// It is there, and readiness is asked for all the same.
-    Present,
-    /// The worker says on it that it is ready.
-    Declares,
-}
-
-impl Command {
-    /// How it is known that a worker can serve.
-    #[must_use]
-    pub fn readiness(&self) -> Readiness {
-        match self.channel {
-            Channel::Declares => Readiness::Ipc,
-            _ if self.node.announces => Readiness::Listening,
-            _ => Readiness::Probe,
-        }
-    }
-}
-
-/// How it is known that a worker can serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// It is asked, by [`App::probe`].
-    Probe,
-    /// It says so itself: `process.send('ready')` (`ready = "ipc"`).
-    Ipc,
-    /// It listens on the socket that it was given (`node = "cluster"`).
-    Listening,
 }
 
 /// What is executed.

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value;
-use super::{Channel, Command, Program};
+use super::{Channel, Command, Program, Socket};
 
 /// How a Node app is brought to listen where it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +20,11 @@ pub struct Node {
     pub port: Option<NonZeroU16>,
     /// Before the stop signal it is asked to close its listeners and finish what it has in hand.
     pub disconnect: bool,
-    /// It is ready as soon as it listens, and is not asked.
-    pub announces: bool,
+}
+
+impl Node {
+    /// What holds without the key.
+    pub const PLAIN: Self = Self { mode: NodeMode::Plain, port: None, disconnect: false };
 }
 
 /// Who brings it there.
@@ -73,7 +76,7 @@ fn settings(table: &mut Table) -> Node {
     if disconnect && mode != NodeMode::Cluster {
         refuse(table, "disconnect", "only a worker of a cluster knows this order");
     }
-    Node { mode, port, disconnect, announces: false }
+    Node { mode, port, disconnect }
 }
 
 fn refuse(table: &Table, key: &str, why: &str) {
@@ -81,19 +84,24 @@ fn refuse(table: &Table, key: &str, why: &str) {
     table.report(fault.label(why).help("write node = { mode = \"cluster\", ... }"));
 }
 
-/// Is a worker ready as soon as it listens? Not if `ready` says how it is asked.
+/// Is a worker ready as soon as it listens? Not if `ready` says how that is known.
 pub(super) fn announces(command: &Command, is_asked: bool) -> bool {
-    command.node.mode == NodeMode::Cluster && !is_asked
+    command.contract.node.mode == NodeMode::Cluster && !is_asked
 }
 
 /// What `node` cannot be together with.
 pub(super) fn check(table: &Table, command: &Command) {
-    if command.node.mode == NodeMode::Cluster && !is_first_in_chain(&command.program) {
+    if command.contract.node.mode == NodeMode::Cluster && !is_first_in_chain(&command.program) {
         let fault = Fault::error(table.span_of("node"), "a worker of a cluster is started as `node server.js`");
         let fault = fault.related(table.span_of("command"), "here Node is not the first program");
         table.report(fault.label("nobody would answer for it").help("write node = \"preload\""));
     }
-    if command.node.disconnect && command.channel != Channel::Absent {
+    if command.contract.node.mode != NodeMode::Plain && command.contract.socket != Socket::Port {
+        let fault = Fault::error(table.span_of("node"), "nobody is moved from a port to this place");
+        let fault = fault.related(table.span_of("listen"), "the worker is given no port of its own");
+        table.report(fault.label("leave `node` out, or `listen`"));
+    }
+    if command.contract.node.disconnect && command.contract.channel != Channel::Absent {
         let key = if table.has("ipc") { "ipc" } else { "ready" };
         let fault = Fault::error(table.span_of("node"), "`disconnect` is for apps without shutdown code");
         let fault = fault.related(table.span_of(key), "this app is stopped by the message 'shutdown'");
@@ -105,7 +113,7 @@ impl Command {
     /// What an app of this command that has a port of its own would need; `None`: there is nothing, or it has it.
     #[must_use]
     pub fn node_remedy(&self) -> Option<&'static str> {
-        match (self.node.mode, &self.program) {
+        match (self.contract.node.mode, &self.program) {
             (NodeMode::Plain, program) if is_first_in_chain(program) => Some("node = \"cluster\""),
             (NodeMode::Plain, Program::Direct(words)) => {
                 let name = words.first().and_then(|word| Path::new(word).file_name()?.to_str());
@@ -143,7 +151,7 @@ mod tests {
     fn node_of(text: &str) -> (Node, super::super::Readiness) {
         let loaded = good(&app("'node server.js'", text));
         let Server::Command(command) = &loaded.config.apps.values().next().unwrap().server else { panic!("a command") };
-        (command.node, command.readiness())
+        (command.contract.node, command.contract.ready)
     }
 
     #[test]
@@ -202,6 +210,8 @@ mod tests {
             ("node = { mode = 'cluster', port = 0 }", "`port` must be from 1 to 65535"),
             ("node = { mode = 'preload', disconnect = true }", "only a worker of a cluster"),
             ("ipc = true\nnode = { mode = 'cluster', disconnect = true }", "apps without shutdown code"),
+            ("listen = 'unix'\nnode = 'cluster'", "to this place"),
+            ("listen = 'inherit'\nready = 'ipc'\nnode = 'preload'", "to this place"),
             ("node = { mode = 'cluster', ports = 1 }", "did you mean `port`?"),
         ] {
             let problems = bad(&app("'node server.js'", text)).render(false);

@@ -270,7 +270,11 @@ fn unknown_keys_are_told_what_was_probably_meant() {
     assert_app_fault("cwd = '/srv'", 1, &["this is called `directory` here"]);
     assert_app_fault("max_memory_restart = '500M'", 1, &["[app.NAME.memory]: soft"]);
     assert_app_fault("hold = { request = 1 }", 10, &["[app.web.hold]", "`requests`?"]);
-    assert_app_fault("ready = { zzz = 1 }", 11, &["the keys of [app.web.ready] are `http`, `host`, `tcp`, `interval`"]);
+    assert_app_fault(
+        "ready = { zzz = 1 }",
+        11,
+        &["the keys of [app.web.ready] are `fd`, `http`, `host`, `tcp`, `interval`"],
+    );
 }
 
 #[test]
@@ -350,7 +354,7 @@ fn readiness_is_asked_for_in_one_way() {
         17,
         &["no worker could get ready in time", "2s"],
     );
-    assert_app_fault("ready = 'IPC'", 9, &["\"tcp\", \"ipc\" or a table"]);
+    assert_app_fault("ready = 'IPC'", 9, &["\"tcp\", \"ipc\", \"notify\" or a table"]);
     let kind = |lines: &str| app(&format!("[app.web]\ncommand = 'x'\n{lines}")).probe.kind;
     let http = |path: &str, host: &str| ProbeKind::Http { path: path.into(), host: host.into() };
     assert_eq!(kind("ready = 'tcp'"), ProbeKind::Tcp);
@@ -364,7 +368,7 @@ fn readiness_is_asked_for_in_one_way() {
 fn workers_that_say_themselves_when_they_are_ready_have_a_channel_for_it() {
     let channel = |lines: &str| {
         let command = command(lines);
-        (command.channel != super::Channel::Absent, command.readiness())
+        (command.contract.channel == super::Channel::Present, command.contract.ready)
     };
     assert_eq!(channel(""), (false, Readiness::Probe));
     assert_eq!(channel("ipc = true"), (true, Readiness::Probe));
@@ -379,6 +383,34 @@ fn workers_that_say_themselves_when_they_are_ready_have_a_channel_for_it() {
     for (program, warnings) in [("npm start", 1), ("/usr/bin/yarn start", 1), ("node npm", 0)] {
         let loaded = good(&format!("[app.web]\ncommand = '{program}'\nready = 'ipc'\n"));
         assert_eq!(loaded.warnings.problems().len(), warnings, "{}", loaded.warnings);
+    }
+}
+
+#[test]
+fn how_a_worker_listens_and_speaks_is_agreed_without_contradiction() {
+    use super::{Contract, Socket};
+    let contract = |lines: &str| command(lines).contract;
+    let Contract { socket, notify, ready, .. } = contract("");
+    assert_eq!((socket, notify, ready), (Socket::Port, false, Readiness::Probe));
+    assert_eq!(contract("listen = 'unix'").socket, Socket::Unix);
+    let Contract { notify, ready, .. } = contract("ready = 'notify'");
+    assert_eq!((notify, ready), (true, Readiness::Notify));
+    assert_eq!(contract("ready = { fd = 4 }\nlisten = 'inherit'").ready, Readiness::Descriptor(4));
+    assert_eq!(contract("ready = { http = '/' }\nlisten = 'inherit'").socket, Socket::Inherit);
+    assert_app_fault("listen = 'tcp'", 10, &["did you mean \"port\"?"]);
+    assert_app_fault("listen = '127.0.0.1:80'", 10, &["those of [listen]"]);
+    assert_app_fault("listen = 'inherit'", 10, &["before its worker runs", "/health"]);
+    assert_app_fault("ready = { fd = 2 }", 16, &["3 to 255"]);
+    assert_app_fault("ready = { fd = 4, http = '/' }", 26, &["`http` has no meaning beside `fd`"]);
+    assert_app_fault("ready = 'fd'", 9, &["{ fd = 4 }"]);
+    let app = |lines: &str| format!("[app.web]\ncommand = 'x'\n{lines}\n");
+    assert_fault(&app("ready = { fd = 3 }\nlisten = 'inherit'"), "3:9", &["descriptor 3 is the socket"]);
+    assert_fault(&app("ready = 'notify'\nnotify = false"), "4:10", &["needs the socket that `notify` takes away"]);
+    assert_fault("[app.a]\nupstream = '127.0.0.1:9000'\nlisten = 'unix'\n", "3:10", &["no meaning for an app"]);
+    for (lines, placeholder) in
+        [("command = 'x {socket}'", "{socket}"), ("command = 'x {port}'\nlisten = 'unix'", "{port}")]
+    {
+        assert_fault(&format!("[app.web]\n{lines}\n"), "2:11", &["nothing stands for", placeholder]);
     }
 }
 

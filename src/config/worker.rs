@@ -8,11 +8,11 @@ use std::path::Path;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{Channel, Command, StopSignal, Timeouts};
-use super::{bounds, command, defaults, environment, node, output, restart};
+use super::{Command, StopSignal, Timeouts};
+use super::{bounds, command, contract, defaults, environment, output, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 20] = [
     "depends_on",
     "shell",
     "directory",
@@ -23,8 +23,10 @@ pub(super) const KEYS: [&str; 18] = [
     "instance_var",
     "increment_var",
     "workers",
+    "listen",
     "ipc",
     "node",
+    "notify",
     "start_timeout",
     "drain_timeout",
     "kill_timeout",
@@ -51,9 +53,7 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
         environment: environment::environment(table, base),
         bounds: bounds::bounds(table),
         workers: table.take("workers", |value| value::unless("auto", value, workers)).flatten(),
-        // More may be said by `ready`, which other apps have too.
-        channel: if table.boolean("ipc") { Channel::Present } else { Channel::Absent },
-        node: node::node(table),
+        contract: contract::contract(table),
         timeouts: timeouts(table),
         stop_signal: table.take("stop_signal", stop_signal).unwrap_or(StopSignal::Term),
         restart: restart::restart(table),

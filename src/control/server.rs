@@ -131,10 +131,10 @@ impl Drop for Server {
     }
 }
 
-/// Makes the folder, for its owner only. One that is there already has to belong to us or to root: in a folder of somebody
+/// Makes the folder; others may pass through it, for workers' sockets are below, but not look. One that is there already has to belong to us or to root: in a folder of somebody
 /// else, such as one prepared in `/tmp`, another program could take the socket's place.
 fn make_folder(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path)?;
     let owner = std::fs::metadata(path)?.uid();
     if owner == 0 || owner == std::fs::metadata("/proc/self")?.uid() {
         return Ok(());
@@ -191,7 +191,7 @@ mod tests {
         let path = folder.path().join("deep/admin.sock");
         let server = Server::bind(Claim::take(&path).unwrap()).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o711));
         let (sender, receiver) = mpsc::channel(8);
         let tasks = [
             tokio::spawn(async move {

@@ -129,15 +129,25 @@ pub struct Worker {
     pub generation: Generation,
     pub state: String,
     pub pid: Option<u32>,
-    pub address: Option<Address>,
-    /// The loopback port, when it has one.
-    pub port: Option<u16>,
+    #[serde(flatten)]
+    pub place: Place,
     pub uptime_seconds: u64,
     pub restarts: u64,
     #[serde(flatten)]
     pub memory: Memory,
+    /// What it says of itself (`STATUS=` on its notify socket).
+    #[serde(default)]
+    pub says: Option<String>,
     #[serde(flatten)]
     pub load: Load,
+}
+
+/// Where a worker is reached. Its fields stand beside those of its worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub address: Option<Address>,
+    /// The loopback port, when it has one.
+    pub port: Option<u16>,
 }
 
 /// The memory of a worker with all its processes, in bytes. Its fields stand beside those of its worker.

@@ -95,6 +95,7 @@ impl Supervisor {
         if let Some(worker) = site.workers.get(&serial) {
             tracing::info!(worker = %worker.id, pid = worker.process.pid(), %exit, "worker ended");
         }
+        let is_listed = site.lists(serial);
         let how = match self.explain_taken(&app, serial) {
             Some(explanation) => format!("{exit} ({explanation})"),
             None => exit.to_string(),
@@ -102,7 +103,7 @@ impl Supervisor {
         let Some(Site::Supervised(site)) = self.sites.get_mut(&app) else { return };
         if let Some(berth) = site.bury(serial, exit) {
             // A proxy may still list the worker; another one must not inherit its place until none does.
-            let epoch = link::Epoch(self.published.epoch.0 + 1);
+            let epoch = link::Epoch(self.published.epoch.0 + u64::from(is_listed));
             self.published.berths.push((epoch, berth));
         }
         self.chores.gauges.remove(serial);
@@ -146,6 +147,7 @@ impl Supervisor {
         if outcome.is_ok() {
             self.published.watch.prove(serial);
             self.dismiss_lookout(&app, serial);
+            self.open_up(&app, serial);
         }
         match self.sites.get_mut(&app) {
             Some(Site::Supervised(site)) => {
@@ -162,10 +164,20 @@ impl Supervisor {
         }
     }
 
-    /// Takes in a worker's own word of this kind. Where readiness is known in another way it is no news, and no proof.
-    pub(super) fn declared(&mut self, app: AppName, serial: Serial, kind: Readiness) {
+    /// A worker listens: before it is published, the proxies must be able to connect.
+    fn open_up(&self, app: &AppName, serial: Serial) {
+        self.with_worker(app, serial, |worker| {
+            if let Err(reason) = worker.berth.open_up() {
+                tracing::warn!(worker = %worker.id, %reason);
+            }
+        });
+    }
+
+    /// Takes in a worker's own word. Where readiness is asked for it is no news, and no proof.
+    pub(super) fn declared(&mut self, app: AppName, serial: Serial, by: Readiness) {
         let Some(Site::Supervised(site)) = self.sites.get(&app) else { return };
-        if site.readiness(serial) == Some(kind) {
+        if site.readiness(serial) == Some(by) {
+            self.open_up(&app, serial);
             self.published.watch.prove(serial);
             self.dismiss_lookout(&app, serial);
             self.machines.queue.push_back((app, lifecycle::Event::Declared { serial }));

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::channel::cluster::Said;
 use super::lookout::Sight;
 use super::memory::Measurement;
+use crate::config::Readiness;
 use crate::control::Call;
 use crate::id::{AppName, Serial};
 use crate::link::FromProxy;
@@ -35,10 +36,11 @@ pub(super) enum Event {
         serial: Serial,
         outcome: Result<(), String>,
     },
-    /// A worker says that it can serve; told once of each.
+    /// A worker says that it can serve, in this way; told once of each.
     Declared {
         app: AppName,
         serial: Serial,
+        by: Readiness,
     },
     /// A worker of a cluster spoke to its primary.
     Cluster {

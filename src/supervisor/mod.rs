@@ -14,6 +14,7 @@ mod listeners;
 mod loads;
 mod lookout;
 mod memory;
+mod notify;
 mod order;
 mod orders;
 mod orphans;
@@ -48,7 +49,7 @@ use tokio::sync::mpsc;
 pub use rights::Here;
 pub use start::{Announce, Error, Options, run};
 
-use crate::config::{Config, Readiness};
+use crate::config::Config;
 use crate::control::Scope;
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Order, Todo, Version};
@@ -187,7 +188,7 @@ impl Supervisor {
             Event::Call(call) => self.take_order(call),
             Event::Exited { app, serial, exit } => self.worker_exited(app, serial, exit),
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
-            Event::Declared { app, serial } => self.declared(app, serial, Readiness::Ipc),
+            Event::Declared { app, serial, by } => self.declared(app, serial, by),
             Event::Cluster { app, serial, said } => self.cluster_said(&app, serial, said),
             Event::Sighted { app, serial, sight } => self.sighted(&app, serial, sight),
             Event::LeftChannel { app, serial } => self.left_channel(&app, serial),

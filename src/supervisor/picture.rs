@@ -185,7 +185,6 @@ fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {
 /// The worker in a slot, or the last one there; `None` when there was none yet.
 fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<words::Worker> {
     let running = report.serial.and_then(|serial| site.workers.get(&serial));
-    let address = running.map(|worker| worker.berth.address());
     let pid = running.map(|worker| worker.process.pid());
     let uptime = running.map_or(Duration::ZERO, |worker| worker.started.elapsed());
     Some(words::Worker {
@@ -195,11 +194,11 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
         generation: report.worker.generation,
         state: report.state.to_string(),
         pid,
-        port: address.as_ref().and_then(port),
-        address,
+        place: place(running.map(|worker| worker.berth.address())),
         uptime_seconds: uptime.as_secs(),
         restarts: site.told_restarts(report),
         memory: words::Memory::default(),
+        says: running.and_then(|worker| worker.notify.as_ref()?.status()),
         load: report.serial.map(|serial| load(serial, loads)).unwrap_or_default(),
     })
 }
@@ -233,11 +232,11 @@ fn fixed(site: &Fixed, loads: &Loads) -> Vec<words::Worker> {
         generation: crate::id::Generation(0),
         state: condition(server.health.is_open()).to_owned(),
         pid: None,
-        port: port(&server.address),
-        address: Some(server.address.clone()),
+        place: place(Some(server.address.clone())),
         uptime_seconds: server.since.elapsed().as_secs(),
         restarts: 0,
         memory: words::Memory::default(),
+        says: None,
         load: load(server.serial, loads),
     };
     site.servers.iter().map(server).collect()
@@ -259,11 +258,12 @@ fn condition(open: bool) -> &'static str {
     if open { UP } else { DOWN }
 }
 
-fn port(address: &Address) -> Option<u16> {
-    match address {
-        Address::Tcp(address) => Some(address.port()),
-        Address::Unix(_) => None,
-    }
+fn place(address: Option<Address>) -> words::Place {
+    let port = match &address {
+        Some(Address::Tcp(address)) => Some(address.port()),
+        Some(Address::Unix(_)) | None => None,
+    };
+    words::Place { address, port }
 }
 
 impl State {

@@ -31,9 +31,12 @@ pub(super) fn plan(app: &App) -> Plan {
         workers,
         timeouts: timeouts(&command.timeouts),
         probing: Probing {
-            readiness: match command.readiness() {
+            readiness: match command.contract.ready {
                 config::Readiness::Probe => Readiness::Probed,
-                config::Readiness::Ipc | config::Readiness::Listening => Readiness::Declared,
+                config::Readiness::Ipc
+                | config::Readiness::Listening
+                | config::Readiness::Notify
+                | config::Readiness::Descriptor(_) => Readiness::Declared,
             },
             interval: app.probe.interval,
             successes: app.probe.successes.get(),

@@ -211,6 +211,11 @@ impl Supervised {
             .collect()
     }
 
+    /// Is it one that the proxies are to know?
+    pub(super) fn lists(&self, serial: Serial) -> bool {
+        self.machine.endpoints().iter().any(|view| view.serial == serial)
+    }
+
     /// From the next stop on, these settings hold, and they say that nothing is to run.
     pub(super) fn switch_off(&mut self, app: &Arc<App>) {
         self.upcoming = Arc::clone(app);
@@ -273,7 +278,7 @@ impl Supervised {
     pub(super) fn readiness(&self, serial: Serial) -> Option<config::Readiness> {
         let generation = self.workers.get(&serial)?.id.generation;
         match &self.releases.get(&generation)?.app.server {
-            config::Server::Command(command) => Some(command.readiness()),
+            config::Server::Command(command) => Some(command.contract.ready),
             config::Server::Fixed(_) => None,
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
-use super::launch::{Logs, Preload, Starter};
+use super::launch::{Logs, Preload, Sockets, Starter};
 use super::listeners::{self, Listeners};
 use super::memory::Gauges;
 use super::orphans::Sweep;
@@ -131,6 +131,7 @@ fn build(
     let metrics = SupervisorMetrics::new();
     let sweeper = Sweeper::start().map_err(failed("log thread"))?;
     let logs = Logs { metrics: metrics.clone(), sweeper, writers: writer.files.clone() };
+    let sockets = Sockets::beside(&config.admin.socket, recipe.identity.clone());
     let mut supervisor = Supervisor {
         roster: Roster::new(options.is_list),
         listeners,
@@ -144,6 +145,7 @@ fn build(
             feed: Feed::default(),
             tasks: tasks.clone(),
             logs,
+            sockets,
             preload: Preload::default(),
             realm: claim_realm(),
         },
@@ -152,14 +154,7 @@ fn build(
         published: Published { certificates, ..Published::default() },
         phase: Phase::Running,
         chores: chores().map_err(failed("become a subreaper"))?,
-        outlook: Outlook {
-            notifier: Notifier::from_environment().map_err(failed("the service manager's socket"))?,
-            metrics,
-            metrics_address,
-            began: Instant::now(),
-            announce: options.announce,
-            announced: false,
-        },
+        outlook: outlook(metrics, metrics_address, options)?,
         config,
     };
     for (name, app) in supervisor.config.apps.clone() {
@@ -185,6 +180,22 @@ fn chores() -> std::io::Result<Chores> {
         scrapes: Scrapes::new(Instant::now()),
         sweep: Sweep::new(Orphans::adopt()?),
         gauges: Gauges::default(),
+    })
+}
+
+fn outlook(
+    metrics: SupervisorMetrics,
+    metrics_address: Option<SocketAddr>,
+    options: Options,
+) -> Result<Outlook, Error> {
+    let failed = |source| Error::System { step: "the service manager's socket", source };
+    Ok(Outlook {
+        notifier: Notifier::from_environment().map_err(failed)?,
+        metrics,
+        metrics_address,
+        began: Instant::now(),
+        announce: options.announce,
+        announced: false,
     })
 }
 

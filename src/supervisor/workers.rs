@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::channel::Channel;
-use super::launch::Berth;
+use super::launch::{Berth, StartingLine};
 use super::lookout::Lookout;
+use super::notify::Notify;
 use super::output::Tail;
 use super::process::Process;
 use crate::config::{self, Command, StopSignal};
@@ -25,6 +26,9 @@ pub(super) struct Worker {
     pub(super) tail: Tail,
     pub(super) stop: StopOrder,
     pub(super) channel: Option<Channel>,
+    pub(super) notify: Option<Notify>,
+    #[expect(dead_code, reason = "held for its drop")]
+    pub(super) starting_line: Option<StartingLine>,
     pub(super) started: Instant,
     /// As the clock on the wall has it.
     pub(super) started_at: Timestamp,
@@ -88,10 +92,10 @@ impl StopOrder {
             StopSignal::Usr1 => Signal::Usr1,
             StopSignal::Usr2 => Signal::Usr2,
         };
-        let word = match command.channel {
-            _ if command.node.disconnect => Word::Disconnect,
+        let word = match command.contract.channel {
+            _ if command.contract.node.disconnect => Word::Disconnect,
             config::Channel::Absent => Word::None,
-            _ => Word::ShutDown,
+            config::Channel::Present => Word::ShutDown,
         };
         Self { signal, kill_timeout: command.timeouts.kill, word }
     }

@@ -9,6 +9,7 @@ mod acceptance;
 mod activation;
 mod broken;
 mod config;
+mod contract;
 mod crash;
 mod daemon;
 mod demo;

@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 use super::kit::Kit;
-use crate::config::{Command, NodeMode};
+use crate::config::{Node, NodeMode};
 use crate::id::Serial;
 
 /// With this variable, and a channel, Node takes itself for a worker with this `cluster.worker.id`.
@@ -37,15 +37,15 @@ impl Preload {
     ///
     /// # Errors
     /// A sentence that names what failed.
-    pub(super) fn equip(&self, command: &Command, serial: Serial, kit: &mut Kit) -> Result<(), String> {
-        match command.node.mode {
+    pub(super) fn equip(&self, node: Node, serial: Serial, kit: &mut Kit) -> Result<(), String> {
+        match node.mode {
             NodeMode::Plain => {}
             // As under Node's own primary no two ever have the same.
             NodeMode::Cluster => kit.set(UNIQUE_ID, serial.0.to_string()),
             NodeMode::Preload => {
                 let file = self.file().map_err(|error| format!("write the module that Node is to load: {error}"))?;
                 kit.set(OPTIONS, option(&file));
-                kit.set(MAIN_PORT, command.node.port.map(|port| port.to_string()).unwrap_or_default());
+                kit.set(MAIN_PORT, node.port.map(|port| port.to_string()).unwrap_or_default());
             }
         }
         Ok(())

@@ -78,10 +78,10 @@ impl Supervised {
         let Address::Tcp(address) = worker.berth.address() else { return None };
         let terms = Terms {
             port: address.port(),
-            named: command.node.port.map(std::num::NonZeroU16::get),
+            named: command.contract.node.port.map(std::num::NonZeroU16::get),
             is_another_user: release.is_another_user(),
         };
-        (command.node.mode == NodeMode::Cluster).then_some(terms)
+        (command.contract.node.mode == NodeMode::Cluster).then_some(terms)
     }
 }
 

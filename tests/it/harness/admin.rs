@@ -65,6 +65,8 @@ pub(crate) struct Worker {
     pub(crate) state: String,
     pub(crate) pid: Option<u32>,
     pub(crate) port: Option<u16>,
+    pub(crate) address: Option<serde_json::Value>,
+    pub(crate) says: Option<String>,
     pub(crate) restarts: u64,
     pub(crate) inflight: u32,
     pub(crate) requests: u64,
