@@ -100,16 +100,7 @@ impl Starter {
         let subject =
             || Subject { worker: id.clone(), serial, events: self.events.clone(), metrics: self.metrics.clone() };
         let tail = Tail::default();
-        let sink = command.output.stdout.then(|| self.sink.clone());
-        let reading = Reading {
-            worker: &id,
-            output: &command.output,
-            tail: &tail,
-            feed: &self.feed,
-            sink,
-            files: files.as_ref(),
-        };
-        let readers = streams.read(&reading, &self.tasks);
+        let readers = streams.read(&self.reading(&id, command, &tail, files.as_ref()), &self.tasks);
         let channel = channel.map(|end| Channel::open(end, subject(), &self.tasks)).transpose()?;
         let notify = notify.map(|end| Notify::open(end, child.pid(), subject(), &self.tasks)).transpose()?;
         let starting_line =
@@ -132,6 +123,18 @@ impl Starter {
             berth,
             lookout,
         })
+    }
+
+    /// Where its lines go.
+    fn reading<'a>(
+        &'a self,
+        worker: &'a WorkerId,
+        command: &'a Command,
+        tail: &'a Tail,
+        files: Option<&'a Files>,
+    ) -> Reading<'a> {
+        let sink = command.output.stdout.then(|| self.sink.clone());
+        Reading { worker, output: &command.output, tail, feed: &self.feed, sink, files }
     }
 
     /// What is executed, as whom, where, and with what.
