@@ -12,7 +12,7 @@ use super::{Command, StopSignal, Timeouts};
 use super::{bounds, command, contract, defaults, environment, output, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 21] = [
     "depends_on",
     "shell",
     "directory",
@@ -25,6 +25,7 @@ pub(super) const KEYS: [&str; 20] = [
     "workers",
     "listen",
     "ipc",
+    "node",
     "notify",
     "start_timeout",
     "drain_timeout",

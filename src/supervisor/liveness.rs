@@ -20,6 +20,8 @@ use crate::lifecycle::{self, Report, WorkerState};
 pub(super) struct Told {
     unready: BTreeSet<Serial>,
     is_panicking: bool,
+    /// Killed, and still there.
+    pub(super) stuck: BTreeSet<Serial>,
 }
 
 impl Supervisor {
@@ -51,9 +53,8 @@ impl Supervisor {
     pub(super) fn dump(&self, app: &AppName, serial: Serial) {
         let Some(Site::Supervised(site)) = self.sites.get(app) else { return };
         let Some(worker) = site.workers.get(&serial) else { return };
-        if let Some(signal) = worker.dump_signal {
+        if let Some(signal) = worker.dump() {
             tracing::warn!(worker = %worker.id, pid = worker.process.pid(), ?signal, "worker hangs: it is asked for a dump");
-            worker.process.tell(signal);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Keeps what belongs together and decides nothing: decisions are the machine's, effects the driver's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use super::exits::{Exits, Record};
 use super::launch::{Berth, Starter};
 use super::liveness::Told;
 use super::output::Files;
+use super::primary::Primary;
 use super::release::Release;
 use super::workers::Worker;
 use crate::config::{self, App};
@@ -43,16 +44,16 @@ pub(super) struct Supervised {
     /// Opened with the first worker that writes to any.
     pub(super) files: Option<Files>,
     pub(super) exits: Exits,
-    /// What was said of those who fail their probes.
+    /// What was said of those who fail their probes, or cannot be killed.
     pub(super) told: Told,
+    /// Of the cluster that its workers are, if they are one.
+    pub(super) primary: Primary,
     /// It waits for others before it starts.
     pub(super) held: bool,
     /// It is being stopped to be started again.
     pub(super) comes_again: bool,
     counted: Counted,
     state: AppState,
-    /// Killed, still there, and told of.
-    pub(super) stuck: BTreeSet<Serial>,
 }
 
 /// What has been counted already.
@@ -170,11 +171,11 @@ impl Supervised {
             files: None,
             exits: Exits::default(),
             told: Told::default(),
+            primary: Primary::default(),
             held: false,
             comes_again: false,
             counted: Counted::default(),
             state: AppState::Stopped,
-            stuck: BTreeSet::new(),
         }
     }
 
@@ -287,6 +288,7 @@ impl Supervised {
     /// Gives its place. Say it before the machine hears of the end.
     pub(super) fn bury(&mut self, serial: Serial, exit: Exit) -> Option<Berth> {
         let worker = self.workers.remove(&serial)?;
+        self.primary.forget(serial);
         let parting = self.machine.parting(serial);
         let (id, pid, started) = (worker.id, worker.process.pid(), worker.started_at);
         self.exits.add(Record { serial, id, pid, started, ended: Timestamp::now(), exit, parting, tail: worker.tail });

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
-use super::launch::{Logs, Sockets, Starter};
+use super::launch::{Logs, Preload, Sockets, Starter};
 use super::listeners::{self, Listeners};
 use super::memory::Gauges;
 use super::orphans::Sweep;
@@ -131,7 +131,6 @@ fn build(
     let metrics = SupervisorMetrics::new();
     let sweeper = Sweeper::start().map_err(failed("log thread"))?;
     let logs = Logs { metrics: metrics.clone(), sweeper, writers: writer.files.clone() };
-    let environment = notify::inheritable_environment().collect();
     let sockets = Sockets::beside(&config.admin.socket, recipe.identity.clone());
     let mut supervisor = Supervisor {
         roster: Roster::new(options.is_list),
@@ -139,7 +138,7 @@ fn build(
         sites: std::collections::BTreeMap::new(),
         proxies: Proxies::new(recipe, events.clone(), tasks.clone()),
         starter: Starter {
-            environment,
+            environment: notify::inheritable_environment().collect(),
             events: events.clone(),
             metrics: metrics.clone(),
             sink,
@@ -147,6 +146,7 @@ fn build(
             tasks: tasks.clone(),
             logs,
             sockets,
+            preload: Preload::default(),
             realm: claim_realm(),
         },
         machines: machines(),

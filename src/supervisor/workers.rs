@@ -8,10 +8,11 @@ use jiff::Timestamp;
 
 use super::channel::Channel;
 use super::launch::{Berth, StartingLine};
+use super::lookout::Lookout;
 use super::notify::Notify;
 use super::output::Tail;
 use super::process::Process;
-use crate::config::{Command, StopSignal};
+use crate::config::{self, Command, StopSignal};
 use crate::id::WorkerId;
 use crate::sys::spawn::Signal;
 use crate::sys::tree::Tree;
@@ -24,8 +25,6 @@ pub(super) struct Worker {
     pub(super) tree: Tree,
     pub(super) tail: Tail,
     pub(super) stop: StopOrder,
-    /// What it is sent when it hangs.
-    pub(super) dump_signal: Option<Signal>,
     pub(super) channel: Option<Channel>,
     pub(super) notify: Option<Notify>,
     #[expect(dead_code, reason = "held for its drop")]
@@ -34,18 +33,36 @@ pub(super) struct Worker {
     /// As the clock on the wall has it.
     pub(super) started_at: Timestamp,
     pub(super) berth: Berth,
+    pub(super) lookout: Lookout,
 }
 
 impl Worker {
-    /// Asks it to end: by the message that PM2 sends where that can be, and by the signal if the message has not helped
-    /// when half of the time is over. An app may know only one of the two, and there is no telling which; both at once
-    /// would cut short what an app without a signal handler does upon the message.
+    /// Asks it to end: by a message where that can be, and by the signal if the message has not helped when half of the
+    /// time is over. An app may know only one of the two, and there is no telling which; both at once would cut short
+    /// what an app without a signal handler does upon the message.
     pub(super) fn stop(&self) {
-        let StopOrder { signal, kill_timeout } = self.stop;
-        if self.channel.as_ref().is_some_and(Channel::shut_down) {
+        let StopOrder { signal, kill_timeout, word, .. } = self.stop;
+        let is_told = self.channel.as_ref().is_some_and(|channel| match word {
+            Word::None => false,
+            Word::ShutDown => channel.shut_down(),
+            Word::Disconnect => channel.disconnect(),
+        });
+        if is_told {
             self.process.signal_in(kill_timeout / 2, signal);
         } else {
             self.process.signal(signal);
+        }
+    }
+
+    /// Asks it to write down what it does, if there is a signal for that; gives the signal.
+    pub(super) fn dump(&self) -> Option<Signal> {
+        self.stop.dump.inspect(|signal| self.process.tell(*signal))
+    }
+
+    /// It has closed the channel. If it was asked to, it has finished what it had in hand, and the signal can come.
+    pub(super) fn left_channel(&self) {
+        if self.channel.as_ref().is_some_and(Channel::is_to_be_left) {
+            self.process.signal(self.stop.signal);
         }
     }
 }
@@ -56,17 +73,32 @@ pub(super) struct StopOrder {
     signal: Signal,
     /// From the order to the kill.
     kill_timeout: Duration,
+    /// What it is told before the signal.
+    word: Word,
+    /// What it is sent when it hangs, before that.
+    dump: Option<Signal>,
+}
+
+/// A message that asks a worker to end.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    None,
+    /// PM2's.
+    ShutDown,
+    /// That of a cluster's primary.
+    Disconnect,
 }
 
 impl StopOrder {
     pub(super) fn of(command: &Command) -> Self {
-        Self { signal: signal(command.stop_signal), kill_timeout: command.timeouts.kill }
+        let word = match command.contract.channel {
+            _ if command.contract.node.disconnect => Word::Disconnect,
+            config::Channel::Absent => Word::None,
+            config::Channel::Present => Word::ShutDown,
+        };
+        let dump = command.live.as_ref().and_then(|live| live.dump_signal).map(signal);
+        Self { signal: signal(command.stop_signal), kill_timeout: command.timeouts.kill, word, dump }
     }
-}
-
-/// The signal that asks a worker of this app what it does, if there is one.
-pub(super) fn dump_signal(command: &Command) -> Option<Signal> {
-    command.live.as_ref()?.dump_signal.map(signal)
 }
 
 fn signal(configured: StopSignal) -> Signal {
