@@ -21,6 +21,7 @@ mod output;
 mod places;
 mod problem;
 mod reader;
+mod recycle;
 mod render;
 mod restart;
 mod sections;
@@ -40,6 +41,7 @@ use std::time::Duration;
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use problem::{Place, Problem, Problems, Severity};
+pub use recycle::Schedule;
 pub use units::{format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
@@ -187,6 +189,7 @@ pub struct Command {
     pub timeouts: Timeouts,
     pub stop_signal: StopSignal,
     pub restart: Restart,
+    pub recycle: Recycle,
     pub output: Output,
 }
 
@@ -298,6 +301,19 @@ pub struct Restart {
     pub retry: Duration,
     /// In a crash loop nothing more is tried.
     pub give_up: bool,
+}
+
+/// When workers are replaced although nothing is wrong with them, each after its successor serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recycle {
+    /// No worker is to grow older.
+    pub max_age: Option<Duration>,
+    /// No worker is to answer many more exchanges.
+    pub max_requests: Option<NonZeroU32>,
+    /// Hundredths by which both may be smaller, drawn for each worker.
+    pub jitter: u32,
+    /// All workers, one after another, at these times.
+    pub schedule: Option<Schedule>,
 }
 
 /// Which workers that have ended by themselves are started again.

@@ -9,10 +9,10 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{Channel, Command, StopSignal, Timeouts};
-use super::{command, defaults, environment, output, restart};
+use super::{command, defaults, environment, output, recycle, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 19] = [
     "depends_on",
     "shell",
     "directory",
@@ -30,6 +30,7 @@ pub(super) const KEYS: [&str; 18] = [
     "kill_timeout",
     "stop_signal",
     "restart",
+    "recycle",
     "log",
 ];
 
@@ -56,6 +57,7 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
         timeouts: timeouts(table),
         stop_signal: table.take("stop_signal", stop_signal).unwrap_or(StopSignal::Term),
         restart: restart::restart(table),
+        recycle: table.section("recycle", recycle::recycle),
         output: table.section("log", |table| output::output(table, base)),
         // Last, so that the other keys are read, and known, in any case.
         program: program?,

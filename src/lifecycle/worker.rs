@@ -41,6 +41,8 @@ pub(super) struct Worker {
     pub(super) plan: Plan,
     /// When it will have lived for as long as it may.
     pub(super) expires: Option<Instant>,
+    /// Exchanges that it may finish.
+    pub(super) quota: Option<f64>,
     /// What the latest failed probe said.
     complaint: Option<String>,
     /// Set when it was not ready in time: that is why it stops, whatever its process says in the end.
@@ -73,7 +75,8 @@ impl Worker {
         step.push(Action::Spawn { serial, worker: id.clone() });
         let state = State::Spawning { until: step.after(plan.timeouts.start) };
         let expires = plan.recycling.age(|| step.todo.roll()).map(|age| step.after(age));
-        Self { id, serial, since: step.now, state, plan: *plan, expires, complaint: None, lateness: None }
+        let quota = plan.recycling.exchanges(|| step.todo.roll());
+        Self { id, serial, since: step.now, state, plan: *plan, expires, quota, complaint: None, lateness: None }
     }
 
     /// The process is there. False when that was not to be expected.

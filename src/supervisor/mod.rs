@@ -5,6 +5,7 @@
 //! signalled only when its machine says so, and that is after every proxy has let go of it.
 
 mod act;
+mod calendar;
 mod channel;
 mod event;
 mod exits;
@@ -46,6 +47,7 @@ use crate::lifecycle::{self, Order, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
 use crate::sys::notify::Notifier;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
+use calendar::Calendar;
 use event::{Event, Signal};
 use invariants::Watch;
 use launch::{Berth, Starter};
@@ -77,11 +79,12 @@ struct Supervisor {
 struct Chores {
     scrapes: Scrapes,
     sweep: Sweep,
+    calendar: Calendar,
 }
 
 impl Chores {
     fn deadline(&self) -> Option<Instant> {
-        [self.scrapes.deadline(), self.sweep.deadline()].into_iter().flatten().min()
+        [self.scrapes.deadline(), self.sweep.deadline(), self.calendar.deadline()].into_iter().flatten().min()
     }
 }
 
@@ -269,6 +272,7 @@ impl Supervisor {
         }
         self.end_scrapes(now);
         self.look_for_orphans(now);
+        self.consult_calendar(now);
         self.hasten(now);
     }
 

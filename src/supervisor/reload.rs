@@ -141,6 +141,7 @@ impl Supervisor {
         let listeners_changed = self.listeners.replace(&config.listen, added);
         self.config = config;
         self.certificates = certificates;
+        self.chores.calendar.look_soon(Instant::now());
         self.published.dirty = true;
         self.reloads.open.iter_mut().for_each(|older| older.give_way(&apps));
         tracing::info!(apps = apps.len(), "reload began");

@@ -38,7 +38,11 @@ pub(super) fn plan(app: &App) -> Plan {
             successes: app.probe.successes.get(),
         },
         restart: restart(&command.restart, workers),
-        recycling: Recycling::default(),
+        recycling: Recycling {
+            max_age: command.recycle.max_age,
+            max_exchanges: command.recycle.max_requests.map(NonZeroU32::get),
+            jitter: command.recycle.jitter,
+        },
         concurrent_starts: cpus,
     }
 }

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use super::calendar::Calendar;
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::launch::{Logs, Starter};
 use super::listeners::{self, Listeners};
@@ -169,7 +170,10 @@ fn build(
 }
 
 fn chores() -> std::io::Result<Chores> {
-    Ok(Chores { scrapes: Scrapes::new(Instant::now()), sweep: Sweep::new(Orphans::adopt()?) })
+    let now = Instant::now();
+    let mut calendar = Calendar::default();
+    calendar.look_soon(now);
+    Ok(Chores { scrapes: Scrapes::new(now), sweep: Sweep::new(Orphans::adopt()?), calendar })
 }
 
 fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {

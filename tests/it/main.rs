@@ -24,6 +24,7 @@ mod metrics;
 mod pattern;
 mod privileges;
 mod proxy_death;
+mod recycles;
 mod reload;
 mod restarts;
 mod retry;

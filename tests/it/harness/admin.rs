@@ -36,6 +36,7 @@ pub(crate) struct App {
     pub(crate) workers: Vec<Worker>,
     pub(crate) last_failure: Option<String>,
     pub(crate) exits: Vec<Exit>,
+    pub(crate) recycling: Vec<Recycling>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -50,8 +51,14 @@ pub(crate) struct Exit {
     pub(crate) signal: Option<i32>,
     pub(crate) core: bool,
     pub(crate) cause: String,
+    pub(crate) reason: Option<String>,
     pub(crate) killed: bool,
     pub(crate) lines: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Recycling {
+    pub(crate) reason: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
