@@ -3,10 +3,13 @@
 //! Verbs speak to a running supervisor through `control::client` only. Invariant: nothing here ends the process; every
 //! verb returns its exit code, and the meaning of each code is in [`Code`].
 
+mod age;
 mod check;
 mod demo;
 mod demo_app;
 mod import;
+mod logs;
+mod monit;
 mod reload;
 mod run;
 mod status;
@@ -75,6 +78,13 @@ enum Verb {
         /// Print the answer as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Show what the workers have printed, and print
+    Logs(logs::Logs),
+    /// Show what goes on, live, and take orders by key
+    Monit {
+        #[command(flatten)]
+        target: Target,
     },
     /// Finish what is in flight, stop the workers and the supervisor
     Stop {
@@ -154,6 +164,8 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Check(source) => Ok(check::check(&source)),
         Verb::Reload { app, profile, target, json } => reload::reload(&target, &Scope { app, profile }, json),
         Verb::Status { target, json } => status::status(&target, json),
+        Verb::Logs(logs) => logs::logs(&logs),
+        Verb::Monit { target } => monit::monit(&target),
         Verb::Stop { target } => stop::stop(&target),
         Verb::Import(import) => import::import(&import),
         Verb::Demo => demo::demo(),

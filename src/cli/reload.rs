@@ -41,7 +41,8 @@ fn code(reloaded: &Reloaded) -> Code {
     }
 }
 
-fn told(reloaded: &Reloaded) -> String {
+/// How it went, a line an app, and what a worker that failed has said.
+pub(super) fn told(reloaded: &Reloaded) -> String {
     if reloaded.apps.is_empty() {
         return "nothing to reload\n".to_owned();
     }

@@ -2,6 +2,7 @@
 //!
 //! Shows what the supervisor says and knows nothing itself.
 
+use super::age::{age, size};
 use super::{Code, Target, block_on, table};
 use crate::control::words::{App, Exit, Listener, Status, Worker};
 
@@ -83,21 +84,6 @@ fn row(worker: &Worker) -> [String; 9] {
     ]
 }
 
-/// A time span in its two greatest units.
-fn age(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{minutes}m {}s", seconds % 60),
-        3600..86400 => format!("{hours}h {}m", minutes % 60),
-        _ => format!("{days}d {}h", hours % 24),
-    }
-}
-
-fn size(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / (1024.0 * 1024.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,11 +113,5 @@ mod tests {
         };
         let line = exit_line(&killed);
         assert!(line.contains("was replaced and ended with signal 9 at") && line.ends_with("in time)"), "{line}");
-    }
-
-    #[test]
-    fn ages_have_two_units() {
-        let ages = [0, 59, 60, 3599, 3600, 86_399, 86_400, 200_000].map(age);
-        assert_eq!(ages, ["0s", "59s", "1m 0s", "59m 59s", "1h 0m", "23h 59m", "1d 0h", "2d 7h"]);
     }
 }

@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::Scope;
-use super::words::{Refusal, Reloaded, Status};
+use super::lines::Entries;
+use super::words::{LogQuery, Refusal, Reloaded, Status};
 
 /// Speaks to the supervisor behind one socket.
 #[derive(Clone, Debug)]
@@ -62,6 +63,16 @@ impl Client {
     /// Asks the supervisor to end; returns when it has begun to.
     pub async fn stop(&self) -> Result<(), Error> {
         self.call(Method::POST, "/v1/stop").await
+    }
+
+    /// What all metrics say now, in Prometheus' text format.
+    pub async fn metrics(&self) -> Result<String, Error> {
+        self.call(Method::GET, "/v1/metrics").await
+    }
+
+    /// What workers have printed, and, where it is followed, print from now on.
+    pub async fn logs(&self, query: &LogQuery) -> Result<Entries, Error> {
+        Entries::open(&self.socket, query).await
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Error> {

@@ -5,9 +5,11 @@
 //! is told that nobody will; only root and the supervisor's own user get past the door.
 
 pub mod client;
+mod lines;
 mod scope;
 pub mod server;
 pub mod words;
 
+pub use lines::Entries;
 pub use scope::Scope;
 pub use server::Call;

@@ -10,7 +10,6 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -21,8 +20,9 @@ use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
+use super::lines::{self, Body};
 use super::scope::Scope;
-use super::words::{Refusal, RefusalKind, Reloaded, Status};
+use super::words::{LogEntry, LogQuery, Refusal, RefusalKind, Reloaded, Status};
 
 /// Calls that may be open at once; a reload stays open until it has ended.
 pub const MAX_CALLS: usize = 64;
@@ -36,9 +36,25 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a caller wants. The answer goes into `reply`; a dropped one tells the caller that the supervisor is gone.
 #[derive(Debug)]
 pub enum Call {
-    Status { reply: oneshot::Sender<Status> },
-    Reload { scope: Scope, reply: oneshot::Sender<Result<Reloaded, Refusal>> },
-    Stop { reply: oneshot::Sender<()> },
+    Status {
+        reply: oneshot::Sender<Status>,
+    },
+    Reload {
+        scope: Scope,
+        reply: oneshot::Sender<Result<Reloaded, Refusal>>,
+    },
+    Stop {
+        reply: oneshot::Sender<()>,
+    },
+    /// What all metrics say, as text.
+    Metrics {
+        reply: oneshot::Sender<String>,
+    },
+    /// The answer ends by being dropped; whoever asked ends it by closing their side.
+    Logs {
+        query: LogQuery,
+        reply: oneshot::Sender<Result<mpsc::Receiver<LogEntry>, Refusal>>,
+    },
 }
 
 /// The bound socket; its file is removed when this is dropped.
@@ -137,18 +153,26 @@ async fn speak(stream: UnixStream, calls: mpsc::Sender<Call>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, calls: mpsc::Sender<Call>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(request: Request<Incoming>, calls: mpsc::Sender<Call>) -> Result<Response<Body>, Infallible> {
     let route = (request.method().clone(), request.uri().path().to_owned());
     let response = match (&route.0, route.1.as_str()) {
         (&Method::GET, "/v1/status") => ask(&calls, |reply| Call::Status { reply }).await.map(|status| json(&status)),
         (&Method::POST, "/v1/stop") => ask(&calls, |reply| Call::Stop { reply }).await.map(|()| json(&())),
+        (&Method::GET, "/v1/metrics") => ask(&calls, |reply| Call::Metrics { reply }).await.map(|text| json(&text)),
+        (&Method::GET, "/v1/logs") => logs(&request, &calls).await,
         (&Method::POST, "/v1/reload") => reload(&request, &calls).await,
         _ => Err(Refusal::new(RefusalKind::NotFound, format!("no such call: {} {}", route.0, route.1))),
     };
     Ok(response.unwrap_or_else(|refusal| refuse(&refusal)))
 }
 
-async fn reload(request: &Request<Incoming>, calls: &mpsc::Sender<Call>) -> Result<Response<Full<Bytes>>, Refusal> {
+async fn logs(request: &Request<Incoming>, calls: &mpsc::Sender<Call>) -> Result<Response<Body>, Refusal> {
+    let query = LogQuery::read(request.uri().query().unwrap_or_default());
+    let query = query.map_err(|error| Refusal::new(RefusalKind::NotFound, error))?;
+    ask(calls, |reply| Call::Logs { query, reply }).await?.map(lines::answer)
+}
+
+async fn reload(request: &Request<Incoming>, calls: &mpsc::Sender<Call>) -> Result<Response<Body>, Refusal> {
     let scope = Scope::parse(request.uri().query().unwrap_or(""))
         .map_err(|error| Refusal::new(RefusalKind::UnknownApp, error))?;
     ask(calls, |reply| Call::Reload { scope, reply }).await?.map(|reloaded| json(&reloaded))
@@ -161,15 +185,15 @@ async fn ask<T>(calls: &mpsc::Sender<Call>, call: impl FnOnce(oneshot::Sender<T>
     answer.await.map_err(|_| gone())
 }
 
-fn json(value: &impl Serialize) -> Response<Full<Bytes>> {
+fn json(value: &impl Serialize) -> Response<Body> {
     let mut text = serde_json::to_vec_pretty(value).expect("the words have string keys only and always serialise");
     text.push(b'\n');
-    let mut response = Response::new(Full::new(text.into()));
+    let mut response = Response::new(Body::Left(Full::new(text.into())));
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
 }
 
-fn refuse(refusal: &Refusal) -> Response<Full<Bytes>> {
+fn refuse(refusal: &Refusal) -> Response<Body> {
     let mut response = json(refusal);
     *response.status_mut() = match refusal.kind {
         RefusalKind::InvalidConfig => StatusCode::UNPROCESSABLE_ENTITY,
@@ -196,6 +220,8 @@ mod tests {
                 }
                 Call::Reload { reply, .. } => drop(reply.send(Ok(Reloaded { apps: Vec::new() }))),
                 Call::Status { reply } => drop(reply),
+                Call::Metrics { reply } => drop(reply),
+                Call::Logs { reply, .. } => drop(reply),
             }
         }
     }

@@ -203,6 +203,7 @@ impl Supervisor {
         self.watch_leak(app);
         if !self.is_stopping() && !self.config.apps.contains_key(app) {
             self.sites.remove(app);
+            self.starter.feed.forget(app);
             self.published.dirty = true;
         }
     }

@@ -176,6 +176,7 @@ impl Supervisor {
             Event::Signal(Signal::ChildEnded) => self.chores.sweep.look_soon(),
             Event::Call(Call::Status { reply }) => drop(reply.send(self.status())),
             Event::Call(Call::Reload { scope, reply }) => self.reload(scope, Some(reply)),
+            Event::Call(Call::Logs { query, reply }) => drop(reply.send(self.logs(query))),
             Event::Call(Call::Stop { reply }) => {
                 let _ = reply.send(());
                 self.stop();
@@ -185,7 +186,7 @@ impl Supervisor {
             Event::Declared { app, serial } => self.declared(app, serial),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
-            Event::Scrape { reply } => self.scrape(reply),
+            Event::Scrape { reply } | Event::Call(Call::Metrics { reply }) => self.scrape(reply),
             Event::AskReady { reply } => drop(reply.send(self.readiness())),
         }
     }

@@ -14,7 +14,7 @@ use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::launch::{Logs, Starter};
 use super::listeners::{self, Listeners};
 use super::orphans::Sweep;
-use super::output::{Sink, Sweeper, Writer};
+use super::output::{Feed, Sink, Sweeper, Writer};
 use super::proxies::Proxies;
 use super::reload::Reloads;
 use super::scrape::Scrapes;
@@ -136,6 +136,7 @@ fn build(
             events: events.clone(),
             metrics: metrics.clone(),
             sink,
+            feed: Feed::default(),
             tasks: tasks.clone(),
             logs,
             realm: claim_realm(),

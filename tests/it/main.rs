@@ -14,14 +14,18 @@ mod demo;
 mod docs;
 mod environment;
 mod fixed_upstream;
+mod following;
 mod harness;
 mod hold;
 mod import;
 mod ipc;
 mod logs;
 mod metrics;
+mod monit;
 #[path = "../worker/pattern.rs"]
 mod pattern;
+mod pm2_faults;
+mod pm2_table;
 mod privileges;
 mod proxy_death;
 mod recycles;

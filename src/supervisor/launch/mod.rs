@@ -11,6 +11,7 @@ mod kit;
 mod streams;
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::channel::{Channel, Subject};
 use super::event::{Event, Events};
-use super::output::{Files, Outlet, Sink, Sweeper, Tail};
+use super::output::{Feed, Files, Outlet, Sink, Sweeper, Tail, history};
 use super::process::Process;
 use super::release::{Release, Resolved};
 use super::workers::{StopOrder, Worker};
@@ -45,6 +46,7 @@ pub(super) struct Starter {
     pub(super) events: Events,
     pub(super) metrics: SupervisorMetrics,
     pub(super) sink: Sink,
+    pub(super) feed: Feed,
     pub(super) tasks: TaskTracker,
     pub(super) logs: Logs,
     /// Where workers get control groups of their own.
@@ -70,6 +72,7 @@ impl Starter {
         let resolved = release.resolve(command, &self.environment)?.clone();
         if command.output.has_files() && files.is_none() {
             *files = Some(self.logs.open(&id.app)?);
+            self.remember(&id.app, command);
         }
         let mut kit = Kit::default();
         let berth = Berth::take(&mut kit)?;
@@ -83,7 +86,14 @@ impl Starter {
             || Subject { worker: id.clone(), serial, events: self.events.clone(), metrics: self.metrics.clone() };
         let tail = Tail::default();
         let sink = command.output.stdout.then(|| self.sink.clone());
-        let reading = Reading { worker: &id, output: &command.output, tail: &tail, sink, files: files.as_ref() };
+        let reading = Reading {
+            worker: &id,
+            output: &command.output,
+            tail: &tail,
+            feed: &self.feed,
+            sink,
+            files: files.as_ref(),
+        };
         let readers = streams.read(&reading, &self.tasks);
         let channel = channel.map(|end| Channel::open(end, subject(), &self.tasks)).transpose()?;
         let tree = child.tree().clone();
@@ -119,6 +129,13 @@ impl Starter {
             let Subject { worker, serial, events, .. } = subject;
             let _ = events.send(Event::Exited { app: worker.app, serial, exit }).await;
         })
+    }
+
+    /// Lets those who ask for the last lines of an app have those that are in its files already.
+    fn remember(&self, app: &AppName, command: &Command) {
+        let (app, feed, output) = (app.clone(), self.feed.clone(), command.output.clone());
+        let workers = command.workers.map_or(1, NonZeroU32::get);
+        self.tasks.spawn_blocking(move || feed.remember(&app, history(&output, workers)));
     }
 }
 

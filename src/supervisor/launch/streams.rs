@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Output;
 use crate::id::WorkerId;
-use crate::supervisor::output::{Capture, Files, Sink, Stream, Tail};
+use crate::supervisor::output::{Capture, Feed, Files, Sink, Stream, Tail};
 use crate::sys::socket;
 
 /// Our ends of the pipes of one worker, standard output first.
@@ -21,6 +21,7 @@ pub(super) struct Reading<'a> {
     pub(super) worker: &'a WorkerId,
     pub(super) output: &'a Output,
     pub(super) tail: &'a Tail,
+    pub(super) feed: &'a Feed,
     /// They also go to our own standard output.
     pub(super) sink: Option<Sink>,
     pub(super) files: Option<&'a Files>,
@@ -38,13 +39,14 @@ impl Streams {
 
     /// Reads both until the last process that writes to them is gone; the tracker is empty then.
     pub(super) fn read(self, reading: &Reading<'_>, tasks: &TaskTracker) -> TaskTracker {
-        let Reading { worker, output, tail, sink, files } = reading;
+        let Reading { worker, output, tail, feed, sink, files } = reading;
         let readers = TaskTracker::new();
         for (stream, source) in [Stream::Stdout, Stream::Stderr].into_iter().zip(self.0) {
             let capture = Capture {
                 worker: (*worker).clone(),
                 stream,
                 tail: (*tail).clone(),
+                feed: (*feed).clone(),
                 sink: sink.clone(),
                 page: files.and_then(|files| files.page(output, stream, worker.slot)),
             };

@@ -9,7 +9,7 @@ use tokio::net::unix::pipe;
 
 use super::files::Page;
 use super::line::take_lines;
-use super::{Sink, Stream, Tail};
+use super::{Feed, Sink, Stream, Tail};
 use crate::id::WorkerId;
 
 /// Bytes that are read at once, if there are as many.
@@ -21,6 +21,7 @@ pub(in crate::supervisor) struct Capture {
     pub(in crate::supervisor) worker: WorkerId,
     pub(in crate::supervisor) stream: Stream,
     pub(in crate::supervisor) tail: Tail,
+    pub(in crate::supervisor) feed: Feed,
     pub(in crate::supervisor) sink: Option<Sink>,
     pub(in crate::supervisor) page: Option<Page>,
 }
@@ -55,6 +56,7 @@ impl Capture {
 
     async fn hand_on(&self, lines: &[String]) {
         self.tail.push(lines);
+        self.feed.push(&self.worker, self.stream, lines);
         if let Some(page) = &self.page {
             page.write(page.shape.text(&self.worker, self.stream, lines)).await;
         }
@@ -93,7 +95,14 @@ mod tests {
         let worker = WorkerId { app: "web".parse().unwrap(), generation: Generation(3), slot: Slot(1) };
         let (tail, printed) =
             (Tail::default(), (0..300_000).map(|n| n.to_string()).collect::<Vec<_>>().join("\n") + "\nend");
-        let capture = Capture { worker, stream: Stream::Stdout, tail: tail.clone(), sink: Some(sink), page: None };
+        let capture = Capture {
+            worker,
+            stream: Stream::Stdout,
+            tail: tail.clone(),
+            feed: Feed::default(),
+            sink: Some(sink),
+            page: None,
+        };
         capture.copy(printed.as_bytes()).await;
         drop(capture);
         writer.close().await;

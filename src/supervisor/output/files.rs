@@ -116,7 +116,7 @@ impl Page {
 }
 
 /// `log/web.log` is `log/web-0.log` for slot 0; what is no file stays what it is.
-fn of_slot(path: &Path, slot: Slot) -> PathBuf {
+pub(super) fn of_slot(path: &Path, slot: Slot) -> PathBuf {
     let Some(stem) = path.file_stem().filter(|_| !path.starts_with("/dev")) else { return path.to_owned() };
     let mut name = OsString::from(stem);
     name.push(format!("-{slot}"));

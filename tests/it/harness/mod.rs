@@ -21,6 +21,7 @@ mod poll;
 pub(crate) mod process;
 mod running;
 mod tally;
+mod terminal;
 mod tls;
 
 pub(crate) use app::{App, program, upstream, worker};
@@ -35,4 +36,5 @@ pub(crate) use load::Load;
 pub(crate) use notify::Notices;
 pub(crate) use poll::{SOON, until, within};
 pub(crate) use running::{Running, Said, said};
+pub(crate) use terminal::Terminal;
 pub(crate) use tls::trusting_client;

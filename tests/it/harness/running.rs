@@ -3,6 +3,7 @@
 //! Its end, and what must hold then, is in [`ending`](super::ending).
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Child;
 
 use http::Method;
@@ -178,10 +179,19 @@ impl Running {
     /// Runs a verb of the command line, with this run's configuration.
     #[track_caller]
     pub(crate) fn cli(&self, words: &[&str]) -> Said {
-        let config = self.parts.folder.path().join("portreeve.toml");
+        said(&mut self.command(words))
+    }
+
+    /// A verb of the command line, with this run's configuration.
+    pub(crate) fn command(&self, words: &[&str]) -> std::process::Command {
         let mut command = isolated(binaries::portreeve());
-        command.args(words).arg("-c").arg(config);
-        said(&mut command)
+        command.args(words).arg("-c").arg(self.config());
+        command
+    }
+
+    /// The configuration file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.parts.folder.path().join("portreeve.toml")
     }
 
     /// Runs a verb of the command line that finds this run by its socket alone.

@@ -1,0 +1,40 @@
+//! What can be asked of the chosen app by a key.
+//!
+//! Gives an order as the verb of the same name does, and says in a few words how it went.
+
+use ratatui::crossterm::event::KeyCode;
+
+use super::super::reload;
+use crate::control::Scope;
+use crate::control::client::Client;
+use crate::id::AppName;
+
+/// An order, and the key that gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Reload,
+}
+
+impl Order {
+    pub(super) fn of(key: KeyCode) -> Option<Self> {
+        match key {
+            KeyCode::Char('r') => Some(Self::Reload),
+            _ => None,
+        }
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Reload => "reload",
+        }
+    }
+
+    /// Gives it, waits for its end, and says in a line how it went.
+    pub(super) async fn carry_out(self, client: &Client, app: &AppName) -> String {
+        let Self::Reload = self;
+        match client.reload(&Scope::app(app.clone())).await {
+            Ok(reloaded) => reload::told(&reloaded),
+            Err(error) => error.to_string(),
+        }
+    }
+}
