@@ -20,7 +20,10 @@ pub(super) fn demo() -> anyhow::Result<Code> {
     super::install_log(&config.log.level, false)?;
     let shown = path.clone();
     let announce = move |status: &Status| print!("{}", announcement(status, &shown));
-    supervisor::run(config, supervisor::Options { announce: Some(Box::new(announce)) })?;
+    supervisor::run(
+        config,
+        supervisor::Options { announce: Some(Box::new(announce)), ..supervisor::Options::default() },
+    )?;
     Ok(Code::Done)
 }
 

@@ -37,6 +37,8 @@ Examples:
   portreeve import pm2                              # the ecosystem file of this folder, to standard output
   portreeve import pm2 ecosystem.config.js --env production -o portreeve.toml
   portreeve import pm2 running -o portreeve.toml    # what PM2 runs, or has saved
+  portreeve import nginx /etc/nginx/nginx.conf
+  portreeve import procfile
 
 What cannot be translated is said on standard error, and in comments of the file.")]
 pub(super) struct Import {
@@ -59,6 +61,21 @@ enum From {
         #[command(flatten)]
         target: Output,
     },
+    /// Servers and locations of an nginx configuration that are forwarded to servers
+    Nginx {
+        /// Its file, such as nginx.conf or one of sites-enabled
+        file: PathBuf,
+        #[command(flatten)]
+        target: Output,
+    },
+    /// A Procfile
+    Procfile {
+        /// Its path
+        #[arg(default_value = "Procfile")]
+        file: PathBuf,
+        #[command(flatten)]
+        target: Output,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -74,6 +91,11 @@ struct Output {
 pub(super) fn import(import: &Import) -> anyhow::Result<Code> {
     let result = match &import.from {
         From::Pm2 { source, env, only, target } => pm2(source.as_deref(), env.clone(), only.clone(), target),
+        From::Nginx { file, target } => foreign(import::nginx::translate(file), target),
+        From::Procfile { file, target } => {
+            let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()));
+            foreign(text.and_then(|text| import::procfile::translate(&text)), target)
+        }
     };
     // The file of the other program is at fault.
     result.or_else(|error| match error.downcast_ref::<import::Error>() {
@@ -94,6 +116,17 @@ fn pm2(source: Option<&Path>, profile: Option<String>, only: Vec<String>, target
     let options = options(&folder(target, (!is_running).then_some(&source))?, profile, only);
     let imported = if is_running { running(&options)? } else { import::read(&source, &options)? };
     write(&imported, target)
+}
+
+/// Writes what became of a file, or says why nothing did.
+fn foreign(imported: Result<Imported, String>, target: &Output) -> anyhow::Result<Code> {
+    match imported {
+        Ok(imported) => write(&imported, target),
+        Err(fault) => {
+            eprintln!("portreeve: {fault}");
+            Ok(Code::Config)
+        }
+    }
 }
 
 /// How the caller's surroundings bear on a translation.

@@ -9,7 +9,8 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
 
-use super::{Code, Target, block_on};
+use super::target::Target;
+use super::{Code, block_on};
 use crate::control::words::{LogEntry, LogLine, LogQuery, LogStream};
 use crate::id::{AppName, Generation, Slot};
 

@@ -5,26 +5,46 @@
 
 mod age;
 mod check;
+mod completions;
+mod daemon;
+mod delete;
 mod demo;
 mod demo_app;
+mod env;
+mod fmt;
+mod help;
 mod import;
+mod kill;
 mod logs;
+mod man;
 mod monit;
+mod outcome;
+mod ping;
 mod reload;
+mod reset;
+mod restart;
+mod resurrect;
 mod run;
+mod save;
+mod select;
+mod signal;
+mod start;
+mod startup;
 mod status;
 mod stop;
 mod table;
+mod target;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config;
-use crate::control::Scope;
-use crate::control::client::{self, Client};
-use crate::id::AppName;
+use crate::control::client;
+use crate::control::server::BindError;
+use crate::control::words::RefusalKind;
+use crate::supervisor;
 use crate::telemetry::tracing_setup;
 
 /// The configuration that is read when none is named.
@@ -41,40 +61,52 @@ struct Cli {
 const AFTER_HELP: &str = "\
 Exit codes:
    0  done
-   1  a reload was aborted; the old workers serve on
-   3  a newer reload took its place
-   4  a reload was refused: the configuration is invalid
-  64  wrong usage
+   1  an app did not come up, or a reload was aborted and the old workers serve on
+   3  a newer order took its place
+   4  refused: the configuration would be invalid
+  64  wrong usage, or no such app
   69  no supervisor answers
   70  something else failed
-  78  invalid configuration (run, check, import)
+  75  another supervisor has the admin socket (run)
+  78  invalid configuration (run, check, start, import)
 
-Try it without any app of your own: portreeve demo";
+`portreeve VERB --help` shows examples. Try it without any app of your own: portreeve demo";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Serve: bind the ports, start the workers, supervise them until told to stop
-    Run(Source),
+    Run(run::Run),
     /// Read the configuration and say everything that is wrong with it
-    Check(Source),
-    /// Replace the workers with new ones that read the configuration and the code anew, without losing a request
-    #[command(after_help = "Same as SIGHUP to the supervisor, but waits for the end and tells how it went.")]
-    Reload {
-        /// Only this app; else all
-        app: Option<AppName>,
-        /// Use this profile of the apps' variables from now on; else the one that is in use
-        #[arg(long = "env", value_name = "PROFILE", value_parser = config::profile_name, conflicts_with = "app")]
-        profile: Option<String>,
+    Check {
         #[command(flatten)]
-        target: Target,
+        source: Source,
         /// Print the answer as JSON
         #[arg(long)]
         json: bool,
     },
+    /// Start an app: a script, a command, a configuration, or one that is stopped
+    Start(Box<start::Start>),
+    /// Stop apps; they stay known
+    Stop(stop::Stop),
+    /// Stop the workers of apps, then start others
+    Restart(restart::Restart),
+    /// Replace the workers with new ones, without losing a request
+    Reload(reload::Reload),
+    /// Stop apps and forget them
+    #[command(visible_aliases = ["del", "rm"])]
+    Delete(delete::Delete),
+    /// Send a signal to every worker of apps
+    #[command(alias = "sendSignal")]
+    Signal(signal::Signal),
+    /// Count the restarts of apps from 0 again
+    Reset(reset::Reset),
+    /// Show what the workers of an app find in their environment
+    Env(env::Env),
     /// Show what runs
+    #[command(visible_aliases = ["ls", "list", "ps"])]
     Status {
         #[command(flatten)]
-        target: Target,
+        target: target::Target,
         /// Print the answer as JSON
         #[arg(long)]
         json: bool,
@@ -84,17 +116,54 @@ enum Verb {
     /// Show what goes on, live, and take orders by key
     Monit {
         #[command(flatten)]
-        target: Target,
+        target: target::Target,
     },
-    /// Finish what is in flight, stop the workers and the supervisor
-    Stop {
-        #[command(flatten)]
-        target: Target,
+    /// Write the configuration in its usual form, with all comments
+    #[command(after_help = "Spaces, blank lines and ends of lines are put right; the order of things stays.\n\
+                            With --check it ends with 1 if there is something to put right.")]
+    Fmt {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+        config: PathBuf,
+        /// Change nothing, only say whether anything would be
+        #[arg(long)]
+        check: bool,
     },
-    /// Translate the configuration of another program into a commented portreeve.toml
+    /// Write the completion script of a shell, which knows the apps that run
+    #[command(after_help = "\
+Examples:
+  portreeve completions bash > ~/.local/share/bash-completion/completions/portreeve
+  portreeve completions zsh > ~/.zfunc/_portreeve
+  portreeve completions fish > ~/.config/fish/completions/portreeve.fish")]
+    Completions { shell: completions::Kind },
+    /// Write the manual page, or with --dir a page for each verb
+    Man {
+        /// The folder for the pages
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
+    /// Translate the configuration of another program into portreeve.toml
     Import(import::Import),
-    /// Serve a built-in app on free ports with a certificate made on the spot, and say what to try
+    /// Say whether a supervisor answers, and which
+    Ping(ping::Ping),
+    /// Finish what is in flight, stop everything and the supervisor
+    Kill(kill::Kill),
+    /// Say that the list of apps is saved, as it always is
+    Save(save::Save),
+    /// Start a supervisor in the background with the list of apps
+    Resurrect(resurrect::Resurrect),
+    /// Have portreeve started when the machine is
+    Startup(startup::Startup),
+    /// Take back what startup did
+    Unstartup(startup::Unstartup),
+    /// Serve a built-in app on free ports, and say what to try
     Demo,
+    /// The names of the apps that run; for completions
+    #[command(hide = true)]
+    AppNames {
+        #[command(flatten)]
+        target: target::Target,
+    },
     /// The data plane; started by the supervisor
     #[command(hide = true)]
     Proxy {
@@ -119,17 +188,6 @@ struct Source {
     profile: Option<String>,
 }
 
-/// Which supervisor is meant.
-#[derive(Args, Debug)]
-struct Target {
-    /// The configuration file that names the admin socket
-    #[arg(short, long, value_name = "FILE", conflicts_with = "socket")]
-    config: Option<PathBuf>,
-    /// The admin socket itself
-    #[arg(long, value_name = "PATH", env = "PORTREEVE_SOCKET")]
-    socket: Option<PathBuf>,
-}
-
 /// What the process ends with; the numbers from 64 on are those of sysexits(3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Code {
@@ -140,13 +198,20 @@ enum Code {
     Usage = 64,
     Unavailable = 69,
     Software = 70,
+    Taken = 75,
     Config = 78,
 }
+
+/// What was asked for makes no sense; nothing was done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Wrong(String);
 
 /// Runs the verb that the command line names.
 #[must_use]
 pub fn main() -> ExitCode {
-    let code = match Cli::try_parse() {
+    let read = help::grouped(Cli::command()).try_get_matches();
+    let code = match read.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => dispatch(cli.verb),
         Err(error) => {
             let code = if error.use_stderr() { Code::Usage } else { Code::Done };
@@ -160,14 +225,30 @@ pub fn main() -> ExitCode {
 
 fn dispatch(verb: Verb) -> Code {
     let result = match verb {
-        Verb::Run(source) => run::run(&source),
-        Verb::Check(source) => Ok(check::check(&source)),
-        Verb::Reload { app, profile, target, json } => reload::reload(&target, &Scope { app, profile }, json),
+        Verb::Run(args) => run::run(&args),
+        Verb::Check { source, json } => check::check(&source, json),
+        Verb::Fmt { config, check } => fmt::fmt(&config, check),
+        Verb::Start(args) => start::start(&args),
+        Verb::Stop(args) => stop::stop(&args),
+        Verb::Restart(args) => restart::restart(&args),
+        Verb::Reload(args) => reload::reload(&args),
+        Verb::Delete(args) => delete::delete(&args),
+        Verb::Signal(args) => signal::signal(&args),
+        Verb::Reset(args) => reset::reset(&args),
+        Verb::Env(args) => env::env(&args),
         Verb::Status { target, json } => status::status(&target, json),
         Verb::Logs(logs) => logs::logs(&logs),
         Verb::Monit { target } => monit::monit(&target),
-        Verb::Stop { target } => stop::stop(&target),
         Verb::Import(import) => import::import(&import),
+        Verb::Ping(args) => ping::ping(&args),
+        Verb::Kill(args) => kill::kill(&args),
+        Verb::Save(args) => save::save(&args),
+        Verb::Resurrect(args) => resurrect::resurrect(&args),
+        Verb::Startup(args) => startup::startup(&args),
+        Verb::Unstartup(args) => startup::unstartup(&args),
+        Verb::Completions { shell } => Ok(completions::completions(shell, Cli::command())),
+        Verb::Man { dir } => man::man(Cli::command(), dir.as_deref()),
+        Verb::AppNames { target } => Ok(completions::app_names(&target)),
         Verb::Demo => demo::demo(),
         Verb::Proxy { log_level, log_json } => run::proxy(&log_level, log_json),
         Verb::DemoApp => demo_app::serve(),
@@ -180,27 +261,23 @@ fn dispatch(verb: Verb) -> Code {
 
 /// The code for a failure that a verb did not expect.
 fn code_of(error: &anyhow::Error) -> Code {
+    if error.downcast_ref::<Wrong>().is_some() {
+        return Code::Usage;
+    }
     match error.downcast_ref::<client::Error>() {
-        Some(client::Error::Unreachable { .. }) => Code::Unavailable,
+        Some(client::Error::Unreachable { .. }) => return Code::Unavailable,
+        Some(client::Error::Refused(refusal)) if refusal.kind == RefusalKind::BadRequest => return Code::Usage,
+        _ => {}
+    }
+    match error.downcast_ref::<supervisor::Error>() {
+        Some(supervisor::Error::Admin(BindError::InUse(_))) => Code::Taken,
         _ => Code::Software,
     }
 }
 
-impl Target {
-    /// The supervisor that is meant: by its socket, by a configuration file, by `portreeve.toml` here if there is one,
-    /// else by the socket that is used when none is configured.
-    fn client(&self) -> anyhow::Result<Client> {
-        if let Some(socket) = &self.socket {
-            return Ok(Client::new(socket.clone()));
-        }
-        let here = PathBuf::from(DEFAULT_CONFIG);
-        let file = self.config.clone().or_else(|| here.exists().then_some(here));
-        let socket = match file {
-            Some(file) => config::admin_socket(&file).map_err(|problems| anyhow::anyhow!("{problems}"))?,
-            None => config::defaults::admin_socket(),
-        };
-        Ok(Client::new(socket))
-    }
+/// `1 app`, `2 apps`.
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// Runs one call to its end.
@@ -224,14 +301,25 @@ fn load(source: &Source) -> Option<config::Loaded> {
     }
 }
 
+/// Prints what the machine lacks or does not permit; true when it keeps the configuration from working.
+fn ask_the_machine(loaded: &config::Loaded) -> bool {
+    use std::io::IsTerminal;
+    let color = std::io::stderr().is_terminal();
+    let permits = supervisor::Here::look().map(|here| config::permits(loaded, &here));
+    let problems = [Some(config::verify(loaded)), permits.ok()];
+    let said = problems.iter().flatten();
+    said.fold(false, |has_errors, problems| {
+        eprint!("{}", problems.render(color));
+        has_errors || problems.has_errors()
+    })
+}
+
 fn install_log(level: &str, json: bool) -> anyhow::Result<()> {
     Ok(tracing_setup::install(level, json)?)
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -242,7 +330,7 @@ mod tests {
     #[test]
     fn every_code_is_explained_in_the_help() {
         let codes = [Code::Done, Code::Aborted, Code::Superseded, Code::Invalid, Code::Usage, Code::Unavailable];
-        for code in codes.into_iter().chain([Code::Software, Code::Config]) {
+        for code in codes.into_iter().chain([Code::Software, Code::Taken, Code::Config]) {
             let number = (code as u8).to_string();
             assert!(AFTER_HELP.split(|c: char| !c.is_ascii_digit()).any(|word| word == number), "{code:?}");
         }

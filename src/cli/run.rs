@@ -2,19 +2,66 @@
 //!
 //! Reads the configuration, sets the log up, and hands over; it does not know what is done with either.
 
-use std::io::IsTerminal;
+use clap::Args;
 
 use super::{Code, Source};
+use crate::config::home::Home;
+use crate::config::list::{self, Found};
 use crate::config::{self, LogFormat};
+use crate::control::server::Claim;
 use crate::{proxy, supervisor};
 
-pub(super) fn run(source: &Source) -> anyhow::Result<Code> {
-    let Some(loaded) = super::load(source) else { return Ok(Code::Config) };
+/// What is to be served.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  portreeve run                 serves portreeve.toml in this folder
+  portreeve run -c /etc/portreeve/portreeve.toml
+  portreeve run --list          serves the apps that `portreeve start` was given
+
+It stays in the foreground, as systemd and containers want it. SIGHUP reloads, SIGTERM and SIGINT stop.")]
+pub(super) struct Run {
+    #[command(flatten)]
+    source: Source,
+    /// The list of apps that `start`, `stop` and `delete` edit, instead of a file
+    #[arg(long, conflicts_with = "config")]
+    list: bool,
+}
+
+pub(super) fn run(args: &Run) -> anyhow::Result<Code> {
+    if args.list {
+        return run_list();
+    }
+    let Some(loaded) = super::load(&args.source) else { return Ok(Code::Config) };
+    serve(loaded, supervisor::Options::default())
+}
+
+fn run_list() -> anyhow::Result<Code> {
+    let home = Home::find();
+    // Before the list is looked at: another supervisor may be writing it.
+    let claim = Claim::take(home.socket()).map_err(supervisor::Error::from)?;
+    match list::look_after(&home.list())? {
+        Found::Sound | Found::Made => {}
+        Found::SetAside { aside, reason, has_backup } => {
+            let instead = if has_backup { "the backup took its place" } else { "an empty one took its place" };
+            eprintln!("the list of apps is damaged and was set aside as {}; {instead}: {reason}", aside.display());
+        }
+    }
+    let Some(loaded) = super::load(&Source { config: home.list(), profile: None }) else { return Ok(Code::Config) };
+    if loaded.config.admin.socket != home.socket() {
+        let [list, socket] = [&home.list(), home.socket()].map(|path| path.display().to_string());
+        eprintln!("{list}: the admin socket of a home is {socket}; take [admin] out");
+        return Ok(Code::Config);
+    }
+    serve(loaded, supervisor::Options { is_list: true, claim: Some(claim), ..supervisor::Options::default() })
+}
+
+fn serve(loaded: config::Loaded, options: supervisor::Options) -> anyhow::Result<Code> {
     // What the machine lacks may be there in a moment, and concerns one app only: say it and begin.
-    eprint!("{}", config::verify(&loaded).render(std::io::stderr().is_terminal()));
+    super::ask_the_machine(&loaded);
     let config = loaded.config;
     super::install_log(&config.log.level, config.log.format == LogFormat::Json)?;
-    supervisor::run(config, supervisor::Options::default())?;
+    supervisor::run(config, options)?;
     Ok(Code::Done)
 }
 

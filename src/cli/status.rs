@@ -3,7 +3,8 @@
 //! Shows what the supervisor says and knows nothing itself.
 
 use super::age::{age, size};
-use super::{Code, Target, block_on, table};
+use super::target::Target;
+use super::{Code, block_on, table};
 use crate::control::words::{App, Exit, Listener, Status, Worker};
 
 pub(super) fn status(target: &Target, json: bool) -> anyhow::Result<Code> {
@@ -38,14 +39,17 @@ fn told(status: &Status) -> String {
 fn listener(listener: &Listener) -> String {
     let scheme = if listener.tls { "https" } else { "http" };
     let origin = if listener.inherited { "  (from the service manager)" } else { "" };
-    format!("{scheme}://{}{origin}", listener.address)
+    let owner = listener.app.as_ref().map_or_else(String::new, |app| format!("  {app}"));
+    format!("{scheme}://{}{owner}{origin}", listener.address)
 }
 
 fn headline(app: &App) -> String {
     let generation = app.generation.map_or_else(String::new, |generation| format!(", generation {generation}"));
     let failure = app.last_failure.as_ref().map_or_else(String::new, |failure| format!("\n  last failure: {failure}"));
     let exit = app.exits.last().map_or_else(String::new, |exit| format!("\n  last exit: {}", exit_line(exit)));
-    format!("{}: {}{generation}{failure}{exit}", app.name, app.state)
+    let said = app.workers.iter().filter_map(|worker| Some((&worker.id, worker.says.as_ref()?)));
+    let said = said.fold(String::new(), |said, (worker, text)| said + &format!("\n  {worker} says: {text}"));
+    format!("{} {}: {}{generation}{failure}{exit}{said}", app.id, app.name, app.state)
 }
 
 /// `web 1.0 (pid 7) crashed with exit code 1 at 2026-01-31T12:00:00Z`.
@@ -77,10 +81,10 @@ fn row(worker: &Worker) -> [String; 9] {
         worker.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
         age(worker.uptime_seconds),
         worker.restarts.to_string(),
-        worker.memory.map_or_else(|| "-".to_owned(), size),
+        worker.memory.bytes.map_or_else(|| "-".to_owned(), size),
         worker.load.inflight.to_string(),
         format!("{:.1}", worker.load.req_per_second),
-        worker.address.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        worker.place.address.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
     ]
 }
 

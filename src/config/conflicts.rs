@@ -47,6 +47,10 @@ fn listeners(config: &Config, places: &Places) -> Vec<Listener> {
     };
     let mut all = list("http", &config.listen.http);
     all.extend(list("https", &config.listen.https));
+    for app in config.apps.values().filter(|app| app.enabled) {
+        let named = app.ports.iter().enumerate();
+        all.extend(named.map(|(index, address)| listener(address, format!("app.{}.port[{index}]", app.name))));
+    }
     all.extend(config.metrics.listen.iter().map(|address| listener(address, "metrics.listen".to_owned())));
     all.sort_by_key(|listener| listener.place.as_ref().map(|place| place.start));
     all
@@ -108,7 +112,8 @@ struct Claim<'a> {
 
 /// Every pair of host and path belongs to one app: the one that the file names first.
 fn shared_routes(config: &Config, places: &Places) -> Vec<Fault> {
-    let mut claims: Vec<Claim> = config.apps.values().flat_map(|app| claims(app, places)).collect();
+    let mut claims: Vec<Claim> =
+        config.apps.values().filter(|app| app.routed).flat_map(|app| claims(app, places)).collect();
     claims.sort_by_key(|claim| claim.place.start);
     let mut owners: BTreeMap<(&str, &str), &Claim> = BTreeMap::new();
     let mut faults = Vec::new();

@@ -3,14 +3,9 @@
 //! The one home of these numbers: the reader takes them from here and the commented sample is tested against
 //! them. A range is meant to catch a slip of the pen (`30h` for `30s`), not to forbid what might be wanted.
 
-use std::env;
-use std::ffi::OsStr;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A value for silence and the range that a written value must be in.
@@ -96,6 +91,8 @@ pub const PROBE_TIMEOUT: Setting<Duration> = setting(secs(5), millis(10), mins(5
 pub const PROBE_SUCCESSES: Setting<NonZeroU32> = setting(positive(3), positive(1), positive(100));
 /// One failure may be a pause; three in a row are an outage.
 pub const PROBE_FAILURES: Setting<NonZeroU32> = setting(positive(3), positive(1), positive(100));
+/// Above the standard streams.
+pub const READY_DESCRIPTOR: RangeInclusive<u8> = RangeInclusive::new(3, 255);
 /// A first crash costs next to nothing.
 pub const BACKOFF_MIN: Setting<Duration> = setting(millis(100), millis(1), hours(1));
 /// A broken worker is tried for ever, but not in a tight loop.
@@ -112,6 +109,19 @@ pub const INTENSITY: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1
 pub const INTENSITY_PERIOD: Setting<Duration> = setting(secs(60), secs(1), hours(24));
 /// Often enough that nobody waits long for an app whose database is back.
 pub const LOOP_RETRY: Setting<Duration> = setting(secs(30), millis(100), hours(24));
+
+/// As the kernel has them, setpriority(2).
+pub const NICE: RangeInclusive<i32> = RangeInclusive::new(-20, 19);
+/// As the kernel has them, `proc_pid_oom_score_adj(5)`.
+pub const OOM_SCORE_ADJ: RangeInclusive<i32> = RangeInclusive::new(-1000, 1000);
+/// Descriptors and processes: more than the kernel lets anybody have.
+pub const LIMIT_COUNT: RangeInclusive<u32> = RangeInclusive::new(0, 1 << 30);
+pub const LIMIT_SIZE: RangeInclusive<u64> = RangeInclusive::new(0, 1 << 50);
+pub const LIMIT_TIME: RangeInclusive<Duration> = RangeInclusive::new(secs(1), hours(24 * 366));
+/// Nothing serves requests in less than a megabyte.
+pub const MEMORY_BYTES: RangeInclusive<u64> = RangeInclusive::new(1 << 20, 1 << 50);
+/// A leak takes minutes; a look costs next to nothing.
+pub const MEMORY_INTERVAL: Setting<Duration> = setting(secs(5), millis(100), hours(1));
 
 /// A file that anybody can still look into; with ten old ones, compressed, a known share of the disk.
 pub const ROTATE_SIZE: Setting<u64> = setting(100 << 20, 1 << 10, 1 << 50);
@@ -139,39 +149,3 @@ pub const CONNECT_TIMEOUT: Setting<Duration> = setting(secs(1), millis(1), mins(
 pub const RESPONSE_TIMEOUT: Setting<Duration> = setting(secs(60), millis(1), hours(24));
 /// Below the 5 s after which Node and uvicorn close an idle connection.
 pub const KEEPALIVE: Setting<Duration> = setting(secs(4), millis(0), hours(1));
-
-/// The admin socket of whoever asks, when the file does not name one.
-///
-/// Root: `/run/portreeve/portreeve.sock`. Others: `portreeve.sock` in `$XDG_RUNTIME_DIR`, or in
-/// `/tmp/portreeve-UID` when that is not set. The supervisor and the verbs that speak to it both ask here.
-#[must_use]
-pub fn admin_socket() -> PathBuf {
-    // The owner of /proc/self is the effective user (proc_pid(5)); without /proc there is no telling.
-    let user = fs::metadata("/proc/self").map_or(u32::MAX, |itself| itself.uid());
-    socket_of(user, env::var_os("XDG_RUNTIME_DIR").as_deref())
-}
-
-/// Root comes first: a login shell of root has a runtime directory, the service has none, and both must meet.
-fn socket_of(user: u32, runtime: Option<&OsStr>) -> PathBuf {
-    let runtime = runtime.map(Path::new).filter(|path| path.is_absolute());
-    match (user, runtime) {
-        (0, _) => PathBuf::from("/run/portreeve/portreeve.sock"),
-        (_, Some(directory)) => directory.join("portreeve.sock"),
-        (user, None) => PathBuf::from(format!("/tmp/portreeve-{user}/portreeve.sock")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_admin_socket_depends_on_who_asks() {
-        let runtime = Some(OsStr::new("/run/user/1000"));
-        assert_eq!(socket_of(1000, runtime), Path::new("/run/user/1000/portreeve.sock"));
-        assert_eq!(socket_of(0, runtime), Path::new("/run/portreeve/portreeve.sock"));
-        assert_eq!(socket_of(0, None), Path::new("/run/portreeve/portreeve.sock"));
-        assert_eq!(socket_of(1000, None), Path::new("/tmp/portreeve-1000/portreeve.sock"));
-        assert_eq!(socket_of(1000, Some(OsStr::new("relative"))), Path::new("/tmp/portreeve-1000/portreeve.sock"));
-    }
-}

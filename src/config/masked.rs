@@ -8,7 +8,7 @@
 pub(super) const HIDDEN: &str = "(hidden)";
 
 /// Parts of names that say that the value is nobody's business, in upper case.
-const TELLING: [&str; 12] = [
+const TELLING: [&str; 11] = [
     "PASSWORD",
     "PASSWD",
     "PASSPHRASE",
@@ -19,7 +19,6 @@ const TELLING: [&str; 12] = [
     "API_KEY",
     "PRIVATE_KEY",
     "ACCESS_KEY",
-    "PASSPHRASE",
     "_AUTH",
 ];
 

@@ -7,20 +7,27 @@
 //! and no value needs checking again by its reader.
 
 mod app;
+mod bounds;
 mod command;
 mod conflicts;
+mod contract;
 pub mod defaults;
 mod dependencies;
 mod dotenv;
 mod environment;
 mod fault;
+mod format;
+pub mod home;
+pub mod list;
 mod load;
 mod masked;
 mod names;
 mod output;
+mod permits;
 mod places;
 mod problem;
 mod reader;
+mod readiness;
 mod recycle;
 mod render;
 mod restart;
@@ -38,11 +45,15 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use bounds::{Bounds, Limit, Limited, Memory};
+pub use contract::{Channel, Contract, Readiness, Socket};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
+pub use format::format;
 pub use load::{Loaded, admin_socket, load, load_with, parse};
+pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use recycle::Schedule;
-pub use units::{format_duration, format_size};
+pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
 
@@ -158,6 +169,12 @@ pub struct App {
     pub hosts: Vec<String>,
     /// Path prefix served, on whole segments; begins with `/` and ends without one, unless that is all.
     pub path: String,
+    /// Addresses of its own: what comes in there is for this app, whatever host and path.
+    pub ports: Vec<SocketAddr>,
+    /// Is it served on `[listen]` as well? An app with a port of its own only is if it names hosts or a path.
+    pub routed: bool,
+    /// Is it to run? If not, it keeps its place and its routes, and nothing is started.
+    pub enabled: bool,
     /// Apps that are started before this one, and stopped after it.
     pub depends_on: Vec<AppName>,
     pub server: Server,
@@ -181,11 +198,10 @@ pub struct Command {
     /// Working directory as configured, absolute; symlinks are resolved once per generation.
     pub directory: PathBuf,
     pub environment: Environment,
-    /// Whom the workers run as; `None`: as the supervisor.
-    pub user: Option<String>,
+    pub bounds: Bounds,
     /// `None`: one per CPU (affinity and cgroup quota respected).
     pub workers: Option<NonZeroU32>,
-    pub channel: Channel,
+    pub contract: Contract,
     pub timeouts: Timeouts,
     pub stop_signal: StopSignal,
     pub restart: Restart,
@@ -235,33 +251,6 @@ pub struct Rotate {
     pub keep: u32,
     /// Old files are compressed.
     pub gzip: bool,
-}
-
-/// Node's IPC channel to each worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
-    Absent,
-    /// It is there, and readiness is asked for all the same.
-    Present,
-    /// The worker says on it that it is ready.
-    Declares,
-}
-
-impl Command {
-    /// How it is known that a worker can serve.
-    #[must_use]
-    pub fn readiness(&self) -> Readiness {
-        if self.channel == Channel::Declares { Readiness::Ipc } else { Readiness::Probe }
-    }
-}
-
-/// How it is known that a worker can serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// It is asked, by [`App::probe`].
-    Probe,
-    /// It says so itself: `process.send('ready')` (`ready = "ipc"`).
-    Ipc,
 }
 
 /// What is executed.

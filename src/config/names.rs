@@ -24,6 +24,18 @@ pub(super) fn listen_address(value: Value) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| suggest_address(value.mismatch(expected), text, ALL))
 }
 
+/// An address that is an app's own: a port of this machine, or an address with a port; port 0 lets the system choose.
+pub(super) fn own_address(value: Value) -> Result<SocketAddr, Fault> {
+    let Some(port) = value.integer() else {
+        let expected = "a port such as 3000 (all of IPv4), or an address such as \"127.0.0.1:3000\"";
+        let text = value.str().ok_or_else(|| value.mismatch(expected))?;
+        return text.parse().map_err(|_| suggest_address(value.mismatch(expected), text, ALL));
+    };
+    let port = u16::try_from(port);
+    let port = port.map_err(|_| value.fault("`port` must be from 0 to 65535").label("out of range"))?;
+    Ok(SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, port)))
+}
+
 /// A server to forward to: `127.0.0.1:9000` or `unix:/run/app.sock`.
 pub(super) fn server_address(value: Value, base: &Path) -> Result<Address, Fault> {
     let expected = "a server such as \"127.0.0.1:9000\" or \"unix:/run/app.sock\"";

@@ -101,8 +101,9 @@ proptest! {
     #[test]
     fn the_meaning_does_not_depend_on_the_order_of_tables(first in any::<prop::sample::Index>()) {
         let text = everything(false);
+        let (preamble, rest) = text.split_at(text.find('[').expect("there are tables"));
         let mut tables: Vec<String> = Vec::new();
-        for line in text.split_inclusive('\n') {
+        for line in rest.split_inclusive('\n') {
             match tables.last_mut() {
                 Some(table) if !line.starts_with('[') => table.push_str(line),
                 _ => tables.push(line.to_owned()),
@@ -110,6 +111,6 @@ proptest! {
         }
         let count = tables.len();
         tables.rotate_left(first.index(count));
-        prop_assert_eq!(read(&tables.concat()).unwrap().config, read(&text).unwrap().config);
+        prop_assert_eq!(read(&(preamble.to_owned() + &tables.concat())).unwrap().config, read(&text).unwrap().config);
     }
 }

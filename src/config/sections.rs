@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{AccessLog, Admin, App, CertificateFiles, Config, Limits, Listen, Log, LogFormat, Metrics, Proxy};
-use super::{app, defaults, names, unknown};
+use super::{app, defaults, home, names, unknown};
 use crate::id::{AppName, BadAppName};
 
 const PAIR: &str = "`cert` and `key` go together; both name PEM files";
@@ -25,30 +25,42 @@ const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 /// The whole file; `path` is its own, absolute, and its directory that of relative paths.
 pub(super) fn file(table: &mut Table, path: PathBuf) -> Config {
     let base = path.parent().unwrap_or(Path::new("/")).to_owned();
+    let _ = table.take("version", version);
+    let apps = apps(table, &base);
+    let is_routed = apps.values().any(|app| app.routed);
     Config {
         path,
         // Chosen by whoever starts portreeve, not by the file.
         profile: None,
-        listen: table.section("listen", listen),
+        listen: table.section("listen", |table| listen(table, is_routed)),
         certificates: table.section("tls", |table| certificates(table, &base)),
         admin: table.section("admin", |table| admin(table, &base)),
         metrics: table.section("metrics", metrics),
         proxy: table.section("proxy", proxy),
         limits: table.section("limits", limits),
         log: table.section("log", |table| log(table, &base)),
-        apps: apps(table, &base),
+        apps,
     }
 }
 
-fn listen(table: &mut Table) -> Listen {
+/// Of the format; there is one.
+fn version(value: Value) -> Result<(), Fault> {
+    let expected = "1, the only format that there is";
+    value.integer().filter(|version| *version == 1).map(drop).ok_or_else(|| {
+        value.mismatch(expected).label("of another format").help("this file may be from a newer portreeve")
+    })
+}
+
+/// `is_routed`: some app is to be found by host and path, and so needs a listener here.
+fn listen(table: &mut Table, is_routed: bool) -> Listen {
     let is_silent = !table.has("http") && !table.has("https");
     let (mut listen, is_clean) = table.judged(|table| Listen {
         http: table.list("http", names::listen_address),
         https: table.list("https", names::listen_address),
     });
-    if is_silent {
+    if is_silent && is_routed {
         listen.http.push(defaults::HTTP_LISTEN);
-    } else if is_clean && listen.http.is_empty() && listen.https.is_empty() {
+    } else if !is_silent && is_routed && is_clean && listen.http.is_empty() && listen.https.is_empty() {
         let fault = Fault::error(table.span_of("http"), "portreeve would listen nowhere").label("no address in here");
         table.report(fault.help("leave `http` and `https` out to listen on 127.0.0.1:8080"));
     }
@@ -81,7 +93,7 @@ fn certificate(table: &mut Table, base: &Path) -> Option<CertificateFiles> {
 
 fn admin(table: &mut Table, base: &Path) -> Admin {
     let socket = table.take("socket", |value| value::socket_path(value, base));
-    Admin { socket: socket.unwrap_or_else(defaults::admin_socket) }
+    Admin { socket: socket.unwrap_or_else(home::admin_socket) }
 }
 
 fn metrics(table: &mut Table) -> Metrics {
@@ -194,7 +206,8 @@ fn apps(table: &mut Table, base: &Path) -> BTreeMap<AppName, App> {
     table.inner(value, table.dotted("app"), |apps| {
         let entries = apps.entries();
         if entries.is_empty() {
-            apps.report(value.fault("[app] has no app in it").label("which ones?").help(NAMED));
+            let fault = Fault::warning(value.span(), "[app] has no app in it").label("nothing to run");
+            apps.report(fault.help(NAMED));
         }
         entries.into_iter().filter_map(|(key, value)| named_app(apps, key, value, base)).collect()
     })

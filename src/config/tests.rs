@@ -127,7 +127,7 @@ fn the_shortest_file_has_every_default() {
     let config = good("[app.web]\ncommand = \"node server.js\"\n").config;
     assert_eq!(config.path, Path::new("/etc/portreeve/portreeve.toml"));
     assert_eq!(config.listen, Listen { http: vec![defaults::HTTP_LISTEN], https: vec![] });
-    assert_eq!(config.admin.socket, defaults::admin_socket());
+    assert_eq!(config.admin.socket, super::home::admin_socket());
     assert_eq!(config.metrics.listen, Some(defaults::METRICS_LISTEN));
     let app = &config.apps.values().next().unwrap();
     assert_eq!((app.name.as_str(), app.hosts.len(), app.path.as_str()), ("web", 0, "/"));
@@ -148,7 +148,7 @@ fn the_admin_socket_is_found_in_a_file_that_is_no_good() {
         assert_eq!(super::admin_socket(&path).unwrap(), folder.path().join("a.sock"), "{rest}");
     }
     std::fs::write(&path, "[app.web]\n").unwrap();
-    assert_eq!(super::admin_socket(&path).unwrap(), super::defaults::admin_socket());
+    assert_eq!(super::admin_socket(&path).unwrap(), super::home::admin_socket());
     assert!(super::admin_socket(&folder.path().join("none.toml")).is_err());
 }
 
@@ -256,7 +256,6 @@ fn an_app_with_upstream_has_no_workers() {
 #[test]
 fn apps_have_names() {
     assert_fault("", "-", &["the file needs `app`", "[app.web]"]);
-    assert_fault("[app]\n", "1:1", &["no app in it", "[app.web]"]);
     assert_fault("[app]\ncommand = 'x'\n", "2:1", &["`command` stands in [app] itself", "[app.web]"]);
     assert_fault("[[app]]\ncommand = 'x'\n", "1:1", &["this is a list", "[app.web]"]);
     assert_fault("app = 3\n", "1:7", &["this is a bare number"]);
@@ -269,10 +268,13 @@ fn apps_have_names() {
 fn unknown_keys_are_told_what_was_probably_meant() {
     assert_app_fault("worker = 4", 1, &["unknown key `worker` in [app.web]", "did you mean `workers`?"]);
     assert_app_fault("cwd = '/srv'", 1, &["this is called `directory` here"]);
-    assert_app_fault("max_memory_restart = '500M'", 1, &["does not have this yet"]);
-    assert_app_fault("port = 3000", 1, &["hands it over as PORT"]);
+    assert_app_fault("max_memory_restart = '500M'", 1, &["[app.NAME.memory]: soft"]);
     assert_app_fault("hold = { request = 1 }", 10, &["[app.web.hold]", "`requests`?"]);
-    assert_app_fault("ready = { zzz = 1 }", 11, &["the keys of [app.web.ready] are `http`, `host`, `tcp`, `interval`"]);
+    assert_app_fault(
+        "ready = { zzz = 1 }",
+        11,
+        &["the keys of [app.web.ready] are `fd`, `http`, `host`, `tcp`, `interval`"],
+    );
 }
 
 #[test]
@@ -352,7 +354,7 @@ fn readiness_is_asked_for_in_one_way() {
         17,
         &["no worker could get ready in time", "2s"],
     );
-    assert_app_fault("ready = 'IPC'", 9, &["\"tcp\", \"ipc\" or a table"]);
+    assert_app_fault("ready = 'IPC'", 9, &["\"tcp\", \"ipc\", \"notify\" or a table"]);
     let kind = |lines: &str| app(&format!("[app.web]\ncommand = 'x'\n{lines}")).probe.kind;
     let http = |path: &str, host: &str| ProbeKind::Http { path: path.into(), host: host.into() };
     assert_eq!(kind("ready = 'tcp'"), ProbeKind::Tcp);
@@ -366,7 +368,7 @@ fn readiness_is_asked_for_in_one_way() {
 fn workers_that_say_themselves_when_they_are_ready_have_a_channel_for_it() {
     let channel = |lines: &str| {
         let command = command(lines);
-        (command.channel != super::Channel::Absent, command.readiness())
+        (command.contract.channel == super::Channel::Present, command.contract.ready)
     };
     assert_eq!(channel(""), (false, Readiness::Probe));
     assert_eq!(channel("ipc = true"), (true, Readiness::Probe));
@@ -381,6 +383,34 @@ fn workers_that_say_themselves_when_they_are_ready_have_a_channel_for_it() {
     for (program, warnings) in [("npm start", 1), ("/usr/bin/yarn start", 1), ("node npm", 0)] {
         let loaded = good(&format!("[app.web]\ncommand = '{program}'\nready = 'ipc'\n"));
         assert_eq!(loaded.warnings.problems().len(), warnings, "{}", loaded.warnings);
+    }
+}
+
+#[test]
+fn how_a_worker_listens_and_speaks_is_agreed_without_contradiction() {
+    use super::{Contract, Socket};
+    let contract = |lines: &str| command(lines).contract;
+    let Contract { socket, notify, ready, .. } = contract("");
+    assert_eq!((socket, notify, ready), (Socket::Port, false, Readiness::Probe));
+    assert_eq!(contract("listen = 'unix'").socket, Socket::Unix);
+    let Contract { notify, ready, .. } = contract("ready = 'notify'");
+    assert_eq!((notify, ready), (true, Readiness::Notify));
+    assert_eq!(contract("ready = { fd = 4 }\nlisten = 'inherit'").ready, Readiness::Descriptor(4));
+    assert_eq!(contract("ready = { http = '/' }\nlisten = 'inherit'").socket, Socket::Inherit);
+    assert_app_fault("listen = 'tcp'", 10, &["did you mean \"port\"?"]);
+    assert_app_fault("listen = '127.0.0.1:80'", 10, &["those of [listen]"]);
+    assert_app_fault("listen = 'inherit'", 10, &["before its worker runs", "/health"]);
+    assert_app_fault("ready = { fd = 2 }", 16, &["3 to 255"]);
+    assert_app_fault("ready = { fd = 4, http = '/' }", 26, &["`http` has no meaning beside `fd`"]);
+    assert_app_fault("ready = 'fd'", 9, &["{ fd = 4 }"]);
+    let app = |lines: &str| format!("[app.web]\ncommand = 'x'\n{lines}\n");
+    assert_fault(&app("ready = { fd = 3 }\nlisten = 'inherit'"), "3:9", &["descriptor 3 is the socket"]);
+    assert_fault(&app("ready = 'notify'\nnotify = false"), "4:10", &["needs the socket that `notify` takes away"]);
+    assert_fault("[app.a]\nupstream = '127.0.0.1:9000'\nlisten = 'unix'\n", "3:10", &["no meaning for an app"]);
+    for (lines, placeholder) in
+        [("command = 'x {socket}'", "{socket}"), ("command = 'x {port}'\nlisten = 'unix'", "{port}")]
+    {
+        assert_fault(&format!("[app.web]\n{lines}\n"), "2:11", &["nothing stands for", placeholder]);
     }
 }
 

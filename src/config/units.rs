@@ -58,6 +58,16 @@ const SLIPS: [(&str, &str); 34] = [
     ("gib", "GiB"),
 ];
 
+/// So many bytes, or such a share of what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    Bytes(u64),
+    Percent(u32),
+}
+
+/// Units of an amount beside those of a size: what PM2 and systemd take.
+const SHORT: [(&str, u64); 4] = [("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10), ("k", 1 << 10)];
+
 /// Why a text is not a number with a unit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadUnit {
@@ -105,6 +115,25 @@ pub(super) fn parse_size(text: &str) -> Result<u64, BadUnit> {
         return Err(BadUnit::Several);
     }
     number.checked_mul(scale).ok_or(BadUnit::TooLarge)
+}
+
+/// Reads `500M`, `1.5GiB` or `20%`; up to three digits may follow the point.
+pub(super) fn parse_amount(text: &str) -> Result<Amount, BadUnit> {
+    if let Some(percent) = text.strip_suffix('%') {
+        return percent.trim_end().parse().map(Amount::Percent).map_err(|_| BadUnit::NoNumber);
+    }
+    let letters = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(letters);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    if fraction.is_empty() || fraction.len() > 3 || whole.is_empty() {
+        return Err(BadUnit::NoNumber);
+    }
+    let whole: u64 = whole.parse().map_err(|_| BadUnit::TooLarge)?;
+    let thousandths: u64 = format!("{fraction:0<3}").parse().map_err(|_| BadUnit::NoNumber)?;
+    let short = SHORT.iter().find(|(name, _)| *name == unit).map(|(_, scale)| Ok(*scale));
+    let scale = short.unwrap_or_else(|| scale(unit, whole, &SIZE))?;
+    let bytes = (u128::from(whole) * 1000 + u128::from(thousandths)) * u128::from(scale) / 1000;
+    u64::try_from(bytes).map(Amount::Bytes).map_err(|_| BadUnit::TooLarge)
 }
 
 /// Writes a duration so that [`parse_duration`] reads it back; what is below a millisecond is cut off.
@@ -208,6 +237,22 @@ mod tests {
     }
 
     #[test]
+    fn amounts_may_have_a_fraction_and_may_be_shares() {
+        for (text, bytes) in
+            [("500M", 500 << 20), ("1.5GiB", 3 << 29), ("1.125k", 1152), ("10MB", 10_000_000), ("0.5K", 512)]
+        {
+            assert_eq!(parse_amount(text), Ok(Amount::Bytes(bytes)), "{text}");
+        }
+        assert_eq!(parse_amount("20%"), Ok(Amount::Percent(20)));
+        for bad in ["", "M", ".5M", "1.M", "1.2345M", "1.2.3M", "%", "1.5%", "-1M"] {
+            assert_eq!(parse_amount(bad), Err(BadUnit::NoNumber), "{bad}");
+        }
+        assert_eq!(parse_amount("500"), Err(BadUnit::NoUnit(500)));
+        assert_eq!(parse_amount("500mb"), Err(BadUnit::Slip(500, "MB")));
+        assert_eq!(parse_amount("99999999999999999G"), Err(BadUnit::TooLarge));
+    }
+
+    #[test]
     fn every_slip_leads_to_a_unit_that_is_read() {
         for (slip, meant) in SLIPS {
             let text = format!("7{meant}");
@@ -238,7 +283,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_the_reading_panic(text in "[0-9a-zA-Z. é]{0,24}") {
-            let _ = (parse_duration(&text), parse_size(&text));
+            let _ = (parse_duration(&text), parse_size(&text), parse_amount(&text));
         }
     }
 }

@@ -20,13 +20,14 @@ use Advice::{Is, Say};
 const LATER: &str = "portreeve does not have this yet";
 const ACME: &str = "portreeve does not order certificates yet: name files with `cert` and `key` in [tls]";
 const NO_MODE: &str = "every app is a set of `workers`; leave it out";
-const PORT: &str =
-    "portreeve picks a port for each worker and hands it over as PORT; the public ones stand in [listen]";
 const PROFILE: &str = "a profile is a table: [app.NAME.env.production], chosen by --env production";
 const FILTERED: &str = "say what is let in, not what is kept out: inherit_env = [\"PATH\", \"LANG\", \"APP_*\"]";
 const OUTPUT: &str = "files for the output of the workers are named in [app.NAME.log]: `file`, `out` and `err`";
 const MERGED: &str = "workers share files unless [app.NAME.log] says `per_worker = true`";
 const STAMP: &str = "see [app.NAME.log]: time = \"%Y-%m-%d %H:%M:%S\"";
+const SOFT: &str = "see [app.NAME.memory]: soft = \"500MiB\"";
+const HARD: &str = "see [app.NAME.memory]: hard = \"800MiB\"";
+const OPEN_FILES: &str = "see [app.NAME.limits]: open_files = 65536";
 const LINES: &str = "see [app.NAME.log]: format = \"json\"";
 
 /// Words of other programs, written as [`plain`] does.
@@ -70,10 +71,20 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("loadcredential", Is("secrets")),
     ("credentials", Is("secrets")),
     ("uid", Is("user")),
-    ("gid", Say("the groups are those of `user`")),
-    ("group", Say("the groups are those of `user`")),
-    ("maxmemoryrestart", Say(LATER)),
-    ("memory", Say(LATER)),
+    ("gid", Is("group")),
+    ("supplementarygroups", Is("groups")),
+    ("nonewprivileges", Is("no_new_privs")),
+    ("oomscoreadjust", Is("oom_score_adj")),
+    ("cpuquota", Is("cpu")),
+    ("cpus", Is("cpu")),
+    ("limitnofile", Say(OPEN_FILES)),
+    ("nofile", Say(OPEN_FILES)),
+    ("ulimit", Say(OPEN_FILES)),
+    ("rlimits", Is("limits")),
+    ("maxmemoryrestart", Say(SOFT)),
+    ("memorylimit", Say(HARD)),
+    ("memorymax", Say(HARD)),
+    ("memoryhigh", Say(SOFT)),
     ("cronrestart", Say("see [app.NAME.recycle]: schedule = \"30 4 * * *\"")),
     ("cron", Is("schedule")),
     ("maxrequestsjitter", Is("jitter")),
@@ -89,6 +100,9 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("expbackoffrestartdelay", Say("see `restart = { backoff_min = \"100ms\" }`")),
     ("restartdelay", Say("see `restart = { delay = \"2s\" }`")),
     ("waitready", Say("write ready = \"ipc\"")),
+    ("notifyaccess", Say("the worker and its descendants are heard; see `notify`")),
+    ("notificationfd", Say("write ready = { fd = 4 }")),
+    ("socket", Is("listen")),
     ("shutdownwithmessage", Is("ipc")),
     ("health", Is("ready")),
     ("healthcheck", Is("ready")),
@@ -100,7 +114,9 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("killsignal", Is("stop_signal")),
     ("signal", Is("stop_signal")),
     ("gracefultimeout", Is("drain_timeout")),
-    ("port", Say(PORT)),
+    ("listenport", Is("port")),
+    ("publicport", Is("port")),
+    ("disabled", Is("enabled")),
     ("errorfile", Say(OUTPUT)),
     ("outfile", Say(OUTPUT)),
     ("logfile", Say(OUTPUT)),
@@ -225,8 +241,8 @@ mod tests {
     fn words_of_other_programs_are_translated() {
         assert_eq!(key("instances", 0..0, "[app.web]", KNOWN).label, "this is called `workers` here");
         assert_eq!(key("workingDirectory", 0..0, "[app.web]", KNOWN).label, "this is called `directory` here");
-        let port = key("port", 0..0, "[app.web]", KNOWN);
-        assert!(port.help.is_some_and(|help| help.contains("PORT")));
+        let args = key("args", 0..0, "[app.web]", KNOWN);
+        assert!(args.help.is_some_and(|help| help.contains("`command`")));
     }
 
     #[test]

@@ -76,8 +76,17 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A number, with a fraction or without.
+    pub(super) fn number(&self) -> Option<f64> {
+        match self.node.get_ref() {
+            DeValue::Integer(_) => self.integer().map(|number| number as f64),
+            DeValue::Float(number) => number.as_str().replace('_', "").parse().ok(),
+            _ => None,
+        }
+    }
+
     /// Digits and sign of a whole number, in base ten where it fits.
-    fn integer(&self) -> Option<i128> {
+    pub(super) fn integer(&self) -> Option<i128> {
         let number = self.node.get_ref().as_integer()?;
         Some(i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(i128::MAX))
     }
@@ -107,6 +116,13 @@ pub(super) fn count<T: Copy + Into<u32> + TryFrom<u32>>(value: Value, range: &Ra
     let (least, most): (u32, u32) = ((*range.start()).into(), (*range.end()).into());
     let within = u32::try_from(number).ok().filter(|number| (least..=most).contains(number));
     within.and_then(|number| T::try_from(number).ok()).ok_or_else(|| out_of_range(value, &least, &most))
+}
+
+/// A whole number within a range that may go below zero.
+pub(super) fn integer(value: Value, range: &RangeInclusive<i32>) -> Result<i32, Fault> {
+    let number = value.integer().ok_or_else(|| value.mismatch("a whole number"))?;
+    let within = i32::try_from(number).ok().filter(|number| range.contains(number));
+    within.ok_or_else(|| out_of_range(value, range.start(), range.end()))
 }
 
 /// How a number with a unit is read, written, and explained.

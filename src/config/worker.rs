@@ -8,11 +8,11 @@ use std::path::Path;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{Channel, Command, StopSignal, Timeouts};
-use super::{command, defaults, environment, output, recycle, restart};
+use super::{Command, StopSignal, Timeouts};
+use super::{bounds, command, contract, defaults, environment, output, recycle, restart};
 
-/// The keys besides `command`; an app with `upstream` has none of them.
-pub(super) const KEYS: [&str; 19] = [
+/// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
+pub(super) const KEYS: [&str; 20] = [
     "depends_on",
     "shell",
     "directory",
@@ -22,9 +22,10 @@ pub(super) const KEYS: [&str; 19] = [
     "secrets",
     "instance_var",
     "increment_var",
-    "user",
     "workers",
+    "listen",
     "ipc",
+    "notify",
     "start_timeout",
     "drain_timeout",
     "kill_timeout",
@@ -50,10 +51,9 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
     Some(Command {
         directory: table.path("directory", base).unwrap_or_else(|| base.to_owned()),
         environment: environment::environment(table, base),
-        user: table.take("user", value::text).map(str::to_owned),
+        bounds: bounds::bounds(table),
         workers: table.take("workers", |value| value::unless("auto", value, workers)).flatten(),
-        // More may be said by `ready`, which other apps have too.
-        channel: if table.boolean("ipc") { Channel::Present } else { Channel::Absent },
+        contract: contract::contract(table),
         timeouts: timeouts(table),
         stop_signal: table.take("stop_signal", stop_signal).unwrap_or(StopSignal::Term),
         restart: restart::restart(table),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,8 @@ use tokio::net::UnixStream;
 
 use super::Scope;
 use super::lines::Entries;
-use super::words::{LogQuery, Refusal, Reloaded, Status};
+use super::words::{Environment, LogQuery, Order, Reached, Refusal, Reloaded, Status};
+use crate::id::AppName;
 
 /// Speaks to the supervisor behind one socket.
 #[derive(Clone, Debug)]
@@ -52,22 +53,51 @@ impl Client {
 
     /// What runs.
     pub async fn status(&self) -> Result<Status, Error> {
-        self.call(Method::GET, "/v1/status").await
+        self.call(Method::GET, "/v1/status", "").await
+    }
+
+    /// Carries out an order on these apps; returns when that has ended.
+    pub async fn order(&self, order: Order, apps: &[AppName]) -> Result<Reloaded, Error> {
+        self.order_with(order, &Scope::apps(apps)).await
     }
 
     /// Reads the configuration again and replaces the workers that are meant; returns when that has ended.
     pub async fn reload(&self, scope: &Scope) -> Result<Reloaded, Error> {
-        self.call(Method::POST, &format!("/v1/reload{}", scope.query())).await
+        self.order_with(Order::Reload, scope).await
     }
 
-    /// Asks the supervisor to end; returns when it has begun to.
-    pub async fn stop(&self) -> Result<(), Error> {
-        self.call(Method::POST, "/v1/stop").await
+    async fn order_with(&self, order: Order, scope: &Scope) -> Result<Reloaded, Error> {
+        self.call(Method::POST, &format!("/v1/{}{}", order.word(), scope.query()), "").await
+    }
+
+    /// Adds the apps of a configuration, as TOML, to the supervisor's list, and starts them; returns when that has ended.
+    pub async fn add(&self, list: &str) -> Result<Reloaded, Error> {
+        self.call(Method::POST, "/v1/add", list).await
+    }
+
+    /// Sends a signal to every worker of these apps.
+    pub async fn signal(&self, apps: &[AppName], signal: &str) -> Result<Reached, Error> {
+        self.call(Method::POST, &format!("/v1/signal?signal={signal}&{}", query(apps)), "").await
+    }
+
+    /// Begins to count the restarts of these apps anew.
+    pub async fn reset(&self, apps: &[AppName]) -> Result<Reached, Error> {
+        self.call(Method::POST, &format!("/v1/reset?{}", query(apps)), "").await
+    }
+
+    /// What a worker of an app finds in its environment.
+    pub async fn env(&self, app: &AppName) -> Result<Environment, Error> {
+        self.call(Method::GET, &format!("/v1/env?app={app}"), "").await
+    }
+
+    /// Asks the supervisor to stop everything and itself; returns when it has begun to.
+    pub async fn kill(&self) -> Result<(), Error> {
+        self.call(Method::POST, "/v1/kill", "").await
     }
 
     /// What all metrics say now, in Prometheus' text format.
     pub async fn metrics(&self) -> Result<String, Error> {
-        self.call(Method::GET, "/v1/metrics").await
+        self.call(Method::GET, "/v1/metrics", "").await
     }
 
     /// What workers have printed, and, where it is followed, print from now on.
@@ -75,7 +105,7 @@ impl Client {
         Entries::open(&self.socket, query).await
     }
 
-    async fn call<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Error> {
+    async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: &str) -> Result<T, Error> {
         let unreachable = |source| Error::Unreachable { socket: self.socket.clone(), source };
         let stream = UnixStream::connect(&self.socket).await.map_err(unreachable)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -83,7 +113,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header(http::header::HOST, "portreeve")
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
             .expect("the calls' paths are valid");
         let exchange = async move {
             let response = sender.send_request(request).await?;
@@ -97,4 +127,10 @@ impl Client {
         let (ok, text) = answer?;
         if ok { Ok(serde_json::from_slice(&text)?) } else { Err(Error::Refused(serde_json::from_slice(&text)?)) }
     }
+}
+
+/// Names have no character that would mean something in a query.
+fn query(apps: &[AppName]) -> String {
+    let pairs: Vec<_> = apps.iter().map(|app| format!("app={app}")).collect();
+    pairs.join("&")
 }

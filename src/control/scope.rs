@@ -1,30 +1,30 @@
-//! What a reload is to cover, as it stands in the address of the call.
+//! What an order is to cover, as it stands in the address of the call.
 //!
 //! Knows the form, not whether such an app or profile exists. Unknown parameters are refused: one that is ignored would
-//! reload something else than what was meant.
+//! act on something else than what was meant.
 
 use crate::id::AppName;
 
-/// What a reload is about.
+/// What an order is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// `None`: all apps.
-    pub app: Option<AppName>,
+    /// None: all, where that may be said.
+    pub apps: Vec<AppName>,
     /// The profile of the apps' variables from now on; `None`: as it was.
     pub profile: Option<String>,
 }
 
 impl Scope {
-    /// This app alone.
+    /// These apps alone.
     #[must_use]
-    pub fn app(app: AppName) -> Self {
-        Self { app: Some(app), profile: None }
+    pub fn apps(apps: &[AppName]) -> Self {
+        Self { apps: apps.to_vec(), profile: None }
     }
 
     /// The query of the call's address, with its question mark; empty for everything.
     #[must_use]
     pub fn query(&self) -> String {
-        let app = self.app.iter().map(|app| format!("app={app}"));
+        let app = self.apps.iter().map(|app| format!("app={app}"));
         let profile = self.profile.iter().map(|profile| format!("env={profile}"));
         let parts: Vec<_> = app.chain(profile).collect();
         if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
@@ -38,12 +38,12 @@ impl Scope {
         let mut scope = Self::default();
         for part in query.split('&').filter(|part| !part.is_empty()) {
             match part.split_once('=') {
-                Some(("app", name)) => scope.app = Some(name.parse().map_err(|error| format!("{error}"))?),
+                Some(("app", name)) => scope.apps.push(name.parse().map_err(|error| format!("{error}"))?),
                 Some(("env", profile)) => scope.profile = Some(profile.to_owned()),
                 _ => return Err(format!("unknown parameter `{part}`: there are `app` and `env`")),
             }
         }
-        if scope.app.is_some() && scope.profile.is_some() {
+        if !scope.apps.is_empty() && scope.profile.is_some() {
             return Err("a profile is that of all apps: leave `app` or `env` out".to_owned());
         }
         Ok(scope)
@@ -56,11 +56,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let web = || "web".parse().ok();
+        let names = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<_>>();
         for (scope, query) in [
             (Scope::default(), ""),
-            (Scope { app: web(), profile: None }, "?app=web"),
-            (Scope { app: None, profile: Some("staging".to_owned()) }, "?env=staging"),
+            (Scope::apps(&names(&["web"])), "?app=web"),
+            (Scope::apps(&names(&["web", "api"])), "?app=web&app=api"),
+            (Scope { apps: Vec::new(), profile: Some("staging".to_owned()) }, "?env=staging"),
         ] {
             assert_eq!(scope.query(), query);
             assert_eq!(Scope::parse(query.trim_start_matches('?')), Ok(scope));

@@ -1,28 +1,25 @@
-//! The admin socket's server: who may speak, what was asked, and the answer.
+//! The admin socket's server: who may have it, and who may speak.
 //!
-//! It turns a request into a [`Call`] on a channel and waits for the reply; it decides nothing. Invariants: the socket is
-//! `0600`; a peer that is neither root nor our own user is turned away before a byte of it is read; at most
-//! [`MAX_CALLS`] calls are open at once.
+//! What is asked and answered is in [`super::calls`]. Invariants: one supervisor at a time has a socket, which a lock
+//! beside it decides; the socket is `0600`; a peer that is neither root nor our own user is turned away before a byte of
+//! it is read; at most [`MAX_CALLS`] calls are open at once.
 
 use std::convert::Infallible;
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::lines::{self, Body};
-use super::scope::Scope;
-use super::words::{LogEntry, LogQuery, Refusal, RefusalKind, Reloaded, Status};
+use super::calls::{self, Call};
 
 /// Calls that may be open at once; a reload stays open until it has ended.
 pub const MAX_CALLS: usize = 64;
@@ -33,36 +30,21 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a failed accept, so that a lack of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What a caller wants. The answer goes into `reply`; a dropped one tells the caller that the supervisor is gone.
+/// The right to bind a socket, held until this is dropped. Two supervisors that start at once decide here, and neither
+/// has touched anything of the other by then.
 #[derive(Debug)]
-pub enum Call {
-    Status {
-        reply: oneshot::Sender<Status>,
-    },
-    Reload {
-        scope: Scope,
-        reply: oneshot::Sender<Result<Reloaded, Refusal>>,
-    },
-    Stop {
-        reply: oneshot::Sender<()>,
-    },
-    /// What all metrics say, as text.
-    Metrics {
-        reply: oneshot::Sender<String>,
-    },
-    /// The answer ends by being dropped; whoever asked ends it by closing their side.
-    Logs {
-        query: LogQuery,
-        reply: oneshot::Sender<Result<mpsc::Receiver<LogEntry>, Refusal>>,
-    },
+pub struct Claim {
+    socket: PathBuf,
+    /// Locked; the kernel lets go of it with us, so that a dead supervisor leaves nothing to be cleaned up.
+    _lock: File,
 }
 
 /// The bound socket; its file is removed when this is dropped.
 #[derive(Debug)]
 pub struct Server {
     listener: UnixListener,
-    path: PathBuf,
     own_uid: u32,
+    claim: Claim,
 }
 
 /// Why there is no admin socket.
@@ -74,26 +56,46 @@ pub enum BindError {
     Io { path: PathBuf, source: io::Error },
 }
 
+impl Claim {
+    /// Claims a socket for this process.
+    ///
+    /// # Errors
+    /// When another supervisor has it, or the folder cannot be made or is somebody else's.
+    pub fn take(socket: &Path) -> Result<Self, BindError> {
+        let failed = |source| BindError::Io { path: socket.to_owned(), source };
+        if let Some(parent) = socket.parent() {
+            make_folder(parent).map_err(failed)?;
+        }
+        let mut name = socket.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        let path = socket.with_file_name(name);
+        let lock = File::options().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { socket: socket.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(BindError::InUse(socket.to_owned())),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+}
+
 impl Server {
     /// Binds the socket, replacing a file that a dead supervisor left behind. Needs a tokio runtime.
     ///
     /// # Errors
     /// When somebody answers on the socket, or the file cannot be made.
-    pub fn bind(path: &Path) -> Result<Self, BindError> {
-        let failed = |source| BindError::Io { path: path.to_owned(), source };
-        if let Some(parent) = path.parent() {
-            make_folder(parent).map_err(failed)?;
-        }
+    pub fn bind(claim: Claim) -> Result<Self, BindError> {
+        let path = &claim.socket;
+        let failed = |source| BindError::Io { path: path.clone(), source };
         if path.exists() {
             if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                return Err(BindError::InUse(path.to_owned()));
+                return Err(BindError::InUse(path.clone()));
             }
             std::fs::remove_file(path).map_err(failed)?;
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let own_uid = std::fs::metadata(path).map_err(failed)?.uid();
-        Ok(Self { listener, path: path.to_owned(), own_uid })
+        Ok(Self { listener, own_uid, claim })
     }
 
     /// Serves until dropped, handing every call up the channel.
@@ -125,14 +127,14 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Nobody is left to tell when this fails, and the next supervisor replaces a dead file.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(&self.claim.socket);
     }
 }
 
-/// Makes the folder, for its owner only. One that is there already has to belong to us or to root: in a folder of somebody
+/// Makes the folder; others may pass through it, for workers' sockets are below, but not look. One that is there already has to belong to us or to root: in a folder of somebody
 /// else, such as one prepared in `/tmp`, another program could take the socket's place.
 fn make_folder(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path)?;
     let owner = std::fs::metadata(path)?.uid();
     if owner == 0 || owner == std::fs::metadata("/proc/self")?.uid() {
         return Ok(());
@@ -142,7 +144,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 async fn speak(stream: UnixStream, calls: mpsc::Sender<Call>) {
-    let service = service_fn(move |request: Request<Incoming>| answer(request, calls.clone()));
+    let service = service_fn(move |request: Request<Incoming>| calls::answer(request, calls.clone()));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -153,72 +155,30 @@ async fn speak(stream: UnixStream, calls: mpsc::Sender<Call>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, calls: mpsc::Sender<Call>) -> Result<Response<Body>, Infallible> {
-    let route = (request.method().clone(), request.uri().path().to_owned());
-    let response = match (&route.0, route.1.as_str()) {
-        (&Method::GET, "/v1/status") => ask(&calls, |reply| Call::Status { reply }).await.map(|status| json(&status)),
-        (&Method::POST, "/v1/stop") => ask(&calls, |reply| Call::Stop { reply }).await.map(|()| json(&())),
-        (&Method::GET, "/v1/metrics") => ask(&calls, |reply| Call::Metrics { reply }).await.map(|text| json(&text)),
-        (&Method::GET, "/v1/logs") => logs(&request, &calls).await,
-        (&Method::POST, "/v1/reload") => reload(&request, &calls).await,
-        _ => Err(Refusal::new(RefusalKind::NotFound, format!("no such call: {} {}", route.0, route.1))),
-    };
-    Ok(response.unwrap_or_else(|refusal| refuse(&refusal)))
-}
-
-async fn logs(request: &Request<Incoming>, calls: &mpsc::Sender<Call>) -> Result<Response<Body>, Refusal> {
-    let query = LogQuery::read(request.uri().query().unwrap_or_default());
-    let query = query.map_err(|error| Refusal::new(RefusalKind::NotFound, error))?;
-    ask(calls, |reply| Call::Logs { query, reply }).await?.map(lines::answer)
-}
-
-async fn reload(request: &Request<Incoming>, calls: &mpsc::Sender<Call>) -> Result<Response<Body>, Refusal> {
-    let scope = Scope::parse(request.uri().query().unwrap_or(""))
-        .map_err(|error| Refusal::new(RefusalKind::UnknownApp, error))?;
-    ask(calls, |reply| Call::Reload { scope, reply }).await?.map(|reloaded| json(&reloaded))
-}
-
-async fn ask<T>(calls: &mpsc::Sender<Call>, call: impl FnOnce(oneshot::Sender<T>) -> Call) -> Result<T, Refusal> {
-    let gone = || Refusal::new(RefusalKind::Stopping, "the supervisor is stopping");
-    let (reply, answer) = oneshot::channel();
-    calls.send(call(reply)).await.map_err(|_| gone())?;
-    answer.await.map_err(|_| gone())
-}
-
-fn json(value: &impl Serialize) -> Response<Body> {
-    let mut text = serde_json::to_vec_pretty(value).expect("the words have string keys only and always serialise");
-    text.push(b'\n');
-    let mut response = Response::new(Body::Left(Full::new(text.into())));
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    response
-}
-
-fn refuse(refusal: &Refusal) -> Response<Body> {
-    let mut response = json(refusal);
-    *response.status_mut() = match refusal.kind {
-        RefusalKind::InvalidConfig => StatusCode::UNPROCESSABLE_ENTITY,
-        RefusalKind::UnknownApp | RefusalKind::NotFound => StatusCode::NOT_FOUND,
-        RefusalKind::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-        RefusalKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Scope;
     use crate::control::client::{self, Client};
-    use crate::id::AppName;
+    use crate::control::words::{Order, Reached, Refusal, RefusalKind, Reloaded};
 
     async fn answering(mut calls: mpsc::Receiver<Call>) {
         while let Some(call) = calls.recv().await {
             match call {
-                Call::Stop { reply } => drop(reply.send(())),
-                Call::Reload { scope: Scope { app: Some(app), .. }, reply } => {
-                    let refusal = Refusal::new(RefusalKind::UnknownApp, format!("no app {app}"));
+                Call::Kill { reply } => drop(reply.send(())),
+                Call::Order { scope, reply, .. } if !scope.apps.is_empty() => {
+                    let refusal = Refusal::new(RefusalKind::UnknownApp, format!("no app {}", scope.apps[0]));
                     drop(reply.send(Err(refusal)));
                 }
-                Call::Reload { reply, .. } => drop(reply.send(Ok(Reloaded { apps: Vec::new() }))),
+                Call::Order { reply, .. } => drop(reply.send(Ok(Reloaded { apps: Vec::new() }))),
+                Call::Add { list, reply } => {
+                    drop(reply.send(Err(Refusal::new(RefusalKind::InvalidConfig, list))));
+                }
+                Call::Signal { apps, signal, reply } => {
+                    drop(reply.send(Err(Refusal::new(RefusalKind::BadRequest, format!("{signal} {apps:?}")))));
+                }
+                Call::Reset { apps, reply } => drop(reply.send(Ok(Reached { workers: apps.len() }))),
+                Call::Env { reply, .. } => drop(reply),
                 Call::Status { reply } => drop(reply),
                 Call::Metrics { reply } => drop(reply),
                 Call::Logs { reply, .. } => drop(reply),
@@ -229,9 +189,9 @@ mod tests {
     async fn with_server<T>(check: impl AsyncFnOnce(Client) -> T) -> T {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/admin.sock");
-        let server = Server::bind(&path).unwrap();
+        let server = Server::bind(Claim::take(&path).unwrap()).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o711));
         let (sender, receiver) = mpsc::channel(8);
         let tasks = [
             tokio::spawn(async move {
@@ -247,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn calls_reach_the_channel_and_answers_come_back() {
         with_server(async |client| {
-            client.stop().await.unwrap();
+            client.kill().await.unwrap();
             assert_eq!(client.reload(&Scope::default()).await.unwrap(), Reloaded { apps: Vec::new() });
         })
         .await;
@@ -256,11 +216,15 @@ mod tests {
     #[tokio::test]
     async fn refusals_arrive_as_refusals() {
         with_server(async |client| {
-            let app: AppName = "ghost".parse().unwrap();
-            let Err(client::Error::Refused(refusal)) = client.reload(&Scope::app(app.clone())).await else {
-                panic!("not refused")
-            };
+            let apps = ["ghost", "other"].map(|name| name.parse().unwrap());
+            let Err(client::Error::Refused(refusal)) = client.order(Order::Stop, &apps).await else { panic!() };
             assert_eq!(refusal, Refusal::new(RefusalKind::UnknownApp, "no app ghost"));
+            let list = "[app.web]\ncommand = 'ä'\n";
+            let Err(client::Error::Refused(refusal)) = client.add(list).await else { panic!("not refused") };
+            assert_eq!(refusal, Refusal::new(RefusalKind::InvalidConfig, list));
+            assert_eq!(client.reset(&apps).await.unwrap().workers, 2);
+            let Err(client::Error::Refused(refusal)) = client.signal(&apps[..1], "SIGUSR2").await else { panic!() };
+            assert!(refusal.error.starts_with("SIGUSR2 ") && refusal.error.contains("ghost"), "{refusal:?}");
             let Err(client::Error::Refused(refusal)) = client.status().await else { panic!("not refused") };
             assert_eq!(refusal.kind, RefusalKind::Stopping);
         })
@@ -268,15 +232,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_order_without_apps_is_never_one_for_all_of_them() {
+        let orders = Order::ALL.into_iter().filter(|order| *order != Order::Reload);
+        for order in orders {
+            let answer = with_server(async |client| client.order(order, &[]).await).await;
+            let Err(client::Error::Refused(refusal)) = answer else { panic!("{order:?}: {answer:?}") };
+            assert_eq!(refusal.kind, RefusalKind::BadRequest, "{order:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_live_socket_is_not_taken_but_a_dead_one_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("admin.sock");
-        let server = Server::bind(&path).unwrap();
-        assert!(matches!(Server::bind(&path), Err(BindError::InUse(_))));
+        let server = Server::bind(Claim::take(&path).unwrap()).unwrap();
+        assert!(matches!(Claim::take(&path), Err(BindError::InUse(_))));
         drop(server);
         assert!(!path.exists());
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "a dead supervisor leaves its file");
-        Server::bind(&path).unwrap();
+        Server::bind(Claim::take(&path).unwrap()).unwrap();
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Knows the shape of answers and nothing of how they come about. Fields are only ever added.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,12 @@ use crate::id::{Address, AppName, Generation, Serial, Slot};
 pub struct Status {
     pub version: String,
     pub pid: u32,
+    /// The configuration in force, absolute.
+    #[serde(default)]
+    pub config: PathBuf,
+    /// Is that the list of apps that `start`, `stop` and `delete` edit?
+    #[serde(default)]
+    pub is_list: bool,
     pub uptime_seconds: u64,
     pub listeners: Vec<Listener>,
     pub metrics: Option<SocketAddr>,
@@ -27,6 +35,9 @@ pub struct Listener {
     pub tls: bool,
     /// Was it handed down by the service manager?
     pub inherited: bool,
+    /// The app whose own it is.
+    #[serde(default)]
+    pub app: Option<AppName>,
 }
 
 /// One proxy process.
@@ -41,6 +52,9 @@ pub struct Proxy {
 /// One app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct App {
+    /// A small number that stands for the name in orders, and is never another app's while the supervisor lives.
+    #[serde(default)]
+    pub id: u32,
     pub name: AppName,
     pub state: String,
     /// The generation that serves, if one does.
@@ -115,15 +129,47 @@ pub struct Worker {
     pub generation: Generation,
     pub state: String,
     pub pid: Option<u32>,
+    #[serde(flatten)]
+    pub place: Place,
+    pub uptime_seconds: u64,
+    pub restarts: u64,
+    #[serde(flatten)]
+    pub memory: Memory,
+    /// What it says of itself (`STATUS=` on its notify socket).
+    #[serde(default)]
+    pub says: Option<String>,
+    #[serde(flatten)]
+    pub load: Load,
+}
+
+/// Where a worker is reached. Its fields stand beside those of its worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
     pub address: Option<Address>,
     /// The loopback port, when it has one.
     pub port: Option<u16>,
-    pub uptime_seconds: u64,
-    pub restarts: u64,
-    /// Resident memory in bytes.
-    pub memory: Option<u64>,
-    #[serde(flatten)]
-    pub load: Load,
+}
+
+/// The memory of a worker with all its processes, in bytes. Its fields stand beside those of its worker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// As measured last.
+    #[serde(rename = "memory")]
+    pub bytes: Option<u64>,
+    /// How: `cgroup` (working set of its control group), `pss` (shared pages counted in proportion) or `rss` (counted in
+    /// full, so the truth is no larger).
+    #[serde(rename = "memory_metric")]
+    pub metric: Option<String>,
+    /// The most that was measured.
+    #[serde(rename = "memory_max")]
+    pub max: Option<u64>,
+    /// Beyond it the worker is replaced.
+    #[serde(rename = "memory_soft")]
+    pub soft: Option<u64>,
+    /// Beyond it the worker is killed.
+    #[serde(rename = "memory_hard")]
+    pub hard: Option<u64>,
 }
 
 /// What a worker is asked to do, over all proxies. Its fields stand beside those of its worker.
@@ -142,7 +188,52 @@ pub struct Load {
     pub oldest_ms: Option<u64>,
 }
 
-/// Answer to `POST /v1/reload`: one entry an app.
+/// What can be asked for by `POST /v1/WORD?app=NAME&app=NAME`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Replace the workers without losing a request.
+    Reload,
+    /// Start what is stopped.
+    Start,
+    /// Stop the workers; the app stays known.
+    Stop,
+    /// Stop the workers, then start others.
+    Restart,
+    /// Stop the workers and forget the app.
+    Delete,
+}
+
+impl Order {
+    pub const ALL: [Self; 5] = [Self::Reload, Self::Start, Self::Stop, Self::Restart, Self::Delete];
+
+    /// The word in the path.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Reload => "reload",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Answer to `GET /v1/env?app=NAME`: what a worker of the app finds in its environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    pub app: AppName,
+    pub variables: BTreeMap<String, String>,
+}
+
+/// Answer to `POST /v1/signal` and `POST /v1/reset`: how many workers it reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    pub workers: usize,
+}
+
+/// Answer to `POST /v1/reload` and the other orders: one entry an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     pub apps: Vec<AppReloaded>,
@@ -174,6 +265,14 @@ pub enum Outcome {
     Applied,
     /// The app is no longer configured and is being stopped.
     Removed,
+    /// It was started, and all its workers serve.
+    Started,
+    /// It was started, and a worker has failed or ended; others may serve, and more are tried.
+    Failed,
+    /// None of its workers is left.
+    Stopped,
+    /// It was so already.
+    Unchanged,
 }
 
 /// Any refusal, with an HTTP status of 400 or more.
@@ -181,7 +280,7 @@ pub enum Outcome {
 pub struct Refusal {
     /// What went wrong, ready to be shown.
     pub error: String,
-    /// `invalid_config`, `unknown_app`, `stopping`, `not_found`, `internal`.
+    /// `invalid_config`, `unknown_app`, `stopping`, `not_found`, `conflict`, `bad_request`, `internal`.
     pub kind: RefusalKind,
 }
 
@@ -193,6 +292,10 @@ pub enum RefusalKind {
     UnknownApp,
     Stopping,
     NotFound,
+    /// The order does not fit what this supervisor was started with.
+    Conflict,
+    /// The request makes no sense.
+    BadRequest,
     Internal,
 }
 

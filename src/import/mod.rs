@@ -9,7 +9,9 @@ mod document;
 mod draft;
 mod ecosystem;
 mod lenient;
+pub mod nginx;
 pub mod pm2;
+pub mod procfile;
 mod script;
 mod yaml;
 

@@ -77,6 +77,7 @@ impl App {
             Event::Reload { ticket, plan } => self.reload(ticket, &plan, step),
             Event::Recycle { serial, reason } => self.recycle(serial, reason, step),
             Event::Served { serial, exchanges } => self.served(serial, exchanges, step),
+            Event::Hasten { serial } => self.worker(serial).map(|worker| worker.force(step)).is_some(),
             Event::Stop => self.stop(step),
             Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
             Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),

@@ -15,6 +15,7 @@ mod backoff;
 mod circuit;
 mod generation;
 mod health;
+mod memory;
 mod order;
 mod parting;
 mod place;
@@ -30,6 +31,7 @@ use std::time::Duration;
 pub use app::App;
 pub use backoff::Backoff;
 pub use health::Health;
+pub use memory::{MemoryLimits, MemoryWatch, Pressure};
 pub use order::{Order, Released};
 pub use parting::{Cause, Parting};
 pub use recycle::{RecycleReason, Recycles, Recycling};
@@ -96,6 +98,8 @@ pub enum Event {
     Recycle { serial: Serial, reason: RecycleReason },
     /// So many exchanges has this worker finished in all.
     Served { serial: Serial, exchanges: u64 },
+    /// If this worker is on its way out with work in flight, it gets no more time for that.
+    Hasten { serial: Serial },
     /// Stop all workers; answered by [`Action::Stopped`], unless a `Start` comes first.
     Stop,
     /// The process of this worker runs.

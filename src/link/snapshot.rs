@@ -2,6 +2,7 @@
 //!
 //! What changes on reload and is read per request lives here and nowhere else.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -18,18 +19,29 @@ pub struct Epoch(pub u64);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub epoch: Epoch,
+    /// Everything that is listened on; what comes in elsewhere, on a listener that is on its way out, is for nobody.
+    pub listeners: Vec<Listener>,
     pub apps: Vec<App>,
     /// The first one answers clients that name no known server.
     pub certificates: Vec<Certificate>,
     pub limits: Limits,
 }
 
+/// Whom the requests on one listener are for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// As the socket has it.
+    pub address: SocketAddr,
+    /// `None`: host and path tell.
+    pub app: Option<AppName>,
+}
+
 /// One app as the proxy sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct App {
     pub name: AppName,
-    /// As in `config::App::hosts`.
-    pub hosts: Vec<String>,
+    /// As in `config::App::hosts`; `None`: it is not found by host and path at all.
+    pub hosts: Option<Vec<String>>,
     /// As in `config::App::path`.
     pub path: String,
     pub condition: Condition,

@@ -49,6 +49,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) struct Accepted {
     pub(crate) socket: TcpStream,
     pub(crate) address: SocketAddr,
+    pub(crate) listener: SocketAddr,
     pub(crate) is_tls: bool,
     pub(crate) admission: Admission,
 }
@@ -56,7 +57,7 @@ pub(crate) struct Accepted {
 /// Serves a connection to its end.
 pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) {
     let limits = proxy.world.load().limits.clone();
-    let Accepted { socket, address, is_tls, admission } = accepted;
+    let Accepted { socket, address, listener, is_tls, admission } = accepted;
     // Fails on a connection that is gone already, which the first read will tell.
     let _ = socket.set_nodelay(true);
     let Some(stream) = Box::pin(secure(&proxy, socket, is_tls, limits.handshake_timeout)).await else { return };
@@ -66,6 +67,7 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
         proxy,
         thread,
         address: SocketAddr::new(ip, address.port()),
+        listener,
         forwarded_for: HeaderValue::try_from(ip.to_string()).expect("an address is a valid field value"),
         is_tls,
         pulse: Arc::new(Pulse::new(Instant::now())),

@@ -94,7 +94,7 @@ async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Re
 fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>, upload::Bounds), Fault> {
     let world = peer.proxy.world.load();
     let checked = policy::check(request, &world.limits)?;
-    let app = world.find(checked.host.name(), request.uri().path()).ok_or(Fault::NoRoute)?;
+    let app = world.find(peer.listener, checked.host.name(), request.uri().path()).ok_or(Fault::NoRoute)?;
     let bounds = upload::Bounds { bytes: world.limits.body_bytes, idle: world.limits.body_idle };
     Ok((checked, Arc::clone(app), bounds))
 }

@@ -115,7 +115,7 @@ impl Accepting {
         let open = proxy.metrics.client_connections(self.address);
         while let Some((socket, address)) = proxy.retiring.run_until_cancelled(self.accept()).await {
             let admission = Admission::new(proxy.permits.take().await, open.raise());
-            let accepted = Accepted { socket, address, is_tls: self.is_tls, admission };
+            let accepted = Accepted { socket, address, listener: self.address, is_tls: self.is_tls, admission };
             proxy.work.spawn(connection::serve(Arc::clone(&proxy), thread, accepted));
         }
     }

@@ -19,6 +19,8 @@ pub(crate) struct Peer {
     /// The thread that serves it.
     pub(crate) thread: usize,
     pub(crate) address: SocketAddr,
+    /// Where it came in.
+    pub(crate) listener: SocketAddr,
     /// The address as workers are told it.
     pub(crate) forwarded_for: HeaderValue,
     pub(crate) is_tls: bool,

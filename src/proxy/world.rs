@@ -5,6 +5,7 @@
 //! Invariant: a snapshot is taken over whole or not at all.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ use super::wire::Wire;
 /// What exchanges are carried out under.
 pub(crate) struct World {
     pub(crate) limits: Limits,
+    /// Whom each listener is for; `None`: whom the routes say.
+    listeners: HashMap<SocketAddr, Option<Arc<App>>>,
     routes: Table<Arc<App>>,
     apps: Vec<Arc<App>>,
 }
@@ -73,6 +76,8 @@ pub(crate) enum Rejected {
     Certificate(#[from] CertError),
     #[error("{0}")]
     Routes(String),
+    #[error("{0} is for the app {1}, which is not there")]
+    Listener(SocketAddr, AppName),
 }
 
 impl World {
@@ -90,13 +95,16 @@ impl World {
             h2_streams: 1,
         };
         let routes = Table::build(Vec::new()).unwrap_or_else(|_| unreachable!("nothing conflicts with nothing"));
-        Self { limits, routes, apps: Vec::new() }
+        Self { limits, listeners: HashMap::new(), routes, apps: Vec::new() }
     }
 
-    /// The app that serves a host and a path.
-    pub(crate) fn find(&self, host: &str, path: &str) -> Option<&Arc<App>> {
-        // `OPTIONS *` is about the server, and so for whoever serves its root.
-        self.routes.find(host, if path == "*" { "/" } else { path })
+    /// The app that serves a host and a path on this listener.
+    pub(crate) fn find(&self, listener: SocketAddr, host: &str, path: &str) -> Option<&Arc<App>> {
+        match self.listeners.get(&listener)? {
+            Some(owner) => Some(owner),
+            // `OPTIONS *` is about the server, and so for whoever serves its root.
+            None => self.routes.find(host, if path == "*" { "/" } else { path }),
+        }
     }
 
     /// The endpoints of all apps, open and closed.
@@ -124,10 +132,12 @@ impl Atlas {
         let certificates = self.parse_new(snapshot.certificates)?;
         let listings = snapshot.apps.iter().map(listing).collect();
         let apps: Vec<_> = snapshot.apps.iter().map(|app| Arc::new(self.app(app))).collect();
-        let entries = snapshot.apps.iter().zip(&apps);
-        let entries = entries.map(|(said, app)| (&said.hosts[..], said.path.as_str(), Arc::clone(app))).collect();
+        let entries = snapshot.apps.iter().zip(&apps).filter_map(|(said, app)| Some((said, said.hosts.as_ref()?, app)));
+        let entries = entries.map(|(said, hosts, app)| (&hosts[..], said.path.as_str(), Arc::clone(app))).collect();
         let routes = Table::build(entries).map_err(|conflict| Rejected::Routes(told(&conflict)))?;
-        let world = World { limits: snapshot.limits, routes, apps };
+        let listeners =
+            snapshot.listeners.into_iter().map(|listener| owned(listener, &apps)).collect::<Result<_, _>>()?;
+        let world = World { limits: snapshot.limits, listeners, routes, apps };
         Ok(Draft { world, listings, certificates })
     }
 
@@ -179,6 +189,16 @@ impl Atlas {
 impl Known {
     fn of(app: &App) -> Self {
         Self { upstream: Arc::clone(&app.upstream), budget: Arc::clone(&app.budget) }
+    }
+}
+
+/// The listener with the app that owns it.
+fn owned(said: link::Listener, apps: &[Arc<App>]) -> Result<(SocketAddr, Option<Arc<App>>), Rejected> {
+    let link::Listener { address, app } = said;
+    let Some(name) = app else { return Ok((address, None)) };
+    match apps.iter().find(|app| app.name == name) {
+        Some(app) => Ok((address, Some(Arc::clone(app)))),
+        None => Err(Rejected::Listener(address, name)),
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
-use super::settings::prepare_access_log;
+use super::settings::{plan, prepare_access_log};
 use super::site::{Fixed, Server, Site, Supervised};
-use super::{Awaited, Supervisor, probe};
+use super::{Awaited, Supervisor, memory, probe};
 use crate::config::{self, App, Readiness};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
 use crate::lifecycle::{self, Action, AppState, Health};
@@ -71,6 +71,7 @@ impl Supervisor {
         let event = match started {
             Ok(pid) => {
                 tracing::info!(worker = %id, pid, "worker started");
+                self.chores.gauges.add(serial, &memory::settings(site, serial));
                 lifecycle::Event::Spawned { serial }
             }
             Err(reason) => {
@@ -94,11 +95,13 @@ impl Supervisor {
         if let Some(worker) = site.workers.get(&serial) {
             tracing::info!(worker = %worker.id, pid = worker.process.pid(), %exit, "worker ended");
         }
+        let is_listed = site.lists(serial);
         if let Some(berth) = site.bury(serial, exit) {
             // A proxy may still list the worker; another one must not inherit its place until none does.
-            let epoch = link::Epoch(self.published.epoch.0 + 1);
+            let epoch = link::Epoch(self.published.epoch.0 + u64::from(is_listed));
             self.published.berths.push((epoch, berth));
         }
+        self.chores.gauges.remove(serial);
         self.proxies.forget(serial);
         self.published.told_idle.remove(&serial);
         self.published.watch.forget(serial);
@@ -140,6 +143,7 @@ impl Supervisor {
     pub(super) fn probed(&mut self, app: AppName, serial: Serial, outcome: Result<(), String>) {
         if outcome.is_ok() {
             self.published.watch.prove(serial);
+            self.open_up(&app, serial);
         }
         match self.sites.get_mut(&app) {
             Some(Site::Supervised(_)) => {
@@ -152,10 +156,20 @@ impl Supervisor {
         }
     }
 
+    /// A worker listens: before it is published, the proxies must be able to connect.
+    fn open_up(&self, app: &AppName, serial: Serial) {
+        self.with_worker(app, serial, |worker| {
+            if let Err(reason) = worker.berth.open_up() {
+                tracing::warn!(worker = %worker.id, %reason);
+            }
+        });
+    }
+
     /// Takes in a worker's own word. Where readiness is asked for it is no news, and no proof.
-    pub(super) fn declared(&mut self, app: AppName, serial: Serial) {
+    pub(super) fn declared(&mut self, app: AppName, serial: Serial, by: Readiness) {
         let Some(Site::Supervised(site)) = self.sites.get(&app) else { return };
-        if site.readiness(serial) == Some(Readiness::Ipc) {
+        if site.readiness(serial) == Some(by) {
+            self.open_up(&app, serial);
             self.published.watch.prove(serial);
             self.machines.queue.push_back((app, lifecycle::Event::Declared { serial }));
         }
@@ -171,6 +185,7 @@ impl Supervisor {
                 Site::Fixed(site)
             }
         };
+        self.roster.enrol(name);
         self.sites.insert(name.clone(), site);
         self.start_site(name);
         self.published.dirty = true;
@@ -192,7 +207,7 @@ impl Supervisor {
                 site.held = false;
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop));
             }
-            Some(Site::Fixed(_)) => drop(self.sites.remove(name)),
+            Some(Site::Fixed(_)) => self.forget(name),
             None => {}
         }
         self.published.dirty = true;
@@ -201,11 +216,25 @@ impl Supervisor {
     fn site_stopped(&mut self, app: &AppName) {
         tracing::info!(%app, "app stopped");
         self.watch_leak(app);
-        if !self.is_stopping() && !self.config.apps.contains_key(app) {
-            self.sites.remove(app);
-            self.starter.feed.forget(app);
-            self.published.dirty = true;
+        if self.is_stopping() {
+            return;
         }
+        match self.sites.get_mut(app) {
+            _ if !self.config.apps.contains_key(app) => self.forget(app),
+            Some(Site::Supervised(site)) if site.comes_again => {
+                site.comes_again = false;
+                let plan = plan(&site.upcoming);
+                self.machines.queue.push_back((app.clone(), lifecycle::Event::Start(plan)));
+            }
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self, app: &AppName) {
+        self.sites.remove(app);
+        self.roster.strike(app);
+        self.starter.feed.forget(app);
+        self.published.dirty = true;
     }
 
     fn fresh_server(&mut self, app: &App, address: Address, slot: Slot) -> Server {

@@ -21,7 +21,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::event::{Event, Events};
 use super::launch::Kit;
-use crate::config::{self, Command};
+use crate::config::{self, Contract, Readiness};
 use crate::id::{AppName, Serial, WorkerId};
 use crate::sys::socket;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
@@ -64,8 +64,8 @@ impl Channel {
     ///
     /// # Errors
     /// A sentence that names what failed.
-    pub(super) fn offer(command: &Command, kit: &mut Kit) -> Result<Option<OwnedFd>, String> {
-        if command.channel == config::Channel::Absent {
+    pub(super) fn offer(contract: Contract, kit: &mut Kit) -> Result<Option<OwnedFd>, String> {
+        if contract.channel == config::Channel::Absent {
             return Ok(None);
         }
         let (ours, theirs) = socket::pair().map_err(|error| format!("make a channel: {error}"))?;
@@ -180,7 +180,7 @@ impl Reader {
             Message::Ready if !self.has_declared => {
                 self.has_declared = true;
                 let (app, serial) = (self.subject.app().clone(), self.subject.serial);
-                let _ = self.subject.events.send(Event::Declared { app, serial }).await;
+                let _ = self.subject.events.send(Event::Declared { app, serial, by: Readiness::Ipc }).await;
             }
             Message::Ready | Message::Other => {}
             // A plain read leaves the handle itself to the kernel, which closes it.

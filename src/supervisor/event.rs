@@ -4,6 +4,8 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::memory::Measurement;
+use crate::config::Readiness;
 use crate::control::Call;
 use crate::id::{AppName, Serial};
 use crate::link::FromProxy;
@@ -32,11 +34,14 @@ pub(super) enum Event {
         serial: Serial,
         outcome: Result<(), String>,
     },
-    /// A worker says that it can serve; told once of each.
+    /// A worker says that it can serve, in this way; told once of each.
     Declared {
         app: AppName,
         serial: Serial,
+        by: Readiness,
     },
+    /// The memory of some workers was measured.
+    Measured(Vec<Measurement>),
     /// A proxy spoke.
     Said {
         proxy: u64,

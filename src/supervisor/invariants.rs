@@ -38,7 +38,7 @@ impl Supervisor {
             let now: BTreeSet<_> = endpoints.filter(|endpoint| endpoint.open).map(|endpoint| endpoint.serial).collect();
             let before = self.published.watch.open.insert(name.clone(), now.clone()).unwrap_or_default();
             let still_runs = |serial: &Serial| supervised.workers.contains_key(serial);
-            let is_wanted = !stopping && self.config.apps.contains_key(name);
+            let is_wanted = !stopping && self.config.apps.contains_key(name) && supervised.machine.is_wanted();
             if is_wanted && now.is_empty() && before.iter().any(still_runs) {
                 self.outlook.metrics.invariants().self_emptied.inc();
                 tracing::error!(app = %name, "invariant broken: an app was left without a worker that could have served");

@@ -7,13 +7,24 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 
-use crate::config::Listen;
+use crate::config::Config;
+use crate::id::AppName;
 use crate::sys::listener::{self, Listening};
 
-/// All sockets, by the address that the configuration names and whether TLS is spoken there.
+/// All sockets, by what the configuration names.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
-    groups: BTreeMap<(SocketAddr, bool), Group>,
+    groups: BTreeMap<Place, Group>,
+}
+
+/// An address as the configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    address: SocketAddr,
+    tls: bool,
+    /// Whose port it is, where the system chooses it: that is another one for each app. Any other port is one place, and
+    /// may pass from app to app without being closed.
+    chosen_for: Option<AppName>,
 }
 
 /// The sockets behind one configured address.
@@ -21,6 +32,9 @@ pub(super) struct Listeners {
 pub(super) struct Group {
     pub(super) sockets: Vec<Listening>,
     pub(super) inherited: bool,
+    pub(super) tls: bool,
+    /// The app whose own it is; `None`: it is one of `[listen]`.
+    pub(super) app: Option<AppName>,
 }
 
 /// An address that cannot be served.
@@ -31,7 +45,7 @@ pub(crate) enum Error {
     #[error("the sockets handed down by the service manager cannot be used: {0}")]
     Inherited(io::Error),
     #[error(
-        "the service manager handed down a socket on {0} that [listen] does not name; \
+        "the service manager handed down a socket on {0} that neither [listen] nor an app names; \
          clients would wait there for ever, so name it or remove it from the socket unit"
     )]
     Unclaimed(SocketAddr),
@@ -47,17 +61,17 @@ fn hint(error: &io::Error) -> &'static str {
 
 impl Listeners {
     /// Takes what the service manager handed down and binds the rest, `count` sockets an address.
-    pub(super) fn open(listen: &Listen, count: usize) -> Result<Self, Error> {
+    pub(super) fn open(config: &Config, count: usize) -> Result<Self, Error> {
         let mut inherited = listener::inherited().map_err(Error::Inherited)?;
         let mut groups = BTreeMap::new();
-        for (address, tls) in wanted(listen) {
-            let taken = claim(&mut inherited, address, tls, listen);
+        for (place, app) in wanted(config) {
+            let taken = claim(&mut inherited, &place, app.as_ref(), config);
             let group = if taken.is_empty() {
-                Group { sockets: bind(address, count)?, inherited: false }
+                Group { sockets: bind(place.address, count)?, inherited: false, tls: place.tls, app }
             } else {
-                Group { sockets: taken, inherited: true }
+                Group { sockets: taken, inherited: true, tls: place.tls, app }
             };
-            groups.insert((address, tls), group);
+            groups.insert(place, group);
         }
         match inherited.first() {
             Some(unclaimed) => Err(Error::Unclaimed(unclaimed.address)),
@@ -66,45 +80,65 @@ impl Listeners {
     }
 
     /// Binds what a changed configuration adds. Nothing of `self` changes: give the result to [`Listeners::replace`].
-    pub(super) fn bind_added(&self, listen: &Listen, count: usize) -> Result<Self, Error> {
+    pub(super) fn bind_added(&self, config: &Config, count: usize) -> Result<Self, Error> {
         let mut added = Self::default();
-        for key in wanted(listen).filter(|key| !self.groups.contains_key(key)) {
-            added.groups.insert(key, Group { sockets: bind(key.0, count)?, inherited: false });
+        for (place, app) in wanted(config).filter(|(place, _)| !self.groups.contains_key(place)) {
+            let sockets = bind(place.address, count)?;
+            added.groups.insert(place.clone(), Group { sockets, inherited: false, tls: place.tls, app });
         }
         Ok(added)
     }
 
-    /// Takes in what was added and closes what the configuration no longer names; says whether anything changed.
-    pub(super) fn replace(&mut self, listen: &Listen, added: Self) -> bool {
+    /// Takes in what was added and closes what the configuration no longer names; says whether there are others now.
+    pub(super) fn replace(&mut self, config: &Config, added: Self) -> bool {
         let before = self.groups.len();
-        let keep: Vec<_> = wanted(listen).collect();
-        self.groups.retain(|key, _| keep.contains(key));
+        let keep: BTreeMap<_, _> = wanted(config).collect();
+        self.groups.retain(|place, _| keep.contains_key(place));
         let changed = self.groups.len() != before || !added.groups.is_empty();
         self.groups.extend(added.groups);
+        for (place, app) in keep {
+            if let Some(group) = self.groups.get_mut(&place) {
+                group.app = app;
+            }
+        }
         changed
     }
 
-    /// Every group with its TLS flag, in a stable order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (bool, &Group)> {
-        self.groups.iter().map(|((_, tls), group)| (*tls, group))
+    /// Every group, in a stable order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
     }
 }
 
-fn wanted(listen: &Listen) -> impl Iterator<Item = (SocketAddr, bool)> + '_ {
-    let http = listen.http.iter().map(|address| (*address, false));
-    http.chain(listen.https.iter().map(|address| (*address, true)))
+/// Every address that is to be listened on, with the app whose own it is.
+fn wanted(config: &Config) -> impl Iterator<Item = (Place, Option<AppName>)> + '_ {
+    let shared = |address: &SocketAddr, tls| (Place { address: *address, tls, chosen_for: None }, None);
+    let http = config.listen.http.iter().map(move |address| shared(address, false));
+    let https = config.listen.https.iter().map(move |address| shared(address, true));
+    let enabled = config.apps.values().filter(|app| app.enabled);
+    let own = enabled.flat_map(|app| {
+        app.ports.iter().map(|address| {
+            let chosen_for = (address.port() == 0).then(|| app.name.clone());
+            (Place { address: *address, tls: false, chosen_for }, Some(app.name.clone()))
+        })
+    });
+    http.chain(https).chain(own)
 }
 
 fn bind(address: SocketAddr, count: usize) -> Result<Vec<Listening>, Error> {
     listener::bind(address, count).map_err(|source| Error::Bind { address, source })
 }
 
-/// Picks the inherited sockets meant for an address: those named after its kind (`http`, `https`) when it is the only one of
-/// that kind, else those bound to the very address.
-fn claim(inherited: &mut Vec<Listening>, address: SocketAddr, tls: bool, listen: &Listen) -> Vec<Listening> {
-    let (kind, alone) = if tls { ("https", listen.https.len() == 1) } else { ("http", listen.http.len() == 1) };
+/// Picks the inherited sockets meant for an address: those named after its kind (`http`, `https`, or its app) when it is the
+/// only one of that kind, else those bound to the very address.
+fn claim(inherited: &mut Vec<Listening>, place: &Place, app: Option<&AppName>, config: &Config) -> Vec<Listening> {
+    let (kind, alone) = match app {
+        Some(app) => (app.as_str(), config.apps.get(app).is_some_and(|app| app.ports.len() == 1)),
+        None if place.tls => ("https", config.listen.https.len() == 1),
+        None => ("http", config.listen.http.len() == 1),
+    };
     let named = |socket: &Listening| alone && socket.name.as_deref() == Some(kind);
     let any_named = inherited.iter().any(named);
-    let meant = |socket: &mut Listening| if any_named { named(socket) } else { socket.address == address };
+    let meant = |socket: &mut Listening| if any_named { named(socket) } else { socket.address == place.address };
     inherited.extract_if(.., meant).collect()
 }

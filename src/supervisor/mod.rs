@@ -13,8 +13,12 @@ mod invariants;
 mod launch;
 mod listeners;
 mod loads;
+mod memory;
+mod notify;
 mod order;
+mod orders;
 mod orphans;
+mod outcome;
 mod output;
 mod picture;
 mod probe;
@@ -23,6 +27,8 @@ mod proxies;
 mod publish;
 mod release;
 mod reload;
+mod rights;
+mod roster;
 mod scrape;
 mod settings;
 mod shutdown;
@@ -38,10 +44,11 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+pub use rights::Here;
 pub use start::{Announce, Error, Options, run};
 
 use crate::config::Config;
-use crate::control::{Call, Scope};
+use crate::control::Scope;
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Order, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
@@ -52,9 +59,11 @@ use event::{Event, Signal};
 use invariants::Watch;
 use launch::{Berth, Starter};
 use listeners::Listeners;
+use memory::Gauges;
 use orphans::Sweep;
+use outcome::Reloads;
 use proxies::Proxies;
-use reload::Reloads;
+use roster::Roster;
 use scrape::Scrapes;
 use shutdown::Phase;
 use site::Site;
@@ -62,7 +71,7 @@ use site::Site;
 /// Everything the supervisor knows and owns.
 struct Supervisor {
     config: Config,
-    certificates: Vec<Certificate>,
+    roster: Roster,
     listeners: Listeners,
     sites: BTreeMap<AppName, Site>,
     proxies: Proxies,
@@ -80,11 +89,14 @@ struct Chores {
     scrapes: Scrapes,
     sweep: Sweep,
     calendar: Calendar,
+    gauges: Gauges,
 }
 
 impl Chores {
     fn deadline(&self) -> Option<Instant> {
-        [self.scrapes.deadline(), self.sweep.deadline(), self.calendar.deadline()].into_iter().flatten().min()
+        let deadlines =
+            [self.scrapes.deadline(), self.sweep.deadline(), self.gauges.deadline(), self.calendar.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 }
 
@@ -101,6 +113,7 @@ struct Machines {
 #[derive(Debug, Default)]
 struct Published {
     epoch: Epoch,
+    certificates: Vec<Certificate>,
     /// Does the world differ from what was last published?
     dirty: bool,
     awaited: Vec<Awaited>,
@@ -174,19 +187,14 @@ impl Supervisor {
             Event::Signal(Signal::Stop) => self.stop(),
             Event::Signal(Signal::ReopenLogs) => self.reopen_logs(),
             Event::Signal(Signal::ChildEnded) => self.chores.sweep.look_soon(),
-            Event::Call(Call::Status { reply }) => drop(reply.send(self.status())),
-            Event::Call(Call::Reload { scope, reply }) => self.reload(scope, Some(reply)),
-            Event::Call(Call::Logs { query, reply }) => drop(reply.send(self.logs(query))),
-            Event::Call(Call::Stop { reply }) => {
-                let _ = reply.send(());
-                self.stop();
-            }
+            Event::Call(call) => self.take_order(call),
             Event::Exited { app, serial, exit } => self.worker_exited(app, serial, exit),
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
-            Event::Declared { app, serial } => self.declared(app, serial),
+            Event::Declared { app, serial, by } => self.declared(app, serial, by),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
-            Event::Scrape { reply } | Event::Call(Call::Metrics { reply }) => self.scrape(reply),
+            Event::Measured(measurements) => self.measured(measurements),
+            Event::Scrape { reply } => self.scrape(reply),
             Event::AskReady { reply } => drop(reply.send(self.readiness())),
         }
     }
@@ -227,7 +235,8 @@ impl Supervisor {
     }
 
     fn snapshot(&self) -> crate::link::Snapshot {
-        publish::snapshot(self.published.epoch, &self.sites, &self.certificates, &self.config.limits)
+        let Published { epoch, certificates, .. } = &self.published;
+        publish::snapshot(*epoch, &self.sites, &self.listeners, certificates, &self.config.limits)
     }
 
     /// Queues what the proxies have acknowledged since; says whether there was anything.
@@ -274,6 +283,7 @@ impl Supervisor {
         self.end_scrapes(now);
         self.look_for_orphans(now);
         self.consult_calendar(now);
+        self.look_at_memory(now);
         self.hasten(now);
     }
 

@@ -6,11 +6,11 @@
 use std::time::{Duration, Instant};
 
 use super::Supervisor;
-use super::reload::Reload;
+use super::outcome::Reload;
 use super::settings::plan;
 use super::site::Site;
 use crate::config::{self, Server};
-use crate::control::words::{AppReloaded, Outcome};
+use crate::control::words::Outcome;
 use crate::id::AppName;
 use crate::lifecycle;
 
@@ -18,6 +18,9 @@ impl Supervisor {
     /// Starts an app whose site is there, or lets it wait for those that it depends on.
     pub(super) fn start_site(&mut self, name: &AppName) {
         let Some(Site::Supervised(site)) = self.sites.get_mut(name) else { return };
+        if !site.upcoming.enabled {
+            return;
+        }
         let on = site.upcoming.depends_on.clone();
         site.held = !on.is_empty();
         if on.is_empty() {
@@ -62,8 +65,7 @@ impl Supervisor {
             while let Some(name) = self.next_due(reload) {
                 reload.later.retain(|other| *other != name);
                 if self.is_stopping() {
-                    let reason = Some("portreeve is stopping".to_owned());
-                    reload.ended.push(AppReloaded { reason, ..reload.plain(&name, Outcome::Aborted) });
+                    reload.end_because(&name, Outcome::Aborted, "portreeve is stopping");
                 } else {
                     self.begin_app(&name, reload);
                 }
@@ -73,7 +75,7 @@ impl Supervisor {
     }
 
     fn next_due(&self, reload: &Reload) -> Option<AppName> {
-        let is_open = |app: &AppName| reload.later.contains(app) || reload.waiting.values().any(|other| other == app);
+        let is_open = |app: &AppName| reload.later.contains(app) || reload.awaits(app);
         let on = |app: &AppName| self.config.apps.get(app).map_or(&[][..], |app| &app.depends_on);
         reload.later.iter().find(|app| !on(app).iter().any(is_open)).cloned()
     }

@@ -11,7 +11,6 @@ use super::site::{Fixed, Site, Supervised};
 use crate::control::words::{self, Status};
 use crate::id::{Address, AppName, Serial};
 use crate::lifecycle::{self, AppState, GenerationState, WorkerReport, WorkerState};
-use crate::sys::process;
 use crate::telemetry::exposition::Family;
 use crate::telemetry::supervisor_metrics::{Picture, Worker};
 
@@ -26,8 +25,10 @@ impl Supervisor {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
+            config: self.config.path.clone(),
+            is_list: self.roster.is_list(),
             uptime_seconds: self.outlook.began.elapsed().as_secs(),
-            listeners: self.listeners.iter().filter_map(|(tls, group)| listener(tls, group)).collect(),
+            listeners: self.listeners.iter().filter_map(listener).collect(),
             metrics: self.outlook.metrics_address,
             proxies: self
                 .proxies
@@ -38,7 +39,11 @@ impl Supervisor {
                     state: proxy.state.name().to_owned(),
                 })
                 .collect(),
-            apps: self.sites.iter().map(|(name, site)| app(name, site, &self.proxies.loads)).collect(),
+            apps: self
+                .sites
+                .iter()
+                .map(|(name, site)| self.with_memory(app(self.roster.id(name), name, site, &self.proxies.loads)))
+                .collect(),
         }
     }
 
@@ -91,8 +96,12 @@ impl Supervisor {
         if !self.is_in_force() {
             return Err("no proxy serves yet".to_owned());
         }
-        let unready: Vec<_> =
-            self.sites.iter().filter(|(_, site)| !site.is_open()).map(|(name, _)| name.as_str()).collect();
+        let unready: Vec<_> = self
+            .sites
+            .iter()
+            .filter(|(_, site)| site.app().enabled && !site.is_open())
+            .map(|(name, _)| name.as_str())
+            .collect();
         if unready.is_empty() { Ok(()) } else { Err(format!("no worker serves: {}", unready.join(", "))) }
     }
 
@@ -116,12 +125,13 @@ impl Supervisor {
     }
 }
 
-fn listener(tls: bool, group: &super::listeners::Group) -> Option<words::Listener> {
+fn listener(group: &super::listeners::Group) -> Option<words::Listener> {
     let first = group.sockets.first()?;
-    Some(words::Listener { address: first.address, tls, inherited: group.inherited })
+    let app = group.app.clone();
+    Some(words::Listener { address: first.address, tls: group.tls, inherited: group.inherited, app })
 }
 
-fn app(name: &AppName, site: &Site, loads: &Loads) -> words::App {
+fn app(id: u32, name: &AppName, site: &Site, loads: &Loads) -> words::App {
     let workers = match site {
         Site::Supervised(site) => supervised(site, loads),
         Site::Fixed(site) => fixed(site, loads),
@@ -134,6 +144,7 @@ fn app(name: &AppName, site: &Site, loads: &Loads) -> words::App {
     };
     let recycling = site.report().as_ref().map(recycling).unwrap_or_default();
     words::App {
+        id,
         name: name.clone(),
         state,
         generation: site.live_generation(),
@@ -174,7 +185,6 @@ fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {
 /// The worker in a slot, or the last one there; `None` when there was none yet.
 fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<words::Worker> {
     let running = report.serial.and_then(|serial| site.workers.get(&serial));
-    let address = running.map(|worker| worker.berth.address());
     let pid = running.map(|worker| worker.process.pid());
     let uptime = running.map_or(Duration::ZERO, |worker| worker.started.elapsed());
     Some(words::Worker {
@@ -184,11 +194,11 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
         generation: report.worker.generation,
         state: report.state.to_string(),
         pid,
-        port: address.as_ref().and_then(port),
-        address,
+        place: place(running.map(|worker| worker.berth.address())),
         uptime_seconds: uptime.as_secs(),
-        restarts: report.restarts.by_reason().iter().map(|(_, count)| count).sum(),
-        memory: pid.and_then(|pid| process::resident_bytes(pid).ok()),
+        restarts: site.told_restarts(report),
+        memory: words::Memory::default(),
+        says: running.and_then(|worker| worker.notify.as_ref()?.status()),
         load: report.serial.map(|serial| load(serial, loads)).unwrap_or_default(),
     })
 }
@@ -203,6 +213,9 @@ fn app_state(site: &Site) -> &'static str {
 }
 
 fn fixed_state(site: &Fixed) -> &'static str {
+    if !site.app.enabled {
+        return AppState::Stopped.as_str();
+    }
     let up = site.servers.iter().filter(|server| server.health.is_open()).count();
     match up {
         0 => DOWN,
@@ -219,11 +232,11 @@ fn fixed(site: &Fixed, loads: &Loads) -> Vec<words::Worker> {
         generation: crate::id::Generation(0),
         state: condition(server.health.is_open()).to_owned(),
         pid: None,
-        port: port(&server.address),
-        address: Some(server.address.clone()),
+        place: place(Some(server.address.clone())),
         uptime_seconds: server.since.elapsed().as_secs(),
         restarts: 0,
-        memory: None,
+        memory: words::Memory::default(),
+        says: None,
         load: load(server.serial, loads),
     };
     site.servers.iter().map(server).collect()
@@ -245,11 +258,12 @@ fn condition(open: bool) -> &'static str {
     if open { UP } else { DOWN }
 }
 
-fn port(address: &Address) -> Option<u16> {
-    match address {
-        Address::Tcp(address) => Some(address.port()),
-        Address::Unix(_) => None,
-    }
+fn place(address: Option<Address>) -> words::Place {
+    let port = match &address {
+        Some(Address::Tcp(address)) => Some(address.port()),
+        Some(Address::Unix(_)) | None => None,
+    };
+    words::Place { address, port }
 }
 
 impl State {

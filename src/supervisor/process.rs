@@ -25,6 +25,7 @@ pub(super) struct Process {
 enum Order {
     Signal(Signal),
     SignalIn(Duration, Signal),
+    Tell(Signal),
     Kill,
 }
 
@@ -57,6 +58,11 @@ impl Process {
         self.order(Order::SignalIn(wait, signal));
     }
 
+    /// Sends a signal to the process alone, by which it is not asked to end.
+    pub(super) fn tell(&self, signal: Signal) {
+        self.order(Order::Tell(signal));
+    }
+
     /// Kills the process group.
     pub(super) fn kill(&self) {
         self.order(Order::Kill);
@@ -82,6 +88,7 @@ async fn wait(mut child: Child, mut orders: mpsc::Receiver<Order>) -> Exit {
             Some(order) = orders.recv() => match order {
                 Order::SignalIn(wait, signal) => later = Some((Instant::now() + wait, signal)),
                 Order::Signal(signal) => send(&child, signal),
+                Order::Tell(signal) => drop(child.tell(signal)),
                 Order::Kill => kill(&child),
             },
             signal = due(later) => {

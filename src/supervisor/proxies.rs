@@ -320,9 +320,9 @@ impl Proxy {
 fn manifest(recipe: &Recipe, listeners: &Listeners) -> std::io::Result<(Manifest, Vec<(OwnedFd, i32)>)> {
     let (mut entries, mut sockets) = (Vec::new(), Vec::new());
     let mut descriptor = link::DESCRIPTOR + 1;
-    for (tls, group) in listeners.iter() {
+    for group in listeners.iter() {
         for socket in &group.sockets {
-            entries.push(ManifestEntry { descriptor, address: socket.address, tls, cookie: socket.cookie });
+            entries.push(ManifestEntry { descriptor, address: socket.address, tls: group.tls, cookie: socket.cookie });
             sockets.push((socket.socket.as_fd().try_clone_to_owned()?, descriptor));
             descriptor += 1;
         }

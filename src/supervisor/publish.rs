@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::listeners::{Group, Listeners};
 use super::site::Site;
 use crate::config::Limits;
 use crate::id::AppName;
@@ -13,11 +14,17 @@ use crate::link::{self, Certificate, Condition, Epoch, Snapshot};
 pub(super) fn snapshot(
     epoch: Epoch,
     sites: &BTreeMap<AppName, Site>,
+    listeners: &Listeners,
     certificates: &[Certificate],
     limits: &Limits,
 ) -> Snapshot {
     let apps = sites.iter().map(|(name, site)| app(name, site)).collect();
-    Snapshot { epoch, apps, certificates: certificates.to_vec(), limits: translate(limits) }
+    let listeners = listeners.iter().filter_map(listener).collect();
+    Snapshot { epoch, listeners, apps, certificates: certificates.to_vec(), limits: translate(limits) }
+}
+
+fn listener(group: &Group) -> Option<link::Listener> {
+    Some(link::Listener { address: group.sockets.first()?.address, app: group.app.clone() })
 }
 
 fn app(name: &AppName, site: &Site) -> link::App {
@@ -25,7 +32,7 @@ fn app(name: &AppName, site: &Site) -> link::App {
     let forwarding = &app.forwarding;
     link::App {
         name: name.clone(),
-        hosts: app.hosts.clone(),
+        hosts: app.routed.then(|| app.hosts.clone()),
         path: app.path.clone(),
         condition: if site.is_expected() { Condition::Expected } else { Condition::Down },
         endpoints: site.endpoints(),

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{App, CREDENTIALS, Command, Program, Values};
+use crate::config::{App, Bounds, CREDENTIALS, Command, Program, Values};
 use crate::id::AppName;
 use crate::sys::spawn::{self, Identity};
 
@@ -61,11 +61,27 @@ fn look_up(app: &AppName, command: &Command, outside: &[(OsString, OsString)]) -
         Program::Direct(words) => (find(&words[0], path, &directory)?, words.iter().map(OsString::from).collect()),
         Program::Shell(line) => (PathBuf::from("/bin/sh"), ["sh", "-c", line].map(OsString::from).to_vec()),
     };
-    let identity = match &command.user {
-        Some(user) => Some(spawn::identity(user).map_err(|error| format!("user {user}: {error}"))?),
-        None => None,
-    };
+    let identity = identity(&command.bounds)?;
     Ok(Resolved { program, args, directory, identity, values })
+}
+
+/// Whom the workers run as; `None`: as we do.
+pub(super) fn identity(bounds: &Bounds) -> Result<Option<Identity>, String> {
+    let Bounds { user, group, groups, .. } = bounds;
+    if user.is_none() && group.is_none() && groups.is_empty() {
+        return Ok(None);
+    }
+    let mut identity = match user {
+        Some(user) => spawn::identity(user).map_err(|error| format!("user {user}: {error}"))?,
+        None => spawn::ourselves().map_err(|error| format!("our own user: {error}"))?,
+    };
+    if let Some(group) = group {
+        identity = identity.with_group(group).map_err(|error| format!("group {group}: {error}"))?;
+    }
+    for group in groups {
+        identity = identity.with_extra_group(group).map_err(|error| format!("groups, {group}: {error}"))?;
+    }
+    Ok(Some(identity))
 }
 
 fn find(name: &str, path: &OsStr, directory: &Path) -> Result<PathBuf, String> {
@@ -134,7 +150,12 @@ mod tests {
         let mut without_file = command_in(&["true"]);
         without_file.environment.files.push(gone);
         assert!(look_up(without_file).starts_with("env_file /no/such.env: "));
-        let stranger = Command { user: Some("no-such-user".into()), ..command_in(&["true"]) };
-        assert!(look_up(stranger).starts_with("user no-such-user: "));
+        let bound = |bounds: Bounds| Command { bounds, ..command_in(&["true"]) };
+        let stranger = Bounds { user: Some("no-such-user".into()), ..Bounds::default() };
+        assert!(look_up(bound(stranger)).starts_with("user no-such-user: "));
+        let group = Bounds { group: Some("no-such-group".into()), ..Bounds::default() };
+        assert!(look_up(bound(group)).starts_with("group no-such-group: "));
+        let groups = Bounds { groups: vec!["0".into(), "no-such-group".into()], ..Bounds::default() };
+        assert!(look_up(bound(groups)).starts_with("groups, no-such-group: "));
     }
 }

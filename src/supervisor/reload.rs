@@ -1,33 +1,47 @@
-//! A reload, told in order: read everything, prove that it can be used, then begin; and answer whoever waits.
+//! A change, told in order: read everything, prove that it can be used, then begin. A reload is the change that matters most.
 //!
 //! Invariant: up to [`Supervisor::begin`] nothing has changed, so every `?` before it is a full undo. From there on each
-//! app is on its own: one that fails keeps its old generation and does not hold the others up.
+//! app is on its own: one that fails keeps its old generation and does not hold the others up. Who waits for the end of
+//! a change is told by [`super::outcome`].
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
-
-use tokio::sync::oneshot;
 
 use super::listeners::Listeners;
+use super::outcome::{Hope, Reload, Reply};
 use super::settings::{plan, prepare_access_log, read_certificates, recipe};
 use super::site::Site;
 use super::{Notice, Supervisor};
-use crate::config::{self, Config, Server};
+use crate::config::{self, App, Config, Server};
 use crate::control::Scope;
-use crate::control::words::{AppReloaded, Outcome, Refusal, RefusalKind, Reloaded};
-use crate::id::{AppName, Generation};
-use crate::lifecycle::{self, Ticket};
+use crate::control::words::{Order, Outcome, Refusal, RefusalKind};
+use crate::id::AppName;
+use crate::lifecycle;
 use crate::link::Certificate;
 
-/// Lines of a failed worker that the caller is shown.
-const SHOWN_LINES: usize = 20;
+/// What is to be changed.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) order: Order,
+    /// No apps, which only a reload says: all, and all else that the configuration says.
+    pub(super) scope: Scope,
+    pub(super) source: Source,
+}
 
-/// Where the answer goes.
-pub(super) type Reply = oneshot::Sender<Result<Reloaded, Refusal>>;
+/// Where the settings come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// The configuration's file, as it is now.
+    File,
+    /// This text, which is to become the list of apps.
+    List(String),
+    /// Those in force: what is on its way out needs no others.
+    InForce,
+}
 
 /// All that can fail, done.
 struct Prepared {
+    order: Order,
     config: Config,
     certificates: Vec<Certificate>,
     added: Listeners,
@@ -35,34 +49,25 @@ struct Prepared {
     apps: Vec<AppName>,
 }
 
-/// Reloads that have begun and not ended.
-#[derive(Debug, Default)]
-pub(super) struct Reloads {
-    pub(super) open: Vec<Reload>,
-    tickets: u64,
-}
-
-#[derive(Debug)]
-pub(super) struct Reload {
-    began: Instant,
-    /// Apps whose turn has not come.
-    pub(super) later: Vec<AppName>,
-    pub(super) waiting: BTreeMap<Ticket, AppName>,
-    pub(super) ended: Vec<AppReloaded>,
-    reply: Option<Reply>,
-}
-
 impl Supervisor {
-    /// Reads the configuration again and replaces the workers of one app or of all.
+    /// Reads the configuration again and replaces the workers of these apps, or of all.
     pub(super) fn reload(&mut self, scope: Scope, reply: Option<Reply>) {
+        self.change(Change { order: Order::Reload, scope, source: Source::File }, reply);
+    }
+
+    /// Makes a change, or refuses it as a whole.
+    pub(super) fn change(&mut self, change: Change, reply: Option<Reply>) {
         if !self.is_stopping() {
             self.outlook.tell(Notice::Reloading);
         }
-        match self.prepare(scope) {
+        let order = change.order;
+        match self.prepare(change) {
             Ok(prepared) => self.begin(prepared, reply),
             Err(refusal) => {
-                tracing::error!("reload refused, everything stays as it was: {}", refusal.error);
-                self.config.apps.keys().for_each(|app| self.outlook.metrics.reload_failed(app, "refused"));
+                tracing::error!("{} refused, everything stays as it was: {}", order.word(), refusal.error);
+                if order == Order::Reload {
+                    self.config.apps.keys().for_each(|app| self.outlook.metrics.reload_failed(app, "refused"));
+                }
                 if !self.is_stopping() {
                     self.outlook.tell(Notice::Ready);
                 }
@@ -73,37 +78,56 @@ impl Supervisor {
         }
     }
 
-    fn prepare(&self, scope: Scope) -> Result<Prepared, Refusal> {
+    fn prepare(&self, change: Change) -> Result<Prepared, Refusal> {
         if self.is_stopping() {
             return Err(Refusal::new(RefusalKind::Stopping, "portreeve is stopping"));
         }
-        let config = load(&self.config, scope.profile.as_deref())?;
-        let (config, apps) = match scope.app {
-            None => {
-                let both = config.apps.keys().chain(self.sites.keys());
-                let apps = both.cloned().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
-                (config, apps)
-            }
-            Some(app) => (self.with_one_changed(config, &app)?, vec![app]),
+        let Change { order, scope: Scope { apps, profile }, source } = change;
+        let read = match &source {
+            Source::File => load(&self.config, profile.as_deref())?,
+            Source::List(text) => parse(text, &self.config)?,
+            Source::InForce => self.config.clone(),
+        };
+        let read = self.roster.in_force(read, order, &apps);
+        let (config, apps) = if apps.is_empty() {
+            let both = read.apps.keys().chain(self.sites.keys());
+            let apps = both.cloned().collect::<BTreeSet<_>>().into_iter().collect();
+            (read, apps)
+        } else {
+            (self.with_changed(read, order, &apps)?, apps)
         };
         let certificates = read_certificates(&config).map_err(|error| invalid(error.to_string()))?;
         self.refuse_what_needs_a_restart(&config)?;
         let recipe = recipe(&config, self.proxies.recipe.identity.clone());
         prepare_access_log(&recipe).map_err(invalid)?;
         let threads = self.proxies.recipe.threads as usize;
-        let added = self.listeners.bind_added(&config.listen, threads).map_err(|error| invalid(error.to_string()))?;
-        Ok(Prepared { config, certificates, added, apps })
+        let added = self.listeners.bind_added(&config, threads).map_err(|error| invalid(error.to_string()))?;
+        if let Source::List(text) = source {
+            let failed = |error| Refusal::new(RefusalKind::Internal, format!("{}: {error}", config.path.display()));
+            config::list::write(&config.path, &text).map_err(failed)?;
+        }
+        Ok(Prepared { order, config, certificates, added, apps })
     }
 
-    /// Our configuration with the settings of one app from the file.
-    fn with_one_changed(&self, mut config: Config, app: &AppName) -> Result<Config, Refusal> {
-        let Some(changed) = config.apps.remove(app) else {
-            let known: Vec<_> = config.apps.keys().map(AppName::as_str).collect();
-            let error = format!("no app `{app}` in {}; there is: {}", config.path.display(), known.join(", "));
-            return Err(Refusal::new(RefusalKind::UnknownApp, error));
-        };
+    /// Our configuration with the settings of these apps as they were read.
+    fn with_changed(&self, mut read: Config, order: Order, apps: &[AppName]) -> Result<Config, Refusal> {
         let mut merged = self.config.clone();
-        merged.apps.insert(app.clone(), changed);
+        if self.roster.is_list() {
+            // Where the apps of a list are served depends on which there are.
+            merged.listen = read.listen;
+            merged.certificates = read.certificates;
+        }
+        for app in apps {
+            match read.apps.remove(app) {
+                Some(changed) => drop(merged.apps.insert(app.clone(), changed)),
+                None if order == Order::Delete => drop(merged.apps.remove(app)),
+                None => {
+                    let known: Vec<_> = read.apps.keys().map(AppName::as_str).collect();
+                    let error = format!("no app `{app}` in {}; there is: {}", read.path.display(), known.join(", "));
+                    return Err(Refusal::new(RefusalKind::UnknownApp, error));
+                }
+            }
+        }
         Ok(merged)
     }
 
@@ -136,139 +160,102 @@ impl Supervisor {
     }
 
     fn begin(&mut self, prepared: Prepared, reply: Option<Reply>) {
-        let Prepared { config, certificates, added, apps } = prepared;
+        let Prepared { order, config, certificates, added, apps } = prepared;
         let changed_log = config.log.access != self.config.log.access;
-        let listeners_changed = self.listeners.replace(&config.listen, added);
+        let listeners_changed = self.listeners.replace(&config, added);
         self.config = config;
-        self.certificates = certificates;
-        self.chores.calendar.look_soon(Instant::now());
+        self.chores.calendar.look_soon(std::time::Instant::now());
+        self.roster.note(order, &apps);
+        self.published.certificates = certificates;
         self.published.dirty = true;
         self.reloads.open.iter_mut().for_each(|older| older.give_way(&apps));
-        tracing::info!(apps = apps.len(), "reload began");
-        let (began, waiting) = (Instant::now(), BTreeMap::new());
-        self.reloads.open.push(Reload { began, later: apps, waiting, ended: Vec::new(), reply });
+        tracing::info!(apps = apps.len(), "{} began", order.word());
+        self.reloads.open.push(Reload::new(order, apps, reply));
         self.begin_due();
         if listeners_changed || changed_log {
+            // Before the new proxy's first snapshot, so that a request for an app that has just been added is held.
+            self.run_queue();
             self.proxies.recipe = recipe(&self.config, self.proxies.recipe.identity.clone());
             self.start_proxy();
         }
-        self.answer_reloads();
     }
 
     pub(super) fn begin_app(&mut self, name: &AppName, reload: &mut Reload) {
         let Some(app) = self.config.apps.get(name).cloned().map(Arc::new) else {
             self.remove_site(name);
-            return reload.ended.push(reload.plain(name, Outcome::Removed));
+            return reload.expect(name, Hope::Gone(Outcome::Removed));
         };
+        if !self.sites.contains_key(name) {
+            self.add_site(name, app);
+            return reload.expect(name, self.hope(name));
+        }
         match self.sites.get_mut(name) {
-            None => {
-                self.add_site(name, app);
-                reload.ended.push(reload.plain(name, Outcome::Applied));
+            Some(Site::Supervised(site)) if !app.enabled => {
+                let was_wanted = site.machine.is_wanted() || site.comes_again || site.held;
+                site.switch_off(&app);
+                self.machines.order.forget(name);
+                self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop));
+                let outcome = if was_wanted { Outcome::Stopped } else { Outcome::Unchanged };
+                reload.expect(name, Hope::Gone(outcome));
             }
-            Some(Site::Fixed(_)) => {
-                self.update_fixed(name, &app);
-                reload.ended.push(reload.plain(name, Outcome::Applied));
+            Some(Site::Supervised(site)) if site.machine.is_wanted() => {
+                let is_other = *site.upcoming != *app;
+                site.upcoming = Arc::clone(&app);
+                // To start what runs already is to wait for it, unless there are other settings.
+                let order = if reload.order == Order::Start && is_other { Order::Reload } else { reload.order };
+                self.begin_replacement(name, &app, order, reload);
             }
+            // Its turn to start comes when those that it depends on are there.
             Some(Site::Supervised(site)) if site.held => {
                 site.upcoming = Arc::clone(&app);
-                reload.ended.push(reload.plain(name, Outcome::Applied));
+                reload.expect(name, self.hope(name));
             }
-            // It was on its way out, and is wanted again.
-            Some(Site::Supervised(site)) if !site.machine.is_wanted() => {
-                site.upcoming = Arc::clone(&app);
-                self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan(&app))));
-                reload.ended.push(reload.plain(name, Outcome::Applied));
-            }
+            // It was stopped or on its way out, and is wanted again.
             Some(Site::Supervised(site)) => {
                 site.upcoming = Arc::clone(&app);
+                site.comes_again = false;
+                self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan(&app))));
+                reload.expect(name, self.hope(name));
+            }
+            Some(Site::Fixed(_)) | None => {
+                self.update_fixed(name, &app);
+                reload.expect(name, self.hope(name));
+            }
+        }
+    }
+
+    /// The app runs, and is to run on.
+    fn begin_replacement(&mut self, name: &AppName, app: &App, order: Order, reload: &mut Reload) {
+        match order {
+            Order::Reload => {
                 let ticket = self.reloads.fresh_ticket();
-                reload.waiting.insert(ticket, name.clone());
-                let plan = plan(&app);
+                reload.await_ticket(name, ticket);
+                let plan = plan(app);
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Reload { ticket, plan }));
             }
-        }
-    }
-
-    /// Notes how the reload of one app ended; [`Supervisor::answer_reloads`] tells.
-    pub(super) fn finish(&mut self, name: &AppName, ticket: Ticket, outcome: lifecycle::Outcome) {
-        let lines = match (&outcome, self.sites.get(name)) {
-            (lifecycle::Outcome::Aborted { worker: Some(worker), .. }, Some(Site::Supervised(site))) => {
-                site.last_lines(*worker, SHOWN_LINES)
+            Order::Restart => {
+                let hope = self.hope(name);
+                if let Some(Site::Supervised(site)) = self.sites.get_mut(name) {
+                    site.comes_again = true;
+                }
+                self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop));
+                reload.expect(name, hope);
             }
-            _ => Vec::new(),
-        };
-        let Some(reload) = self.reloads.open.iter_mut().find(|reload| reload.waiting.contains_key(&ticket)) else {
-            return;
-        };
-        reload.waiting.remove(&ticket);
-        let (outcome, generation, reason) = told(outcome);
-        let ended = AppReloaded { generation, reason, lines, ..reload.plain(name, outcome) };
-        match &ended.reason {
-            None => tracing::info!(app = %name, ?outcome, millis = ended.millis, "reload ended"),
-            Some(reason) => tracing::error!(app = %name, ?outcome, %reason, "reload ended"),
-        }
-        match ended.outcome {
-            Outcome::Live => self.outlook.metrics.reload_live(name, "live", reload.began.elapsed()),
-            Outcome::Superseded => self.outlook.metrics.reload_failed(name, "superseded"),
-            _ => self.outlook.metrics.reload_failed(name, "aborted"),
-        }
-        reload.ended.push(ended);
-    }
-
-    /// Answers those who wait for a reload that has ended for every app.
-    pub(super) fn answer_reloads(&mut self) {
-        let ended: Vec<_> = self.reloads.open.extract_if(.., |reload| reload.is_over()).collect();
-        if ended.is_empty() {
-            return;
-        }
-        for reload in ended {
-            if let Some(reply) = reload.reply {
-                let _ = reply.send(Ok(Reloaded { apps: reload.ended }));
-            }
-        }
-        if self.reloads.open.is_empty() && !self.is_stopping() {
-            self.outlook.tell(Notice::Ready);
+            Order::Start | Order::Stop | Order::Delete => reload.expect(name, self.hope_of_present(name)),
         }
     }
 }
 
-impl Reloads {
-    fn fresh_ticket(&mut self) -> Ticket {
-        self.tickets += 1;
-        Ticket(self.tickets)
-    }
-}
-
-impl Reload {
-    /// A newer reload covers these apps: those whose turn has not come yet are left to it.
-    fn give_way(&mut self, apps: &[AppName]) {
-        for name in self.later.extract_if(.., |name| apps.contains(name)).collect::<Vec<_>>() {
-            self.ended.push(self.plain(&name, Outcome::Superseded));
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.later.is_empty() && self.waiting.is_empty()
-    }
-
-    pub(super) fn plain(&self, app: &AppName, outcome: Outcome) -> AppReloaded {
-        let millis = self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-        AppReloaded { app: app.clone(), outcome, generation: None, reason: None, lines: Vec::new(), millis }
-    }
-}
-
-fn told(outcome: lifecycle::Outcome) -> (Outcome, Option<Generation>, Option<String>) {
-    match outcome {
-        lifecycle::Outcome::Live { generation } => (Outcome::Live, Some(generation), None),
-        lifecycle::Outcome::Aborted { generation, reason, .. } => (Outcome::Aborted, Some(generation), Some(reason)),
-        lifecycle::Outcome::Superseded => (Outcome::Superseded, None, None),
-    }
-}
-
-/// The file as it is now; without another profile, with the one in use.
 fn load(current: &Config, profile: Option<&str>) -> Result<Config, Refusal> {
-    let profile = profile.or(current.profile.as_deref());
-    let loaded = config::load_with(&current.path, profile).map_err(|errors| invalid(errors.render(false)))?;
+    accepted(config::load_with(&current.path, profile.or(current.profile.as_deref())))
+}
+
+fn parse(list: &str, current: &Config) -> Result<Config, Refusal> {
+    accepted(config::parse(list, &current.path))
+}
+
+fn accepted(read: Result<config::Loaded, config::Problems>) -> Result<Config, Refusal> {
+    let loaded = read.map_err(|errors| invalid(errors.render(false)))?;
     for warning in loaded.warnings.problems() {
         tracing::warn!("{}", warning.message);
     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::proxies::Recipe;
 use crate::certs::{self, CertError};
-use crate::config::{self, App, Config, LogFormat};
+use crate::config::{self, Amount, App, Config, LogFormat};
 use crate::lifecycle::{Backoff, OnLoop, Plan, Policy, Probing, Readiness, Recycling, Restart, Timeouts};
 use crate::link::Certificate;
+use crate::sys::memory;
 use crate::sys::spawn::Identity;
 
 /// A reload in which no worker becomes ready for so long, beyond a worker's own start timeout, is given up.
@@ -30,9 +31,11 @@ pub(super) fn plan(app: &App) -> Plan {
         workers,
         timeouts: timeouts(&command.timeouts),
         probing: Probing {
-            readiness: match command.readiness() {
+            readiness: match command.contract.ready {
                 config::Readiness::Probe => Readiness::Probed,
-                config::Readiness::Ipc => Readiness::Declared,
+                config::Readiness::Ipc | config::Readiness::Notify | config::Readiness::Descriptor(_) => {
+                    Readiness::Declared
+                }
             },
             interval: app.probe.interval,
             successes: app.probe.successes.get(),
@@ -66,6 +69,14 @@ fn restart(restart: &config::Restart, workers: u32) -> Restart {
         intensity: restart.intensity.map_or_else(|| LEAST_INTENSITY.max(workers.saturating_mul(2)), NonZeroU32::get),
         period: restart.period,
         on_loop: if restart.give_up { OnLoop::GiveUp } else { OnLoop::Retry(restart.retry) },
+    }
+}
+
+/// Bytes of memory; `None` when it is a share and nobody knows of what.
+pub(super) fn bytes(amount: Amount) -> Option<u64> {
+    match amount {
+        Amount::Bytes(bytes) => Some(bytes),
+        Amount::Percent(percent) => Some(memory::total().ok()? / 100 * u64::from(percent)),
     }
 }
 

@@ -15,7 +15,9 @@ use super::release::Release;
 use super::workers::Worker;
 use crate::config::{self, App};
 use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, AppState, GenerationState, Health, RecycleReason, Recycles, Report, Restarts};
+use crate::lifecycle::{
+    self, AppState, GenerationState, Health, RecycleReason, Recycles, Report, Restarts, WorkerReport,
+};
 use crate::link;
 use crate::sys::spawn::Exit;
 
@@ -42,11 +44,21 @@ pub(super) struct Supervised {
     pub(super) exits: Exits,
     /// It waits for others before it starts.
     pub(super) held: bool,
-    restarts: Restarts,
-    recycles: Recycles,
+    /// It is being stopped to be started again.
+    pub(super) comes_again: bool,
+    counted: Counted,
     state: AppState,
     /// Killed, still there, and told of.
     pub(super) stuck: BTreeSet<Serial>,
+}
+
+/// What has been counted already.
+#[derive(Debug, Default)]
+struct Counted {
+    restarts: Restarts,
+    recycles: Recycles,
+    /// Restarts of each slot of a generation that are no longer counted for people.
+    forgiven: BTreeMap<(Generation, Slot), u64>,
 }
 
 /// An app whose servers something else runs.
@@ -85,8 +97,8 @@ impl Site {
     /// Is a server to be expected, so that a request is worth holding?
     pub(super) fn is_expected(&self) -> bool {
         match self {
-            Self::Supervised(site) => site.held || site.machine.is_expected(),
-            Self::Fixed(_) => true,
+            Self::Supervised(site) => site.held || site.comes_again || site.machine.is_expected(),
+            Self::Fixed(site) => site.app.enabled,
         }
     }
 
@@ -155,8 +167,8 @@ impl Supervised {
             files: None,
             exits: Exits::default(),
             held: false,
-            restarts: Restarts::default(),
-            recycles: Recycles::default(),
+            comes_again: false,
+            counted: Counted::default(),
             state: AppState::Stopped,
             stuck: BTreeSet::new(),
         }
@@ -195,6 +207,33 @@ impl Supervised {
             .collect()
     }
 
+    /// Is it one that the proxies are to know?
+    pub(super) fn lists(&self, serial: Serial) -> bool {
+        self.machine.endpoints().iter().any(|view| view.serial == serial)
+    }
+
+    /// From the next stop on, these settings hold, and they say that nothing is to run.
+    pub(super) fn switch_off(&mut self, app: &Arc<App>) {
+        self.upcoming = Arc::clone(app);
+        self.comes_again = false;
+        self.held = false;
+    }
+
+    /// Restarts of a slot as people are told them.
+    pub(super) fn told_restarts(&self, report: &WorkerReport) -> u64 {
+        let forgiven = self.counted.forgiven.get(&(report.worker.generation, report.worker.slot));
+        restarts(report).saturating_sub(forgiven.copied().unwrap_or(0))
+    }
+
+    /// Begins to count the restarts of all slots anew; gives how many slots that were.
+    pub(super) fn forgive(&mut self) -> usize {
+        let report = self.machine.report();
+        let workers = report.generations.iter().flat_map(|generation| &generation.workers);
+        self.counted.forgiven =
+            workers.map(|report| ((report.worker.generation, report.worker.slot), restarts(report))).collect();
+        self.counted.forgiven.len()
+    }
+
     /// A generation that the machine has just declared runs what was upcoming then.
     pub(super) fn note_new_generation(&mut self, report: &Report) {
         if let Some(newest) = report.generations.last() {
@@ -211,14 +250,14 @@ impl Supervised {
 
     /// How many workers were started again since this was last asked, by reason.
     pub(super) fn new_restarts(&mut self, report: &Report) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-        let before = std::mem::replace(&mut self.restarts, report.restarts).by_reason();
+        let before = std::mem::replace(&mut self.counted.restarts, report.restarts).by_reason();
         let now = report.restarts.by_reason();
         now.into_iter().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
     }
 
     /// The same of those that were replaced as planned.
     pub(super) fn new_recycles(&mut self, report: &Report) -> impl Iterator<Item = (RecycleReason, u64)> + use<> {
-        let before = std::mem::replace(&mut self.recycles, report.recycles).by_reason();
+        let before = std::mem::replace(&mut self.counted.recycles, report.recycles).by_reason();
         report.recycles.by_reason().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
     }
 
@@ -242,7 +281,7 @@ impl Supervised {
     pub(super) fn readiness(&self, serial: Serial) -> Option<config::Readiness> {
         let generation = self.workers.get(&serial)?.id.generation;
         match &self.releases.get(&generation)?.app.server {
-            config::Server::Command(command) => Some(command.readiness()),
+            config::Server::Command(command) => Some(command.contract.ready),
             config::Server::Fixed(_) => None,
         }
     }
@@ -293,6 +332,7 @@ impl Fixed {
     pub(super) fn update(&mut self, app: &Arc<App>, mut fresh: impl FnMut(Address, Slot) -> Server) {
         let config::Server::Fixed(addresses) = &app.server else { return };
         let mut before = std::mem::take(&mut self.servers);
+        let addresses = if app.enabled { &addresses[..] } else { &[] };
         for (address, slot) in addresses.iter().zip((0..).map(Slot)) {
             let kept = before.iter().position(|server| server.address == *address).map(|at| before.swap_remove(at));
             let server = kept.map(|server| Server { slot, ..server });
@@ -300,4 +340,8 @@ impl Fixed {
         }
         self.app = Arc::clone(app);
     }
+}
+
+fn restarts(report: &WorkerReport) -> u64 {
+    report.restarts.by_reason().iter().map(|(_, count)| count).sum()
 }

@@ -11,19 +11,21 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::calendar::Calendar;
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
-use super::launch::{Logs, Starter};
+use super::launch::{Logs, Sockets, Starter};
 use super::listeners::{self, Listeners};
+use super::memory::Gauges;
 use super::orphans::Sweep;
+use super::outcome::Reloads;
 use super::output::{Feed, Sink, Sweeper, Writer};
 use super::proxies::Proxies;
-use super::reload::Reloads;
+use super::roster::Roster;
 use super::scrape::Scrapes;
 use super::settings::{prepare_access_log, read_certificates, recipe};
 use super::shutdown::Phase;
 use super::{Chores, Machines, Outlook, Published, Supervisor, web};
 use crate::certs::CertError;
 use crate::config::{Config, LogFormat};
-use crate::control::server::{BindError, Server};
+use crate::control::server::{BindError, Claim, Server};
 use crate::control::words::Status;
 use crate::id::Serial;
 use crate::lifecycle::{Order, Todo};
@@ -45,6 +47,10 @@ pub type Announce = Option<Box<dyn FnOnce(&Status) + Send>>;
 pub struct Options {
     /// Called once, when connections are accepted and every app serves or has failed for the first time.
     pub announce: Announce,
+    /// The configuration is the list of apps that `start`, `stop` and `delete` edit.
+    pub is_list: bool,
+    /// The admin socket, if it was claimed before the configuration was read.
+    pub claim: Option<Claim>,
 }
 
 /// Why the supervisor did not come up.
@@ -81,12 +87,13 @@ pub fn run(config: Config, options: Options) -> Result<(), Error> {
     result
 }
 
-async fn supervise(config: Config, options: Options) -> Result<(), Error> {
+async fn supervise(config: Config, mut options: Options) -> Result<(), Error> {
     let (events, queue) = mpsc::channel(QUEUED_EVENTS);
     let tasks = TaskTracker::new();
     // First of all, as a PID 1 without a handler is not reached by a signal.
     let signals = signals(events.clone())?;
-    let admin = Server::bind(&config.admin.socket)?;
+    let claim = options.claim.take().map_or_else(|| Claim::take(&config.admin.socket), Ok)?;
+    let admin = Server::bind(claim)?;
     let metrics = match config.metrics.listen {
         Some(address) => Some(web::bind(address).await.map_err(|source| Error::Metrics { address, source })?),
         None => None,
@@ -118,16 +125,17 @@ fn build(
     let certificates = read_certificates(&config)?;
     let recipe = recipe(&config, proxy_identity(&config)?);
     prepare_access_log(&recipe).map_err(Error::AccessLog)?;
-    let listeners = Listeners::open(&config.listen, recipe.threads as usize)
+    let listeners = Listeners::open(&config, recipe.threads as usize)
         .map_err(|error: listeners::Error| Error::Listen(error.to_string()))?;
-    let json = config.log.format == LogFormat::Json;
-    let (sink, writer) = Sink::open(std::io::stdout(), json).map_err(failed("output thread"))?;
+    let (sink, writer) =
+        Sink::open(std::io::stdout(), config.log.format == LogFormat::Json).map_err(failed("output thread"))?;
     let metrics = SupervisorMetrics::new();
     let sweeper = Sweeper::start().map_err(failed("log thread"))?;
     let logs = Logs { metrics: metrics.clone(), sweeper, writers: writer.files.clone() };
     let environment = notify::inheritable_environment().collect();
+    let sockets = Sockets::beside(&config.admin.socket, recipe.identity.clone());
     let mut supervisor = Supervisor {
-        certificates,
+        roster: Roster::new(options.is_list),
         listeners,
         sites: std::collections::BTreeMap::new(),
         proxies: Proxies::new(recipe, events.clone(), tasks.clone()),
@@ -139,25 +147,15 @@ fn build(
             feed: Feed::default(),
             tasks: tasks.clone(),
             logs,
+            sockets,
             realm: claim_realm(),
         },
-        machines: Machines {
-            todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
-            order: Order::default(),
-            queue: std::collections::VecDeque::new(),
-        },
+        machines: machines(),
         reloads: Reloads::default(),
-        published: Published::default(),
+        published: Published { certificates, ..Published::default() },
         phase: Phase::Running,
         chores: chores().map_err(failed("become a subreaper"))?,
-        outlook: Outlook {
-            notifier: Notifier::from_environment().map_err(failed("the service manager's socket"))?,
-            metrics,
-            metrics_address,
-            began: Instant::now(),
-            announce: options.announce,
-            announced: false,
-        },
+        outlook: outlook(metrics, metrics_address, options)?,
         config,
     };
     for (name, app) in supervisor.config.apps.clone() {
@@ -170,11 +168,35 @@ fn build(
     Ok((supervisor, writer))
 }
 
+fn machines() -> Machines {
+    Machines {
+        todo: Todo::new(Serial(1), Box::new(fastrand::f64)),
+        order: Order::default(),
+        queue: std::collections::VecDeque::new(),
+    }
+}
+
 fn chores() -> std::io::Result<Chores> {
     let now = Instant::now();
     let mut calendar = Calendar::default();
     calendar.look_soon(now);
-    Ok(Chores { scrapes: Scrapes::new(now), sweep: Sweep::new(Orphans::adopt()?), calendar })
+    Ok(Chores { scrapes: Scrapes::new(now), sweep: Sweep::new(Orphans::adopt()?), gauges: Gauges::default(), calendar })
+}
+
+fn outlook(
+    metrics: SupervisorMetrics,
+    metrics_address: Option<SocketAddr>,
+    options: Options,
+) -> Result<Outlook, Error> {
+    let failed = |source| Error::System { step: "the service manager's socket", source };
+    Ok(Outlook {
+        notifier: Notifier::from_environment().map_err(failed)?,
+        metrics,
+        metrics_address,
+        began: Instant::now(),
+        announce: options.announce,
+        announced: false,
+    })
 }
 
 fn proxy_identity(config: &Config) -> Result<Option<Identity>, Error> {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::channel::Channel;
-use super::launch::Berth;
+use super::launch::{Berth, StartingLine};
+use super::notify::Notify;
 use super::output::Tail;
 use super::process::Process;
 use crate::config::{Command, StopSignal};
@@ -24,6 +25,9 @@ pub(super) struct Worker {
     pub(super) tail: Tail,
     pub(super) stop: StopOrder,
     pub(super) channel: Option<Channel>,
+    pub(super) notify: Option<Notify>,
+    #[expect(dead_code, reason = "held for its drop")]
+    pub(super) starting_line: Option<StartingLine>,
     pub(super) started: Instant,
     /// As the clock on the wall has it.
     pub(super) started_at: Timestamp,

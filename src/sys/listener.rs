@@ -135,6 +135,18 @@ pub fn reserve_port() -> io::Result<Reservation> {
     Ok(Reservation { port, _socket: socket })
 }
 
+impl Reservation {
+    /// Makes a socket that listens on the reserved port, blocking, for a program that inherits it. The port is served for
+    /// as long as anybody has it: we need not, and should not keep it.
+    pub fn listen(&self) -> io::Result<OwnedFd> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let socket = stream_socket(address)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    }
+}
+
 fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;

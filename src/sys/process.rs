@@ -36,6 +36,13 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
+/// Bytes of a page of memory.
+pub(super) fn page_size() -> u64 {
+    // SAFETY: a number in, a number out.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(size).unwrap_or(4096)
+}
+
 /// Bytes of physical memory that a process holds, shared pages included (`VmRSS` in `proc_pid_status(5)`).
 ///
 /// # Errors
@@ -94,6 +101,11 @@ mod tests {
         assert!(resident_bytes(std::process::id()).unwrap() > 100 * 1024);
         // Above the largest pid_max of Linux (2^22).
         assert_eq!(resident_bytes(u32::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn pages_have_a_size() {
+        assert!(page_size() >= 4096 && page_size().is_power_of_two());
     }
 
     #[test]

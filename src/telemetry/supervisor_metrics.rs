@@ -27,6 +27,7 @@ pub struct SupervisorMetrics {
     proxy_restarts: IntCounter,
     log_failed: IntCounterVec,
     channel_faults: IntCounterVec,
+    notify_faults: IntCounterVec,
     invariants: Invariants,
 }
 
@@ -112,6 +113,11 @@ impl SupervisorMetrics {
                 "Lines on workers' channels that are no messages.",
                 "kind",
             ),
+            notify_faults: by_app(
+                "portreeve_notify_faults_total",
+                "Messages on workers' notify sockets that were not heard.",
+                "kind",
+            ),
             invariants: Invariants::new(&registry),
             registry,
         }
@@ -157,6 +163,11 @@ impl SupervisorMetrics {
     /// A worker's channel carried what is no message.
     pub fn channel_fault(&self, app: &AppName, kind: &'static str) {
         self.channel_faults.with_label_values(&[app.as_str(), kind]).inc();
+    }
+
+    /// What came on a worker's notify socket was not heard.
+    pub fn notify_fault(&self, app: &AppName, kind: &'static str) {
+        self.notify_faults.with_label_values(&[app.as_str(), kind]).inc();
     }
 
     /// Counters of what must never happen.

@@ -99,3 +99,18 @@ fn what_pm2_has_saved_is_read_when_it_does_not_run() {
     }
     assert!(!said.stdout.contains("HOME"), "{}", said.stdout);
 }
+
+#[test]
+fn a_site_of_nginx_and_what_it_includes_becomes_ours() {
+    let folder = folder(&[
+        ("nginx.conf", "http { include sites/*.conf; }"),
+        ("sites/a.conf", "server { listen 8080; location / { proxy_pass http://127.0.0.1:3000; gzip on; } }"),
+        ("sites/b.txt", "broken {"),
+    ]);
+    let said = import(folder.path(), &["nginx", "nginx.conf", "-o", "portreeve.toml"]);
+    assert!(said.code == 0 && said.text.contains("sites/a.conf:1 gzip on"), "{}", said.text);
+    let checked = crate::harness::said(isolated(portreeve()).arg("check").current_dir(folder.path()));
+    assert_eq!(checked.code, 0, "{}", checked.text);
+    assert_eq!(import(folder.path(), &["nginx", "sites/b.txt"]).code, 78);
+    assert_eq!(import(folder.path(), &["procfile"]).code, 78);
+}

@@ -95,9 +95,9 @@ fn a_request_that_never_ends_is_cut_off_at_the_deadline() {
 }
 
 #[test]
-fn the_stop_command_ends_it() {
+fn the_kill_command_ends_it() {
     let mut running = Portreeve::new().app("web", worker()).start();
-    let said = running.cli(&["stop"]);
+    let said = running.cli(&["kill"]);
     assert_eq!(said.code, 0, "{}", said.text);
     assert_eq!(running.ended(SOON).code(), Some(0));
     assert_eq!(running.cli(&["status"]).code, 69, "nobody answers any more");

@@ -16,7 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Code, Target, block_on};
+use super::target::Target;
+use super::{Code, block_on};
 use crate::control::client::{Client, Error};
 use crate::control::words::{LogEntry, LogQuery};
 use orders::Order;

@@ -4,9 +4,10 @@
 
 use ratatui::crossterm::event::KeyCode;
 
-use super::super::reload;
+use super::super::outcome;
 use crate::control::Scope;
 use crate::control::client::Client;
+use crate::control::words;
 use crate::id::AppName;
 
 /// An order, and the key that gives it.
@@ -32,8 +33,8 @@ impl Order {
     /// Gives it, waits for its end, and says in a line how it went.
     pub(super) async fn carry_out(self, client: &Client, app: &AppName) -> String {
         let Self::Reload = self;
-        match client.reload(&Scope::app(app.clone())).await {
-            Ok(reloaded) => reload::told(&reloaded),
+        match client.reload(&Scope::apps(std::slice::from_ref(app))).await {
+            Ok(reloaded) => outcome::told(words::Order::Reload, &reloaded, None),
             Err(error) => error.to_string(),
         }
     }

@@ -69,7 +69,7 @@ fn app_line(app: &App, is_chosen: bool) -> Line<'static> {
 
 fn worker_line(worker: &Worker) -> Line<'static> {
     let place = format!("{}.{}", worker.generation, worker.slot);
-    let memory = worker.memory.map_or_else(|| "-".to_owned(), size);
+    let memory = worker.memory.bytes.map_or_else(|| "-".to_owned(), size);
     Line::from(vec![
         Span::raw(format!("    {place:<6} ")),
         Span::styled(format!("{:<9} ", worker.state), Style::new().fg(colour(&worker.state))),

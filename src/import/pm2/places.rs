@@ -56,6 +56,9 @@ fn placed(outcome: Outcome, public: Option<u16>, hosts: &mut BTreeSet<String>) -
         Some(port) if Some(port) != public => {
             format!("it had port {port} to itself, and here apps share the listeners: ")
         }
+        None if !serves(&traits) => {
+            "an app that does not listen on PORT never gets ready here; for one that does, ".to_owned()
+        }
         _ => String::new(),
     };
     app.remarks.push(Remark::new("hosts", format!("{before}give it the host names that it serves, or a `path`")));

@@ -99,11 +99,17 @@ fn limits(app: &mut Translation, restart: &mut InlineTable) -> bool {
     most.is_some() || uptime.is_some()
 }
 
-/// What replaces workers that are well: not yet to be had.
+/// What replaces workers that are well: for their memory, the rest not yet to be had.
 fn replacement(app: &mut Translation) {
     if let Some(limit) = app.record.take("max_memory_restart") {
-        let limit = size(&limit).map_or_else(|| super::record::text(&limit), bytes);
-        app.remark("max_memory_restart", format!("portreeve does not replace workers for their memory yet ({limit})"));
+        match size(&limit).filter(|limit| defaults::MEMORY_BYTES.contains(limit)) {
+            Some(limit) => {
+                let mut memory = InlineTable::new();
+                memory.insert("soft", bytes(limit).into());
+                app.draft.set("memory", memory);
+            }
+            None => app.remark("max_memory_restart", format!("{} is no size", super::record::text(&limit))),
+        }
     }
     if let Some(pattern) = app.record.text("cron_restart") {
         app.remark("cron_restart", format!("run `portreeve reload` by cron or a systemd timer at \"{pattern}\""));

@@ -58,6 +58,6 @@ fn identity(app: &mut Translation) {
         app.draft.set("user", user.replace('\0', ""));
     }
     if let Some(group) = app.record.text("gid") {
-        app.remark("gid", format!("the groups are those of `user`; {group} is not set apart from it"));
+        app.draft.set("group", group.replace('\0', ""));
     }
 }

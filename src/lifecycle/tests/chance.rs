@@ -119,7 +119,7 @@ fn recycle(world: &mut World, which: u8) {
 /// Something that cannot be meant: it must change nothing and be counted.
 fn noise(world: &mut World, which: u8) {
     let serial = Serial(u64::from(which) + 1_000_000);
-    let event = match which % 8 {
+    let event = match which % 9 {
         0 => Event::Spawned { serial },
         1 => Event::SpawnFailed { serial, reason: "no such file".into() },
         2 => Event::Probed { serial, outcome: Ok(()) },
@@ -127,6 +127,7 @@ fn noise(world: &mut World, which: u8) {
         4 => Event::Idle { serial },
         5 => Event::Declared { serial },
         6 => Event::Recycle { serial, reason: RecycleReason::Asked },
+        7 => Event::Hasten { serial },
         _ => Event::Published { version: Version(world.version().0 + 1 + u64::from(which)) },
     };
     let before = world.app.report();

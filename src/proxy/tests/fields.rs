@@ -72,7 +72,7 @@ fn an_http_1_0_client_is_spoken_to_as_such_and_its_worker_is_not() {
 fn what_is_refused_says_why_and_has_a_name() {
     run(async {
         let mut rig = Rig::start().await;
-        rig.web().hosts = vec!["served".into()];
+        rig.web().hosts = Some(vec!["served".into()]);
         rig.publish().await;
         for (request, status) in [
             ("GET / HTTP/1.1\r\nhost: other\r\n\r\n", 404),
@@ -102,7 +102,7 @@ fn what_is_refused_says_why_and_has_a_name() {
 fn a_refusal_reaches_a_client_that_goes_on_writing() {
     run(async {
         let mut rig = Rig::start().await;
-        rig.web().hosts = vec!["served".into()];
+        rig.web().hosts = Some(vec!["served".into()]);
         rig.publish().await;
         let mut client = Client::connect(rig.http).await;
         client.write("POST / HTTP/1.1\r\nhost: other\r\ncontent-length: 1000000\r\n\r\n").await;

@@ -11,7 +11,8 @@ use tokio::net::UnixStream;
 use super::worker::Worker;
 use crate::id::{Address, AppName, Generation, Serial, Slot};
 use crate::link::{
-    App, Certificate, Condition, Endpoint, Epoch, FromProxy, Limits, Manifest, ManifestEntry, Snapshot, ToProxy, codec,
+    App, Certificate, Condition, Endpoint, Epoch, FromProxy, Limits, Listener, Manifest, ManifestEntry, Snapshot,
+    ToProxy, codec,
 };
 use crate::proxy::error::Error;
 use crate::proxy::run::serve;
@@ -59,7 +60,8 @@ impl Rig {
         near.set_nonblocking(true).unwrap();
         let (chain, key) = crate::certs::self_signed(&["localhost"]).unwrap();
         let certificates = vec![Certificate { chain: chain.clone(), key }];
-        let snapshot = Snapshot { epoch: Epoch(0), apps: vec![app("web")], certificates, limits: limits() };
+        let listeners = [http, https].map(|address| Listener { address, app: None }).to_vec();
+        let snapshot = Snapshot { epoch: Epoch(0), listeners, apps: vec![app("web")], certificates, limits: limits() };
         let link = UnixStream::from_std(near).unwrap();
         let mut rig = Self { http, https, snapshot, chain, link, thread, unread: Vec::new() };
         rig.tell(ToProxy::Manifest(manifest)).await;
@@ -166,7 +168,7 @@ impl Rig {
 pub(super) fn app(name: &str) -> App {
     App {
         name: name.parse::<AppName>().unwrap(),
-        hosts: Vec::new(),
+        hosts: Some(Vec::new()),
         path: "/".into(),
         condition: Condition::Expected,
         endpoints: Vec::new(),

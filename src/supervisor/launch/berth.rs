@@ -1,32 +1,140 @@
-//! Where a worker listens: a loopback port of its own.
+//! Where a worker listens: at a loopback port or a path of its own.
 //!
-//! Invariant: the port stays reserved for as long as the [`Berth`] lives, whatever has become of the worker.
+//! Either it opens its socket there, or it inherits one that listens already. Of such a socket we keep nothing: it goes with
+//! the worker, and so a connection that it has not taken ends with it and does not wait for ever. Invariant: the place
+//! is nobody else's for as long as the [`Berth`] lives, whatever has become of the worker.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::kit::Kit;
+use crate::config::{Contract, Socket};
 use crate::id::Address;
 use crate::sys::listener::{self, Reservation};
+use crate::sys::socket_folder::SocketFolder;
+
+/// The worker's socket in its folder.
+const SOCKET: &str = "http";
 
 /// A worker's place.
 #[derive(Debug)]
 pub(in crate::supervisor) struct Berth {
-    port: Reservation,
+    place: Place,
+    /// The folder of all its sockets, if it has any.
+    folder: Option<SocketFolder>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Port(Reservation),
+    Path(PathBuf),
 }
 
 impl Berth {
-    /// Takes a free place and tells the worker of it.
+    /// Takes a free place and tells the worker of it. The first of all that is placed: an inherited socket is descriptor 3.
     ///
     /// # Errors
     /// A sentence that names what failed.
-    pub(super) fn take(kit: &mut Kit) -> Result<Self, String> {
-        let port = listener::reserve_port().map_err(|error| format!("reserve a loopback port: {error}"))?;
-        kit.set("HOST", Ipv4Addr::LOCALHOST.to_string());
-        kit.set("PORT", port.port().to_string());
-        Ok(Self { port })
+    pub(super) fn take(contract: Contract, folder: Option<SocketFolder>, kit: &mut Kit) -> Result<Self, String> {
+        let place = match (contract.socket, &folder) {
+            (Socket::Unix, Some(folder)) => Place::Path(path(folder, kit)?),
+            (socket, _) => Place::Port(port(socket == Socket::Inherit, kit)?),
+        };
+        Ok(Self { place, folder })
     }
 
     pub(in crate::supervisor) fn address(&self) -> Address {
-        Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.port())))
+        match &self.place {
+            Place::Port(port) => Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port.port()))),
+            Place::Path(path) => Address::Unix(path.clone()),
+        }
+    }
+
+    /// Lets the proxies connect to the worker's socket, whoever they run as. Say it once the worker listens.
+    ///
+    /// # Errors
+    /// A sentence that names the socket.
+    pub(in crate::supervisor) fn open_up(&self) -> Result<(), String> {
+        match (&self.place, &self.folder) {
+            (Place::Path(path), Some(folder)) => folder
+                .open_up(SOCKET)
+                .map_err(|error| format!("let the proxies connect to {}: {error}", path.display())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn port(is_inherited: bool, kit: &mut Kit) -> Result<Reservation, String> {
+    let port = listener::reserve_port().map_err(|error| format!("reserve a loopback port: {error}"))?;
+    if is_inherited {
+        let socket = port.listen().map_err(|error| format!("listen on a loopback port: {error}"))?;
+        kit.place(socket);
+        kit.set("LISTEN_FDS", "1");
+        kit.set("LISTEN_FDNAMES", SOCKET);
+        kit.pid_variables.push("LISTEN_PID");
+    }
+    kit.set("HOST", Ipv4Addr::LOCALHOST.to_string());
+    kit.set("PORT", port.port().to_string());
+    kit.placeholders.push(("{port}", port.port().to_string()));
+    Ok(port)
+}
+
+/// Node and others listen at a path when `PORT` is one.
+fn path(folder: &SocketFolder, kit: &mut Kit) -> Result<PathBuf, String> {
+    let path = folder.socket(SOCKET).map_err(|error| error.to_string())?;
+    let text = path.to_str().ok_or_else(|| format!("{}: no text", path.display()))?;
+    kit.set("PORT", text);
+    kit.set("PORTREEVE_SOCKET", text);
+    kit.placeholders.push(("{socket}", text.to_owned()));
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Channel, Readiness};
+
+    fn taken(socket: Socket, folder: Option<SocketFolder>) -> (Berth, Kit) {
+        let contract = Contract { socket, channel: Channel::Absent, notify: false, ready: Readiness::Probe };
+        let mut kit = Kit::default();
+        let berth = Berth::take(contract, folder, &mut kit).unwrap();
+        (berth, kit)
+    }
+
+    fn told(kit: &Kit, name: &str) -> Option<String> {
+        let found = kit.variables.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_worker_that_inherits_its_socket_is_told_so_and_of_the_port() {
+        let (berth, kit) = taken(Socket::Inherit, None);
+        assert_eq!(kit.descriptors.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [3]);
+        assert_eq!((told(&kit, "LISTEN_FDS"), told(&kit, "LISTEN_FDNAMES")), (Some("1".into()), Some("http".into())));
+        assert_eq!(kit.pid_variables, ["LISTEN_PID"]);
+        let port = told(&kit, "PORT").unwrap();
+        assert_eq!(berth.address().to_string(), format!("127.0.0.1:{port}"));
+        let connect = || std::net::TcpStream::connect(("127.0.0.1", port.parse().unwrap()));
+        assert!(connect().is_ok(), "it listens already");
+        drop(kit);
+        assert!(connect().is_err(), "we keep no copy of the socket");
+        let (_, kit) = taken(Socket::Port, None);
+        assert!(kit.descriptors.is_empty() && kit.pid_variables.is_empty() && told(&kit, "LISTEN_FDS").is_none());
+    }
+
+    #[test]
+    fn a_worker_at_a_path_is_told_of_it_in_place_of_a_port() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = SocketFolder::make(home.path().join("7"), None, None).unwrap();
+        let (berth, kit) = taken(Socket::Unix, Some(folder));
+        let path = home.path().join("7/http").display().to_string();
+        assert_eq!((told(&kit, "PORT"), told(&kit, "PORTREEVE_SOCKET")), (Some(path.clone()), Some(path.clone())));
+        assert_eq!(kit.placeholders, [("{socket}", path.clone())]);
+        assert_eq!((berth.address().to_string(), told(&kit, "HOST")), (format!("unix:{path}"), None));
+        assert!(berth.open_up().unwrap_err().contains(&path), "nobody listens yet");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        berth.open_up().unwrap();
+        drop(berth);
+        assert!(!home.path().join("7").exists());
     }
 }

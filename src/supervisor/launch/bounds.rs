@@ -1,11 +1,16 @@
-//! What a worker is bound to: its mark, and its control group where there are any.
+//! What a worker is bound to: its mark, its limits, and its control group where there are any.
 //!
-//! Invariant: a group that cannot be had keeps no worker from starting; what it would have done is said once to be missing.
+//! Translates what the operator wants. Invariant: a control group that cannot be had, or that cannot enforce a limit, keeps
+//! no worker from starting, but is told of; any other bound that is refused does keep it, by name.
+
+use std::sync::Arc;
 
 use super::kit::Kit;
+use crate::config;
 use crate::id::{Serial, WorkerId};
-use crate::sys::cgroup::Realm;
-use crate::sys::spawn::Bounds;
+use crate::supervisor::settings::bytes;
+use crate::sys::cgroup::{self, Group, Realm};
+use crate::sys::spawn::{Bounds, Limit, Limited};
 
 /// The variable by which every process of a worker is known, wherever it goes.
 pub(in crate::supervisor) const MARK: &str = "PORTREEVE_WORKER";
@@ -16,13 +21,47 @@ pub(in crate::supervisor) fn mark(serial: Serial) -> String {
 }
 
 /// Bounds for a worker that is about to be started, and told of in its kit.
-pub(super) fn of(realm: Option<&Realm>, serial: Serial, id: &WorkerId, kit: &mut Kit) -> Bounds {
+pub(super) fn of(
+    wanted: &config::Bounds,
+    realm: Option<&Realm>,
+    serial: Serial,
+    id: &WorkerId,
+    kit: &mut Kit,
+) -> Bounds {
     let mark = mark(serial);
     kit.set(MARK, mark.clone());
+    Bounds {
+        mark: Some(format!("{MARK}={mark}").into()),
+        group: group(wanted, realm, serial, id),
+        umask: wanted.umask,
+        nice: wanted.nice,
+        oom_score_adj: wanted.oom_score_adj,
+        limits: wanted.limits.iter().map(limit).collect(),
+    }
+}
+
+fn group(wanted: &config::Bounds, realm: Option<&Realm>, serial: Serial, id: &WorkerId) -> Option<Arc<Group>> {
+    let limits = cgroup::Limits { memory: wanted.memory.hard.and_then(bytes), cpu: wanted.cpu };
+    let controllers = realm.map(Realm::controllers).unwrap_or_default();
+    if limits.cpu.is_some() && !controllers.cpu {
+        tracing::warn!(worker = %id, "`cpu` is not in force: there is no control group with the CPU controller to be had");
+    }
     let name = format!("{}-{}.{}-{serial}", id.app, id.generation, id.slot);
-    let group = realm.and_then(|realm| {
-        let made = realm.group(&name);
-        made.inspect_err(|error| tracing::warn!(worker = %id, %error, "worker has no control group")).ok()
-    });
-    Bounds { mark: Some(format!("{MARK}={mark}").into()), group, ..Bounds::default() }
+    let made = realm?.group(&name).and_then(|group| group.limit(limits).map(|()| group));
+    made.inspect_err(|error| tracing::warn!(worker = %id, %error, "worker has no control group")).ok()
+}
+
+/// A limit, in the kernel's words.
+pub(in crate::supervisor) fn limit(limit: &config::Limit) -> Limit {
+    let limited = match limit.limited {
+        config::Limited::OpenFiles => Limited::OpenFiles,
+        config::Limited::Processes => Limited::Processes,
+        config::Limited::Core => Limited::Core,
+        config::Limited::AddressSpace => Limited::AddressSpace,
+        config::Limited::Stack => Limited::Stack,
+        config::Limited::FileSize => Limited::FileSize,
+        config::Limited::LockedMemory => Limited::LockedMemory,
+        config::Limited::CpuTime => Limited::CpuTime,
+    };
+    Limit { limited, soft: limit.soft, hard: limit.hard }
 }

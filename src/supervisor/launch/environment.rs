@@ -34,8 +34,8 @@ pub(super) fn of(
     let Sources { inherited, environment, values, identity } = sources;
     let is_let_in = |(name, _): &&(OsString, OsString)| environment.inherit.lets_in(&name.to_string_lossy());
     let mut env: BTreeMap<OsString, OsString> = inherited.iter().filter(is_let_in).cloned().collect();
-    // A channel that we were given ourselves is not theirs.
-    for key in channel::VARIABLES {
+    // A channel or a number that we were given ourselves is not theirs.
+    for key in channel::VARIABLES.into_iter().chain(["NODE_APP_INSTANCE"]) {
         env.remove(OsStr::new(key));
     }
     if let Some(identity) = identity {
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn the_number_of_a_worker_can_have_another_name_and_another_start() {
         let lines = "instance_var = 'APP_ID'\nincrement_var = 'METRICS'\nenv = { METRICS = '9100' }";
-        let env = environment(&[], lines).unwrap();
+        let env = environment(&[("NODE_APP_INSTANCE", "9")], lines).unwrap();
         assert_eq!((env["APP_ID"].as_str(), env["METRICS"].as_str()), ("2", "9102"));
         assert!(!env.contains_key("NODE_APP_INSTANCE"));
         let from_outside = environment(&[("METRICS", "7")], "increment_var = 'METRICS'").unwrap();

@@ -8,6 +8,8 @@ mod berth;
 mod bounds;
 mod environment;
 mod kit;
+mod sockets;
+mod starting_line;
 mod streams;
 
 use std::ffi::OsString;
@@ -20,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use super::channel::{Channel, Subject};
 use super::event::{Event, Events};
+use super::notify::Notify;
 use super::output::{Feed, Files, Outlet, Sink, Sweeper, Tail, history};
 use super::process::Process;
 use super::release::{Release, Resolved};
@@ -33,8 +36,10 @@ use environment::Sources;
 use streams::{Reading, Streams};
 
 pub(super) use berth::Berth;
-pub(super) use bounds::{MARK, mark};
+pub(super) use bounds::{MARK, limit, mark};
 pub(super) use kit::Kit;
+pub(super) use sockets::Sockets;
+pub(super) use starting_line::StartingLine;
 
 /// How long after its end a worker's output is still read before the end is told; a grandchild may hold the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(50);
@@ -49,6 +54,7 @@ pub(super) struct Starter {
     pub(super) feed: Feed,
     pub(super) tasks: TaskTracker,
     pub(super) logs: Logs,
+    pub(super) sockets: Sockets,
     /// Where workers get control groups of their own.
     pub(super) realm: Option<Realm>,
 }
@@ -75,10 +81,14 @@ impl Starter {
             self.remember(&id.app, command);
         }
         let mut kit = Kit::default();
-        let berth = Berth::take(&mut kit)?;
-        let channel = Channel::offer(command, &mut kit)?;
+        let contract = command.contract;
+        let folder = self.sockets.folder(serial, contract, resolved.identity.as_ref())?;
+        let notify = Notify::offer(contract, folder.as_ref(), &mut kit)?;
+        let berth = Berth::take(contract, folder, &mut kit)?;
+        let line = StartingLine::offer(contract, &mut kit)?;
+        let channel = Channel::offer(contract, &mut kit)?;
         let (streams, [stdout, stderr]) = Streams::open()?;
-        kit.bounds = bounds::of(self.realm.as_ref(), serial, &id, &mut kit);
+        kit.bounds = bounds::of(&command.bounds, self.realm.as_ref(), serial, &id, &mut kit);
         let program = self.program(command, resolved, &id, kit)?;
         let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
             .map_err(|error| error.to_string())?;
@@ -96,10 +106,13 @@ impl Starter {
         };
         let readers = streams.read(&reading, &self.tasks);
         let channel = channel.map(|end| Channel::open(end, subject(), &self.tasks)).transpose()?;
+        let notify = notify.map(|end| Notify::open(end, child.pid(), subject(), &self.tasks)).transpose()?;
+        let starting_line =
+            line.map(|end| StartingLine::open(end, contract.ready, subject(), &self.tasks)).transpose()?;
         let tree = child.tree().clone();
         let process = self.watch(child, subject(), readers);
         let (stop, started, started_at) = (StopOrder::of(command), Instant::now(), Timestamp::now());
-        Ok(Worker { id, process, tree, tail, stop, channel, started, started_at, berth })
+        Ok(Worker { id, process, tree, tail, stop, channel, notify, starting_line, started, started_at, berth })
     }
 
     /// What is executed, as whom, where, and with what.
@@ -111,11 +124,13 @@ impl Starter {
             identity: resolved.identity.as_ref(),
         };
         Ok(Spawn {
-            args: resolved.args,
+            args: kit.fill(resolved.args),
             env: environment::of(&sources, id, kit.variables)?,
             directory: Some(resolved.directory),
             identity: resolved.identity,
+            pid_variables: kit.pid_variables,
             descriptors: kit.descriptors,
+            no_new_privs: command.bounds.no_new_privs,
             bounds: kit.bounds,
             ..Spawn::new(resolved.program)
         })

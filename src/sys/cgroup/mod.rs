@@ -26,6 +26,14 @@ const PREFIX: &str = "portreeve-";
 /// Where the process itself goes when it may not stay in the group above.
 const LEAF: &str = "supervisor";
 
+/// Bytes of memory that our own group and those above it may use; `None` where nothing limits them.
+#[must_use]
+pub fn memory_limit() -> Option<u64> {
+    let own = place::own_group()?;
+    let limit = |folder: &Path| fs::read_to_string(folder.join("memory.max")).ok()?.trim().parse().ok();
+    own.ancestors().filter_map(limit).min()
+}
+
 /// Which kinds of limits and figures there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Controllers {

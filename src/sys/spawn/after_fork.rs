@@ -62,6 +62,7 @@ fn become_program(image: &Image) -> Result<Infallible, Failure> {
     rustix::process::setsid().map_err(at(Step::Session))?;
     reset_signals();
     accept_bounds(image)?;
+    image.environment.stamp(std::process::id());
     place_descriptors(image).map_err(at(Step::Place))?;
     close_the_rest(image).map_err(at(Step::Close))?;
     if let Some(user) = &image.user {

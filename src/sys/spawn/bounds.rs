@@ -59,7 +59,7 @@ pub enum Limited {
 }
 
 impl Limited {
-    pub(super) fn resource(self) -> Resource {
+    pub(in crate::sys) fn resource(self) -> Resource {
         match self {
             Self::OpenFiles => Resource::Nofile,
             Self::Processes => Resource::Nproc,

@@ -83,6 +83,16 @@ impl Child {
         self.send(signal.into())
     }
 
+    /// Sends a signal to the program alone, and nothing is taken to be asked of it. Errors as [`Child::signal`].
+    pub fn tell(&self, signal: Signal) -> io::Result<()> {
+        Ok(pidfd_send_signal(&self.pidfd, signal.into())?)
+    }
+
+    /// Lets go of it: it outlives us, and whoever inherits orphans will reap it.
+    pub fn set_free(self) {
+        std::mem::forget(self);
+    }
+
     /// Ends the whole process group at once (SIGKILL), and all of the tree that is in a control group. What else belongs to
     /// the tree is ended by [`Child::wait`]. Errors as [`Child::signal`].
     pub fn kill(&self) -> io::Result<()> {

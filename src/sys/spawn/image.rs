@@ -17,6 +17,7 @@ use rustix::process::{Gid, Pid, Uid};
 
 use super::super::tree::Tree;
 use super::after_fork::Failure;
+use super::stamp::Stamp;
 use super::{Bounds, Identity, Limit, Spawn, SpawnError, Stdio, Step};
 
 /// A program ready to be forked into.
@@ -92,13 +93,14 @@ impl Image {
         let gaps = gaps(&spawn.descriptors).map_err(refused)?;
         let above = spawn.descriptors.iter().map(|&(_, number)| number).fold(2, RawFd::max).saturating_add(1);
         let pairs = spawn.env.into_iter().map(|(name, value)| variable(name, value)).collect::<io::Result<_>>();
+        let stamps = spawn.pid_variables.into_iter().map(Stamp::new).collect();
         let identity = spawn.identity.filter(|identity| !identity.is_ours_without_privileges());
         let directory = spawn.directory.map(|directory| c_string(directory.into_os_string())).transpose();
         let (report, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| refused(error.into()))?;
         let image = Self {
             program: c_string(spawn.program.into_os_string()).map_err(refused)?,
-            arguments: Strings::new(spawn.args).map_err(refused)?,
-            environment: pairs.and_then(Strings::new).map_err(refused)?,
+            arguments: Strings::new(spawn.args, Vec::new()).map_err(refused)?,
+            environment: pairs.and_then(|pairs| Strings::new(pairs, stamps)).map_err(refused)?,
             directory: directory.map_err(refused)?,
             user: identity.as_ref().map(Ids::of).transpose().map_err(refused)?,
             placements: lift([spawn.stdin, spawn.stdout, spawn.stderr], spawn.descriptors, above).map_err(refused)?,
@@ -177,13 +179,20 @@ impl Subjects {
 pub(super) struct Strings {
     pointers: Vec<*const c_char>,
     _texts: Vec<CString>,
+    stamps: Vec<Stamp>,
 }
 
 impl Strings {
-    fn new(texts: Vec<OsString>) -> io::Result<Self> {
+    fn new(texts: Vec<OsString>, stamps: Vec<Stamp>) -> io::Result<Self> {
         let texts = texts.into_iter().map(c_string).collect::<io::Result<Vec<_>>>()?;
-        let pointers = texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect();
-        Ok(Self { pointers, _texts: texts })
+        let fixed = texts.iter().map(|text| text.as_ptr());
+        let pointers = fixed.chain(stamps.iter().map(Stamp::as_ptr)).chain([ptr::null()]).collect();
+        Ok(Self { pointers, _texts: texts, stamps })
+    }
+
+    /// Writes this number into every text that is to have it. Allocates nothing.
+    pub(super) fn stamp(&self, pid: u32) {
+        self.stamps.iter().for_each(|stamp| stamp.write(pid));
     }
 
     pub(super) fn as_ptr(&self) -> *const *const c_char {
@@ -290,9 +299,12 @@ mod tests {
 
     #[test]
     fn strings_end_with_a_null_pointer() {
-        let strings = Strings::new(vec!["a".into(), "b".into()]).unwrap();
+        let strings = Strings::new(vec!["a".into(), "b".into()], Vec::new()).unwrap();
         assert_eq!(strings.pointers.len(), 3);
         assert!(strings.pointers[2].is_null() && !strings.pointers[1].is_null());
-        assert_eq!(Strings::new(vec!["a\0b".into()]).err().map(|error| error.kind()), Some(ErrorKind::InvalidInput));
+        assert_eq!(
+            Strings::new(vec!["a\0b".into()], Vec::new()).err().map(|error| error.kind()),
+            Some(ErrorKind::InvalidInput)
+        );
     }
 }

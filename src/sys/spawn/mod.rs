@@ -13,6 +13,7 @@ mod child;
 mod exit;
 mod image;
 mod program;
+mod stamp;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -30,7 +31,7 @@ use super::process::keep_exit_statuses;
 use after_fork::Failure;
 use image::Image;
 
-pub use super::identity::{Identity, identity};
+pub use super::identity::{Identity, identity, ourselves};
 pub use bounds::{Bounds, Limit, Limited};
 pub use child::Child;
 pub use exit::{Exit, Signal};
@@ -48,6 +49,8 @@ pub struct Spawn {
     pub args: Vec<OsString>,
     /// The whole environment; nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
+    /// Further variables, each with the program's own process ID as its value.
+    pub pid_variables: Vec<&'static str>,
     /// Working directory; `None`: the parent's.
     pub directory: Option<PathBuf>,
     /// Whom to run as; `None`: as the parent. Also fine without privileges when it is the parent's own.
@@ -81,6 +84,7 @@ impl Spawn {
             args: vec![program.clone().into_os_string()],
             program,
             env: Vec::new(),
+            pid_variables: Vec::new(),
             directory: None,
             identity: None,
             stdin: Stdio::Null,

@@ -68,6 +68,14 @@ const KILLED: Exit = Exit::Signal { signal: 9, core: false };
 const TERMINATED: Exit = Exit::Signal { signal: 15, core: false };
 
 #[tokio::test]
+async fn a_variable_may_have_the_programs_own_process_id() {
+    let text = "echo $$ $LISTEN_PID $WATCHDOG_PID";
+    let script = Script::start_with(text, |spawn| spawn.pid_variables = vec!["LISTEN_PID", "WATCHDOG_PID"]);
+    let pid = script.child.pid();
+    assert_eq!(script.finish().await, (format!("{pid} {pid} {pid}\n"), Exit::Code(0)));
+}
+
+#[tokio::test]
 async fn a_program_gets_its_arguments_and_exactly_its_environment() {
     let mut spawn = Spawn::new("/usr/bin/env");
     spawn.env = vec![("PORT".into(), "3000".into()), ("EMPTY".into(), "".into())];

@@ -20,6 +20,7 @@ pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
     pub(crate) tls: bool,
     pub(crate) inherited: bool,
+    pub(crate) app: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -30,6 +31,7 @@ pub(crate) struct Proxy {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct App {
+    pub(crate) id: u32,
     pub(crate) name: String,
     pub(crate) state: String,
     pub(crate) generation: Option<u64>,
@@ -70,6 +72,8 @@ pub(crate) struct Worker {
     pub(crate) state: String,
     pub(crate) pid: Option<u32>,
     pub(crate) port: Option<u16>,
+    pub(crate) address: Option<serde_json::Value>,
+    pub(crate) says: Option<String>,
     pub(crate) restarts: u64,
     pub(crate) inflight: u32,
     pub(crate) requests: u64,
@@ -98,8 +102,15 @@ impl Status {
     /// The address of the (first) listener with or without TLS.
     #[track_caller]
     pub(crate) fn listener(&self, tls: bool) -> SocketAddr {
-        let found = self.listeners.iter().find(|listener| listener.tls == tls);
+        let found = self.listeners.iter().find(|listener| listener.tls == tls && listener.app.is_none());
         found.unwrap_or_else(|| panic!("no listener with tls = {tls} in {self:?}")).address
+    }
+
+    /// The address of an app's own listener.
+    #[track_caller]
+    pub(crate) fn own(&self, app: &str) -> SocketAddr {
+        let found = self.listeners.iter().find(|listener| listener.app.as_deref() == Some(app));
+        found.unwrap_or_else(|| panic!("{app} has no listener of its own in {self:?}")).address
     }
 
     #[track_caller]

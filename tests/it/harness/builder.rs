@@ -185,7 +185,8 @@ impl Portreeve {
 pub(crate) fn isolated(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     let managers = ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"];
-    for name in managers.into_iter().chain(["PORTREEVE_SOCKET", "PORTREEVE_ENV"]) {
+    for name in managers.into_iter().chain(["PORTREEVE_HOME", "NODE_ENV", "PORT", "PORTREEVE_SOCKET", "PORTREEVE_ENV"])
+    {
         command.env_remove(name);
     }
     command

@@ -198,8 +198,13 @@ impl Running {
     #[track_caller]
     pub(crate) fn cli_by_socket(&self, words: &[&str]) -> Said {
         let mut command = isolated(binaries::portreeve());
-        command.args(words).arg("--socket").arg(self.parts.folder.path().join("admin.sock"));
+        command.args(words).arg("--socket").arg(self.socket());
         said(&mut command)
+    }
+
+    /// The admin socket.
+    pub(crate) fn socket(&self) -> std::path::PathBuf {
+        self.parts.folder.path().join("admin.sock")
     }
 
     /// Changes the configuration file: sets `table.key`.

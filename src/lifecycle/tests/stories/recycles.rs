@@ -54,6 +54,22 @@ fn the_successor_serves_before_the_old_worker_leaves() {
 }
 
 #[test]
+fn who_leaves_with_work_in_flight_can_be_hastened_and_nobody_else() {
+    let mut world = running(hasty(2));
+    let hasten = |serial| Event::Hasten { serial: Serial(serial) };
+    assert_eq!(world.told(hasten(1)), "", "it serves");
+    world.recycled(1);
+    assert_eq!(world.told(hasten(3)), "", "it starts");
+    world.bring_up(3);
+    let version = world.version().0;
+    world.acknowledged(version);
+    assert_eq!(world.told(hasten(1)), format!("forced 1, publish {}", version + 1));
+    assert_eq!(world.acknowledged(version + 1), "stop 1", "not before the proxies know");
+    assert_eq!(world.told(hasten(1)), "", "it is on its way");
+    assert_eq!(world.app.report().ignored, 0);
+}
+
+#[test]
 fn replacements_wait_for_their_turn_the_oldest_first() {
     let mut world = running(hasty(4));
     assert_eq!(world.recycled(3), "spawn 5 as web 1.2");

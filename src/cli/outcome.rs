@@ -1,0 +1,159 @@
+//! How the end of an order is told, and which exit code it gives.
+//!
+//! Says what happened, why, and what to type next; knows nothing but what the supervisor has answered.
+
+use std::fmt::Write as _;
+
+use super::{Code, block_on};
+use crate::control::client::{self, Client};
+use crate::control::words::{AppReloaded, Order, Outcome, RefusalKind, Reloaded, Status};
+use crate::id::AppName;
+
+/// Prints the answer to an order; the code is part of it.
+pub(super) fn show(
+    client: &Client,
+    order: Order,
+    answer: Result<Reloaded, client::Error>,
+    json: bool,
+) -> anyhow::Result<Code> {
+    let reloaded = match answer {
+        Ok(reloaded) => reloaded,
+        Err(client::Error::Refused(refusal)) => {
+            if json {
+                println!("{}", serde_json::to_string_pretty(&refusal)?);
+            } else {
+                eprintln!("{} refused, everything stays as it was:\n{}", order.word(), refusal.error.trim_end());
+            }
+            return Ok(match refusal.kind {
+                RefusalKind::InvalidConfig => Code::Invalid,
+                RefusalKind::UnknownApp | RefusalKind::Conflict | RefusalKind::BadRequest => Code::Usage,
+                RefusalKind::Stopping => Code::Unavailable,
+                RefusalKind::NotFound | RefusalKind::Internal => Code::Software,
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&reloaded)?);
+    } else {
+        // Where it is served is worth a question; without the answer the rest is still true.
+        let status = block_on(client.status())?.ok();
+        print!("{}", told(order, &reloaded, status.as_ref()));
+    }
+    Ok(code(&reloaded))
+}
+
+/// The worst that happened to any app.
+fn code(reloaded: &Reloaded) -> Code {
+    let any = |outcome| reloaded.apps.iter().any(|app| app.outcome == outcome);
+    if any(Outcome::Aborted) || any(Outcome::Failed) {
+        Code::Aborted
+    } else if any(Outcome::Superseded) {
+        Code::Superseded
+    } else {
+        Code::Done
+    }
+}
+
+pub(super) fn told(order: Order, reloaded: &Reloaded, status: Option<&Status>) -> String {
+    if reloaded.apps.is_empty() {
+        return format!("nothing to {}\n", order.word());
+    }
+    reloaded.apps.iter().map(|app| tell(order, app, status)).collect()
+}
+
+fn tell(order: Order, app: &AppReloaded, status: Option<&Status>) -> String {
+    let name = &app.app;
+    let seconds = app.millis as f64 / 1000.0;
+    let generation = app.generation.map_or_else(String::new, |generation| format!("generation {generation} "));
+    let reason = app.reason.as_deref().unwrap_or("unknown reason");
+    match (app.outcome, order) {
+        (Outcome::Live, _) => format!("{name}: {generation}serves ({seconds:.2} s)\n"),
+        (Outcome::Superseded, Order::Reload) => format!("{name}: a newer reload took its place\n"),
+        (Outcome::Superseded, _) => format!("{name}: another order took the place of this one\n"),
+        (Outcome::Applied, _) => format!("{name}: applied\n"),
+        (Outcome::Removed, Order::Delete) => format!("{name}: deleted\n"),
+        (Outcome::Removed, _) => format!("{name}: no longer configured, being stopped\n"),
+        (Outcome::Started, _) => format!("{name} {} ({seconds:.2} s)\n", served(name, status)),
+        (Outcome::Stopped, _) => format!("{name}: stopped; `portreeve start {name}` starts it again\n"),
+        (Outcome::Unchanged, _) => format!("{name}: was stopped already\n"),
+        (Outcome::Failed, _) => {
+            let next = format!("  to see what becomes of it: portreeve status; to stop it: portreeve stop {name}\n");
+            format!("{name} did not come up: {reason}\n{}{next}", last_lines(app))
+        }
+        (Outcome::Aborted, _) => {
+            format!("{name}: {generation}failed, the old one serves on: {reason}\n{}", last_lines(app))
+        }
+    }
+}
+
+fn last_lines(app: &AppReloaded) -> String {
+    let heading = if app.lines.is_empty() { "" } else { "  last lines of the worker:\n" };
+    let lines: String = app.lines.iter().flat_map(|line| ["  | ", line, "\n"]).collect();
+    format!("{heading}{lines}")
+}
+
+/// `serves on http://0.0.0.0:3000 with 2 workers`.
+fn served(name: &AppName, status: Option<&Status>) -> String {
+    let mut text = "serves".to_owned();
+    let Some(status) = status else { return text };
+    let own = status.listeners.iter().filter(|listener| listener.app.as_ref() == Some(name));
+    for (index, listener) in own.enumerate() {
+        let before = if index == 0 { " on" } else { "," };
+        let _ = write!(text, "{before} http://{}", listener.address);
+    }
+    let workers = status.apps.iter().find(|app| app.name == *name).map_or(0, |app| app.workers.len());
+    match workers {
+        0 => {}
+        1 => text.push_str(" with 1 worker"),
+        more => drop(write!(text, " with {more} workers")),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Generation;
+
+    fn app(outcome: Outcome) -> AppReloaded {
+        let (reason, lines) = match outcome {
+            Outcome::Aborted | Outcome::Failed => {
+                (Some("worker web 2.0 exited with exit code 1".to_owned()), vec!["boom".to_owned()])
+            }
+            _ => (None, Vec::new()),
+        };
+        let generation = Some(Generation(2));
+        AppReloaded { app: "web".parse().unwrap(), outcome, generation, reason, lines, millis: 1234 }
+    }
+
+    fn tell(order: Order, outcome: Outcome) -> String {
+        super::tell(order, &app(outcome), None)
+    }
+
+    #[test]
+    fn a_success_says_what_serves_and_how_long_it_took() {
+        assert_eq!(tell(Order::Reload, Outcome::Live), "web: generation 2 serves (1.23 s)\n");
+        assert_eq!(tell(Order::Start, Outcome::Started), "web serves (1.23 s)\n");
+    }
+
+    #[test]
+    fn a_failure_says_why_shows_the_last_lines_and_what_to_type_next() {
+        let text = tell(Order::Reload, Outcome::Aborted);
+        assert!(text.starts_with("web: generation 2 failed, the old one serves on: worker web 2.0 exited"), "{text}");
+        assert!(text.ends_with("  | boom\n"), "{text}");
+        let text = tell(Order::Restart, Outcome::Failed);
+        assert!(text.starts_with("web did not come up: worker web 2.0 exited with exit code 1\n"), "{text}");
+        assert!(text.contains("  | boom\n") && text.ends_with("portreeve stop web\n"), "{text}");
+    }
+
+    #[test]
+    fn the_worst_outcome_gives_the_code() {
+        let code = |outcomes: &[Outcome]| code(&Reloaded { apps: outcomes.iter().copied().map(app).collect() });
+        assert_eq!(code(&[]), Code::Done);
+        assert_eq!(code(&[Outcome::Live, Outcome::Applied, Outcome::Removed, Outcome::Stopped]), Code::Done);
+        assert_eq!(code(&[Outcome::Superseded, Outcome::Live]), Code::Superseded);
+        assert_eq!(code(&[Outcome::Live, Outcome::Aborted, Outcome::Superseded]), Code::Aborted);
+        assert_eq!(code(&[Outcome::Started, Outcome::Failed]), Code::Aborted);
+    }
+}

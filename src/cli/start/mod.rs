@@ -1,0 +1,193 @@
+//! `portreeve start`: a script, a command, a configuration, or an app that is stopped; with a supervisor in the background
+//! if none runs.
+//!
+//! Finds out what is meant and hands it to the supervisor, which checks everything before anything changes.
+
+mod meant;
+mod recipe;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::target::Target;
+use super::{Code, DEFAULT_CONFIG, Source, Wrong, block_on, daemon, outcome, resurrect};
+use crate::config::home::Home;
+use crate::control::Scope;
+use crate::control::client::Client;
+use crate::control::words::{Order, Status};
+use meant::Meant;
+
+/// What is to be started, and how.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  portreeve start server.js                       one worker; the output says on which port it serves
+  portreeve start server.js -i max --name web     one worker per CPU
+  portreeve start api.py --port 5000 --env WORKERS=2 -- --verbose
+  portreeve start npm -- start                    a program with its arguments
+  portreeve start 'node server.js | tee log'      a command line; a shell runs it if it needs one
+  portreeve start web                             an app that was stopped; also by id, pattern, or all
+  portreeve start site.toml                       a configuration of your own, with a supervisor of its own
+  portreeve start                                 portreeve.toml in this folder
+
+An app listens on the PORT and HOST that each worker is given; clients come in on the port of the app. NODE_ENV and PORT
+are taken over from your shell, other variables by --env. What is started is kept in a list, and so comes back with
+`portreeve resurrect`, and after a boot once `portreeve startup` has been run.")]
+pub(super) struct Start {
+    /// A script, a command, a .toml file, or an app by name, id, pattern or all
+    #[arg(value_name = "WHAT")]
+    what: Vec<String>,
+    /// Name of the app; else that of the script
+    #[arg(short, long)]
+    name: Option<String>,
+    /// Workers: a number, max (one per CPU), or -1 (one less than CPUs) and so on
+    #[arg(short, long, value_name = "COUNT", allow_hyphen_values = true, visible_alias = "workers")]
+    instances: Option<String>,
+    /// Where clients come in: a port, or an address with one; else PORT, else the first from 3000 that no app has
+    #[arg(short, long)]
+    port: Option<String>,
+    /// Start it although an app of that name is there: as a second copy
+    #[arg(short, long)]
+    force: bool,
+    #[command(flatten)]
+    interpreter: Interpreter,
+    /// Working directory
+    #[arg(long, value_name = "FOLDER")]
+    cwd: Option<PathBuf>,
+    /// A variable for the workers; without a value, that of your shell. For a .toml file: the profile
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+    #[command(flatten)]
+    more: More,
+    /// Arguments for the script
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+    #[command(flatten)]
+    target: Target,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What runs a script.
+#[derive(Args, Debug)]
+struct Interpreter {
+    /// What runs the script, instead of what its extension says; none: it runs itself
+    #[arg(long = "interpreter", value_name = "PROGRAM")]
+    program: Option<String>,
+    /// Arguments for the interpreter, in front of the script
+    #[arg(long = "interpreter-args", value_name = "WORDS", allow_hyphen_values = true, visible_alias = "node-args")]
+    words: Option<String>,
+}
+
+/// Settings that the configuration has keys for.
+#[derive(Args, Debug)]
+struct More {
+    /// Path that answers with a status below 400 once a worker is ready; else a connection is enough
+    #[arg(long, value_name = "PATH", conflicts_with = "wait_ready")]
+    ready: Option<String>,
+    /// A worker is ready when it says process.send('ready')
+    #[arg(long)]
+    wait_ready: bool,
+    /// From the stop signal to the kill: 5s, or a number of milliseconds
+    #[arg(long, value_name = "TIME")]
+    kill_timeout: Option<String>,
+    /// A worker that ends is not started again
+    #[arg(long)]
+    no_autorestart: bool,
+    /// Exit codes after which a worker is not started again
+    #[arg(long, value_name = "CODE", num_args = 1..)]
+    stop_exit_codes: Vec<u8>,
+    /// A fixed pause before each restart: 2s, or a number of milliseconds
+    #[arg(long, value_name = "TIME")]
+    restart_delay: Option<String>,
+    /// File for what the workers print; /dev/null for nowhere
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// File for what they print to standard error; /dev/null for nowhere
+    #[arg(short, long, value_name = "FILE")]
+    error: Option<PathBuf>,
+    /// Put the time in front of each line
+    #[arg(long)]
+    time: bool,
+    /// Whom the workers run as, if the supervisor is root
+    #[arg(short, long, value_name = "USER", visible_alias = "uid")]
+    user: Option<String>,
+}
+
+pub(super) fn start(args: &Start) -> anyhow::Result<Code> {
+    let home = Home::find();
+    let client = if args.target.is_open() { nearest(&args.target, &home)? } else { args.target.client()? };
+    let status = block_on(client.status())?.ok();
+    match meant::find(args, status.as_ref()).map_err(Wrong)? {
+        Meant::File(file) => start_file(args, &file, &home),
+        Meant::Apps(apps) => {
+            let answer = block_on(client.order(Order::Start, &apps))?;
+            outcome::show(&client, Order::Start, answer, args.json)
+        }
+        Meant::Program(program) => {
+            let status = match status {
+                Some(status) => status,
+                None if args.target.is_open() => background(&client, &home, args.json)?,
+                None => block_on(client.status())??,
+            };
+            let list = recipe::list(args, &program, &status, &recipe::Surroundings::look()).map_err(Wrong)?;
+            let answer = block_on(client.add(&list))?;
+            outcome::show(&client, Order::Start, answer, args.json)
+        }
+    }
+}
+
+/// The supervisor that answers, or else the one of this home, which can be started.
+fn nearest(target: &Target, home: &Home) -> anyhow::Result<Client> {
+    let near = target.client()?;
+    let own = Client::new(home.socket().to_owned());
+    Ok(if block_on(near.status())?.is_ok() { near } else { own })
+}
+
+fn background(client: &Client, home: &Home, json: bool) -> anyhow::Result<Status> {
+    let status = daemon::of_list(home).start(client)?;
+    if !json {
+        println!("portreeve runs in the background, pid {}; its log: {}", status.pid, home.log().display());
+    }
+    Ok(status)
+}
+
+/// A configuration of somebody's own has a supervisor of its own.
+fn start_file(args: &Start, file: &Path, home: &Home) -> anyhow::Result<Code> {
+    let file = std::path::absolute(file).context("find the working directory")?;
+    let profile = args.env.iter().find(|word| !word.contains('=')).cloned();
+    let source = Source { config: file.clone(), profile: profile.clone() };
+    let Some(loaded) = super::load(&source) else { return Ok(Code::Config) };
+    let client = Client::new(loaded.config.admin.socket);
+    match block_on(client.status())? {
+        Ok(status) if status.config == file => {
+            let answer = block_on(client.reload(&Scope { apps: Vec::new(), profile }))?;
+            outcome::show(&client, Order::Reload, answer, args.json)
+        }
+        Ok(status) => {
+            let (socket, other) = (client.socket().display(), status.config.display());
+            Err(Wrong(format!(
+                "{socket} is the admin socket of the portreeve that serves {other}; give {} one of its own:\n\n  \
+                 [admin]\n  socket = \"admin.sock\"\n",
+                file.display()
+            ))
+            .into())
+        }
+        Err(_) => {
+            let daemon = daemon::of_file(&file, profile.as_deref(), &home.logs());
+            let status = daemon.start(&client)?;
+            if !args.json {
+                println!("portreeve runs in the background, pid {}; its log: {}", status.pid, daemon.log.display());
+            }
+            resurrect::await_all(&client, &status, args.json)
+        }
+    }
+}
+
+/// The configuration that `start` alone means.
+fn here() -> Option<PathBuf> {
+    Some(PathBuf::from(DEFAULT_CONFIG)).filter(|path| path.is_file())
+}

@@ -1,0 +1,75 @@
+//! Which supervisor a verb speaks to, and which apps it is about.
+//!
+//! By its socket, by a configuration file, by `portreeve.toml` here if somebody answers for it, else the one of this home.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{DEFAULT_CONFIG, Wrong, block_on, select};
+use crate::config::{self, home};
+use crate::control::client::Client;
+use crate::control::words::Status;
+use crate::id::AppName;
+
+/// Which supervisor is meant.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Target {
+    /// The configuration file that names the admin socket
+    #[arg(short, long, value_name = "FILE", conflicts_with = "socket")]
+    config: Option<PathBuf>,
+    /// The admin socket itself
+    #[arg(long, value_name = "PATH", env = "PORTREEVE_SOCKET")]
+    socket: Option<PathBuf>,
+}
+
+/// Which apps are meant.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Apps {
+    /// Names, ids, patterns such as 'web-*', or all
+    #[arg(value_name = "APP", required = true)]
+    words: Vec<String>,
+    #[command(flatten)]
+    target: Target,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Target {
+    pub(super) fn client(&self) -> anyhow::Result<Client> {
+        let of_file = |file: &Path| {
+            let socket = config::admin_socket(file).map_err(|problems| anyhow::anyhow!("{problems}"))?;
+            anyhow::Ok(Client::new(socket))
+        };
+        if let Some(socket) = &self.socket {
+            return Ok(Client::new(socket.clone()));
+        }
+        if let Some(file) = &self.config {
+            return of_file(file);
+        }
+        let here = Path::new(DEFAULT_CONFIG);
+        let near = if here.exists() { Some(of_file(here)?) } else { None };
+        let home = Client::new(home::admin_socket());
+        Ok(near.filter(|near| is_there(near) || !is_there(&home)).unwrap_or(home))
+    }
+
+    /// Is it left to us which supervisor it is?
+    pub(super) fn is_open(&self) -> bool {
+        self.config.is_none() && self.socket.is_none()
+    }
+}
+
+fn is_there(client: &Client) -> bool {
+    std::os::unix::net::UnixStream::connect(client.socket()).is_ok()
+}
+
+impl Apps {
+    /// The supervisor, what it says of itself, and the apps that are meant of those that it has.
+    pub(super) fn find(&self) -> anyhow::Result<(Client, Status, Vec<AppName>)> {
+        let client = self.target.client()?;
+        let status = block_on(client.status())??;
+        let apps = select::find(&self.words, &status.apps).map_err(Wrong)?;
+        Ok((client, status, apps))
+    }
+}

@@ -1,0 +1,177 @@
+//! What is asked on the admin socket, and how an answer is written.
+//!
+//! A request becomes a [`Call`] on a channel, and its reply becomes a response; nothing is decided here. Invariant: an order
+//! that takes something away names its apps: that none was said never means all of them.
+
+use std::convert::Infallible;
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+use super::lines::{self, Body};
+use super::scope::Scope;
+use super::words::{Environment, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Status};
+use crate::id::AppName;
+
+/// No list of apps is larger.
+const MAX_BODY: usize = 1 << 20;
+
+/// What a caller wants. The answer goes into `reply`; a dropped one tells the caller that the supervisor is gone.
+#[derive(Debug)]
+pub enum Call {
+    Status {
+        reply: oneshot::Sender<Status>,
+    },
+    /// No apps, which only a reload may say: all of them.
+    Order {
+        order: Order,
+        scope: Scope,
+        reply: Reply<Reloaded>,
+    },
+    /// `list`: a configuration as TOML, of which the apps count.
+    Add {
+        list: String,
+        reply: Reply<Reloaded>,
+    },
+    Signal {
+        apps: Vec<AppName>,
+        signal: String,
+        reply: Reply<Reached>,
+    },
+    Reset {
+        apps: Vec<AppName>,
+        reply: Reply<Reached>,
+    },
+    Env {
+        app: AppName,
+        reply: Reply<Environment>,
+    },
+    Kill {
+        reply: oneshot::Sender<()>,
+    },
+    /// What all metrics say, as text.
+    Metrics {
+        reply: oneshot::Sender<String>,
+    },
+    /// The answer ends by being dropped; whoever asked ends it by closing their side.
+    Logs {
+        query: LogQuery,
+        reply: Reply<mpsc::Receiver<LogEntry>>,
+    },
+}
+
+type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+type Answer = Response<Body>;
+
+/// Passes one request on, and answers it.
+pub(super) async fn answer(request: Request<Incoming>, calls: mpsc::Sender<Call>) -> Result<Answer, Infallible> {
+    Ok(carry_out(request, &calls).await.unwrap_or_else(|refusal| refuse(&refusal)))
+}
+
+async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Result<Answer, Refusal> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let query = Query::read(request.uri().query().unwrap_or_default());
+    let word = path.strip_prefix("/v1/").unwrap_or_default();
+    if let Some(order) = Order::ALL.into_iter().find(|order| method == Method::POST && order.word() == word) {
+        let scope = Scope::parse(request.uri().query().unwrap_or_default());
+        let scope = scope.map_err(|error| Refusal::new(RefusalKind::BadRequest, error))?;
+        if scope.apps.is_empty() && order != Order::Reload {
+            return Err(missing("app"));
+        }
+        return ask(calls, |reply| Call::Order { order, scope, reply }).await?.map(|reloaded| json(&reloaded));
+    }
+    match (method, word) {
+        (Method::GET, "status") => ask(calls, |reply| Call::Status { reply }).await.map(|status| json(&status)),
+        (Method::GET, "metrics") => ask(calls, |reply| Call::Metrics { reply }).await.map(|text| json(&text)),
+        (Method::GET, "logs") => {
+            let query = LogQuery::read(request.uri().query().unwrap_or_default());
+            let query = query.map_err(|error| Refusal::new(RefusalKind::NotFound, error))?;
+            ask(calls, |reply| Call::Logs { query, reply }).await?.map(lines::answer)
+        }
+        (Method::POST, "kill") => ask(calls, |reply| Call::Kill { reply }).await.map(|()| json(&())),
+        (Method::POST, "add") => {
+            let list = text(request).await?;
+            ask(calls, |reply| Call::Add { list, reply }).await?.map(|reloaded| json(&reloaded))
+        }
+        (Method::POST, "signal") => {
+            let (apps, signal) = (query.some_apps()?, query.one("signal")?.to_owned());
+            ask(calls, |reply| Call::Signal { apps, signal, reply }).await?.map(|reached| json(&reached))
+        }
+        (Method::POST, "reset") => {
+            let apps = query.some_apps()?;
+            ask(calls, |reply| Call::Reset { apps, reply }).await?.map(|reached| json(&reached))
+        }
+        (Method::GET, "env") => {
+            let app = query.some_apps()?.swap_remove(0);
+            ask(calls, |reply| Call::Env { app, reply }).await?.map(|environment| json(&environment))
+        }
+        (method, _) => Err(Refusal::new(RefusalKind::NotFound, format!("no such call: {method} {path}"))),
+    }
+}
+
+/// `key=value` pairs. Nothing that is said here needs escapes.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn read(text: &str) -> Self {
+        let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+        Self(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    }
+
+    fn apps(&self) -> Result<Vec<AppName>, Refusal> {
+        let names = self.0.iter().filter(|(key, _)| key == "app").map(|(_, name)| name);
+        names
+            .map(|name| name.parse().map_err(|error| Refusal::new(RefusalKind::UnknownApp, format!("{name}: {error}"))))
+            .collect()
+    }
+
+    fn some_apps(&self) -> Result<Vec<AppName>, Refusal> {
+        Some(self.apps()?).filter(|apps| !apps.is_empty()).ok_or_else(|| missing("app"))
+    }
+
+    fn one(&self, key: &str) -> Result<&str, Refusal> {
+        let found = self.0.iter().find(|(known, _)| known == key);
+        found.map(|(_, value)| value.as_str()).ok_or_else(|| missing(key))
+    }
+}
+
+fn missing(key: &str) -> Refusal {
+    Refusal::new(RefusalKind::BadRequest, format!("which one? add ?{key}=... to the path"))
+}
+
+async fn text(request: Request<Incoming>) -> Result<String, Refusal> {
+    let bad = |why: String| Refusal::new(RefusalKind::BadRequest, format!("the body: {why}"));
+    let body = Limited::new(request.into_body(), MAX_BODY).collect().await.map_err(|error| bad(error.to_string()))?;
+    String::from_utf8(body.to_bytes().into()).map_err(|error| bad(error.to_string()))
+}
+
+async fn ask<T>(calls: &mpsc::Sender<Call>, call: impl FnOnce(oneshot::Sender<T>) -> Call) -> Result<T, Refusal> {
+    let gone = || Refusal::new(RefusalKind::Stopping, "the supervisor is stopping");
+    let (reply, answer) = oneshot::channel();
+    calls.send(call(reply)).await.map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())
+}
+
+fn json(value: &impl Serialize) -> Answer {
+    let mut text = serde_json::to_vec_pretty(value).expect("the words have string keys only and always serialise");
+    text.push(b'\n');
+    let mut response = Response::new(Body::Left(Full::new(text.into())));
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn refuse(refusal: &Refusal) -> Answer {
+    let mut response = json(refusal);
+    *response.status_mut() = match refusal.kind {
+        RefusalKind::InvalidConfig => StatusCode::UNPROCESSABLE_ENTITY,
+        RefusalKind::UnknownApp | RefusalKind::NotFound => StatusCode::NOT_FOUND,
+        RefusalKind::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        RefusalKind::Conflict => StatusCode::CONFLICT,
+        RefusalKind::BadRequest => StatusCode::BAD_REQUEST,
+        RefusalKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    response
+}

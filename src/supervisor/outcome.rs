@@ -1,0 +1,238 @@
+//! What becomes of changes that have begun, and who is told.
+//!
+//! A reload ends when each machine says so. Other changes end when what was hoped for is there, or will not come: that is
+//! looked for whenever anything has happened. Decides nothing. Invariant: each app of a change ends once, and the caller
+//! is answered when all have.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::site::{Site, Supervised};
+use super::{Notice, Supervisor};
+use crate::control::words::{AppReloaded, Order, Outcome, Refusal, Reloaded};
+use crate::id::{AppName, Generation};
+use crate::lifecycle::{self, AppState, GenerationState, Ticket};
+
+/// Lines of a failed worker that the caller is shown.
+const SHOWN_LINES: usize = 20;
+
+/// Where the answer goes.
+pub(super) type Reply = oneshot::Sender<Result<Reloaded, Refusal>>;
+
+/// Changes that have begun and not ended.
+#[derive(Debug, Default)]
+pub(super) struct Reloads {
+    pub(super) open: Vec<Reload>,
+    tickets: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Reload {
+    began: Instant,
+    pub(super) order: Order,
+    /// Apps whose turn has not come.
+    pub(super) later: Vec<AppName>,
+    waiting: BTreeMap<Ticket, AppName>,
+    hopes: BTreeMap<AppName, Hope>,
+    ended: Vec<AppReloaded>,
+    reply: Option<Reply>,
+}
+
+/// What an app is to come to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Hope {
+    /// All its workers serve, and none is of this generation or an earlier one.
+    Serves { after: Generation },
+    /// None of its workers is left, which is then called so.
+    Gone(Outcome),
+}
+
+/// How an app of a change ended.
+struct End {
+    outcome: Outcome,
+    generation: Option<Generation>,
+    reason: Option<String>,
+    lines: Vec<String>,
+}
+
+impl Reload {
+    pub(super) fn new(order: Order, apps: Vec<AppName>, reply: Option<Reply>) -> Self {
+        let (waiting, hopes) = (BTreeMap::new(), BTreeMap::new());
+        Self { began: Instant::now(), order, later: apps, waiting, hopes, ended: Vec::new(), reply }
+    }
+
+    /// A newer change covers these apps: those whose turn has not come yet are left to it.
+    pub(super) fn give_way(&mut self, apps: &[AppName]) {
+        for name in self.later.extract_if(.., |name| apps.contains(name)).collect::<Vec<_>>() {
+            self.end(&name, Outcome::Superseded);
+        }
+    }
+
+    /// Has it begun with this app, and not come to an end?
+    pub(super) fn awaits(&self, app: &AppName) -> bool {
+        self.hopes.contains_key(app) || self.waiting.values().any(|other| other == app)
+    }
+
+    fn is_over(&self) -> bool {
+        self.later.is_empty() && self.waiting.is_empty() && self.hopes.is_empty()
+    }
+
+    pub(super) fn await_ticket(&mut self, app: &AppName, ticket: Ticket) {
+        self.waiting.insert(ticket, app.clone());
+    }
+
+    /// Waits for what is hoped for, but in a reload of everything: that an app comes or goes is not what its end tells of.
+    pub(super) fn expect(&mut self, app: &AppName, hope: Hope) {
+        match (self.order, hope) {
+            (Order::Reload, Hope::Gone(outcome)) => self.end(app, outcome),
+            (Order::Reload, Hope::Serves { .. }) => self.end(app, Outcome::Applied),
+            _ => drop(self.hopes.insert(app.clone(), hope)),
+        }
+    }
+
+    pub(super) fn end(&mut self, app: &AppName, outcome: Outcome) {
+        self.end_with(app, End { outcome, generation: None, reason: None, lines: Vec::new() });
+    }
+
+    pub(super) fn end_because(&mut self, app: &AppName, outcome: Outcome, reason: &str) {
+        self.end_with(app, End { outcome, generation: None, reason: Some(reason.to_owned()), lines: Vec::new() });
+    }
+
+    fn end_with(&mut self, app: &AppName, end: End) {
+        let millis = self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        let End { outcome, generation, reason, lines } = end;
+        self.ended.push(AppReloaded { app: app.clone(), outcome, generation, reason, lines, millis });
+    }
+}
+
+impl Reloads {
+    pub(super) fn fresh_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+}
+
+impl Supervisor {
+    /// That an app serves, by workers that are not there yet; or that it is gone, if that is how it is configured.
+    pub(super) fn hope(&self, app: &AppName) -> Hope {
+        if self.config.apps.get(app).is_some_and(|app| !app.enabled) {
+            return Hope::Gone(Outcome::Stopped);
+        }
+        let newest = |site: &Supervised| site.machine.report().generations.last().map(|newest| newest.number);
+        let newest = match self.sites.get(app) {
+            Some(Site::Supervised(site)) => newest(site),
+            _ => None,
+        };
+        Hope::Serves { after: newest.unwrap_or(Generation(0)) }
+    }
+
+    /// That an app serves, by the workers that it has or is about to have.
+    pub(super) fn hope_of_present(&self, app: &AppName) -> Hope {
+        let live = self.sites.get(app).and_then(Site::live_generation);
+        Hope::Serves { after: Generation(live.map_or(0, |live| live.0.saturating_sub(1))) }
+    }
+
+    /// Notes how the reload of one app ended; [`Supervisor::answer_reloads`] tells.
+    pub(super) fn finish(&mut self, name: &AppName, ticket: Ticket, outcome: lifecycle::Outcome) {
+        let lines = match (&outcome, self.sites.get(name)) {
+            (lifecycle::Outcome::Aborted { worker: Some(worker), .. }, Some(Site::Supervised(site))) => {
+                site.last_lines(*worker, SHOWN_LINES)
+            }
+            _ => Vec::new(),
+        };
+        let Some(reload) = self.reloads.open.iter_mut().find(|reload| reload.waiting.contains_key(&ticket)) else {
+            return;
+        };
+        reload.waiting.remove(&ticket);
+        let (outcome, generation, reason) = told(outcome);
+        let took = reload.began.elapsed();
+        match &reason {
+            None => tracing::info!(app = %name, ?outcome, ?took, "reload ended"),
+            Some(reason) => tracing::error!(app = %name, ?outcome, %reason, "reload ended"),
+        }
+        match outcome {
+            Outcome::Live => self.outlook.metrics.reload_live(name, "live", took),
+            Outcome::Superseded => self.outlook.metrics.reload_failed(name, "superseded"),
+            _ => self.outlook.metrics.reload_failed(name, "aborted"),
+        }
+        reload.end_with(name, End { outcome, generation, reason, lines });
+    }
+
+    /// Answers those who wait for a change that has ended for every app.
+    pub(super) fn answer_reloads(&mut self) {
+        let sites = &self.sites;
+        for reload in &mut self.reloads.open {
+            let ended = |app: &AppName, hope: &mut Hope| Some((app.clone(), end(sites.get(app), *hope)?));
+            let ends: Vec<_> = reload.hopes.iter_mut().filter_map(|(app, hope)| ended(app, hope)).collect();
+            for (app, end) in ends {
+                reload.hopes.remove(&app);
+                reload.end_with(&app, end);
+            }
+        }
+        let ended: Vec<_> = self.reloads.open.extract_if(.., |reload| reload.is_over()).collect();
+        if ended.is_empty() {
+            return;
+        }
+        for reload in ended {
+            if let Some(reply) = reload.reply {
+                let _ = reply.send(Ok(Reloaded { apps: reload.ended }));
+            }
+        }
+        if self.reloads.open.is_empty() && !self.is_stopping() {
+            self.outlook.tell(Notice::Ready);
+        }
+    }
+}
+
+/// Is what was hoped for there, or will it not come? `None`: not yet.
+fn end(site: Option<&Site>, hope: Hope) -> Option<End> {
+    let plain = |outcome| Some(End { outcome, generation: None, reason: None, lines: Vec::new() });
+    match (hope, site) {
+        (Hope::Gone(outcome), None | Some(Site::Fixed(_))) => plain(outcome),
+        (Hope::Gone(_), Some(Site::Supervised(site))) if site.machine.is_wanted() => plain(Outcome::Superseded),
+        (Hope::Gone(outcome), Some(Site::Supervised(site))) if site.workers.is_empty() => plain(outcome),
+        (Hope::Gone(_), _) => None,
+        (Hope::Serves { .. }, Some(Site::Fixed(_))) => plain(Outcome::Started),
+        (Hope::Serves { .. }, None) => plain(Outcome::Superseded),
+        (Hope::Serves { after }, Some(Site::Supervised(site))) => serves(site, after),
+    }
+}
+
+fn serves(site: &Supervised, after: Generation) -> Option<End> {
+    let report = site.machine.report();
+    let is_live = |state| matches!(state, GenerationState::Promoting | GenerationState::Live);
+    let Some(live) = report.generations.iter().find(|generation| is_live(generation.state)) else {
+        // It is on its way, or was stopped meanwhile.
+        let stopped = End { outcome: Outcome::Superseded, generation: None, reason: None, lines: Vec::new() };
+        return (!site.upcoming.enabled).then_some(stopped);
+    };
+    if live.number <= after {
+        return None;
+    }
+    let end = |outcome, reason, lines| Some(End { outcome, generation: Some(live.number), reason, lines });
+    if let Some((worker, failure)) = live.workers.iter().find_map(|worker| Some((worker, worker.last_failure.clone()?)))
+    {
+        let lines = worker.last.map(|last| site.last_lines(last, SHOWN_LINES)).unwrap_or_default();
+        return end(Outcome::Failed, Some(failure), lines);
+    }
+    match report.state {
+        AppState::Running => end(Outcome::Started, None, Vec::new()),
+        AppState::Exited => {
+            let ended = live.workers.iter().find(|worker| worker.last_exit.is_some());
+            let how = ended.and_then(|worker| worker.last_exit.clone()).unwrap_or_default();
+            let lines = ended.and_then(|worker| worker.last).map(|last| site.last_lines(last, SHOWN_LINES));
+            end(Outcome::Failed, Some(format!("its workers have ended ({how})")), lines.unwrap_or_default())
+        }
+        _ => None,
+    }
+}
+
+fn told(outcome: lifecycle::Outcome) -> (Outcome, Option<Generation>, Option<String>) {
+    match outcome {
+        lifecycle::Outcome::Live { generation } => (Outcome::Live, Some(generation), None),
+        lifecycle::Outcome::Aborted { generation, reason, .. } => (Outcome::Aborted, Some(generation), Some(reason)),
+        lifecycle::Outcome::Superseded => (Outcome::Superseded, None, None),
+    }
+}

@@ -1,0 +1,146 @@
+//! A socket on which programs tell us how they are: each message comes with the process that sent it, by the kernel's word.
+//!
+//! The other side of [`super::notify`], as `sd_notify(3)` has it. What a message means is not known here. Invariants: the
+//! sender is whom the kernel names (`SCM_CREDENTIALS`), whatever the message says; descriptors that come along
+//! (`FDSTORE=1`, `BARRIER=1`) are closed at once, which is all that a barrier waits for.
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
+use rustix::process::{Pid, getpgid, getsid};
+
+/// How far up the line of parents a sender is looked for.
+const MOST_ANCESTORS: usize = 64;
+
+/// One message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Bytes of it that are in the buffer.
+    pub length: usize,
+    /// The buffer was too small for it.
+    pub is_cut: bool,
+    /// The process that sent it; `None`: one that we cannot see.
+    pub sender: Option<Pid>,
+}
+
+/// Binds a socket at a path; it does not block.
+pub fn bind(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::bind(path)?;
+    socket.set_nonblocking(true)?;
+    rustix::net::sockopt::set_socket_passcred(&socket, true)?;
+    Ok(socket)
+}
+
+/// Takes the next message; `WouldBlock` when there is none.
+pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Datagram> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let message = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
+    let mut sender = None;
+    for word in control.drain() {
+        match word {
+            RecvAncillaryMessage::ScmCredentials(credentials) => sender = Some(credentials.pid),
+            RecvAncillaryMessage::ScmRights(descriptors) => {
+                descriptors.for_each(|descriptor: OwnedFd| drop(descriptor));
+            }
+            _ => {}
+        }
+    }
+    Ok(Datagram { length: message.bytes, is_cut: message.flags.contains(ReturnFlags::TRUNC), sender })
+}
+
+/// Does this process belong to the program that was started as `leader`: to its process group or session, or to its
+/// descendants? One that has ended and is reaped belongs to nobody.
+#[must_use]
+pub fn belongs(process: Pid, leader: u32) -> bool {
+    let is_leader = |pid: Pid| pid.as_raw_pid().unsigned_abs() == leader;
+    is_leader(process)
+        || getpgid(Some(process)).is_ok_and(is_leader)
+        || getsid(Some(process)).is_ok_and(is_leader)
+        || std::iter::successors(Some(process), |process| parent(*process)).take(MOST_ANCESTORS).any(is_leader)
+}
+
+fn parent(process: Pid) -> Option<Pid> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.as_raw_pid())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    Pid::from_raw(line.trim().parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+    use crate::sys::testing::eventually;
+
+    fn next(socket: &UnixDatagram, buffer: &mut [u8]) -> Datagram {
+        receive(socket, buffer).expect("what was sent is there at once")
+    }
+
+    /// A shell that runs until its input ends.
+    fn shell(script: &str) -> Child {
+        Command::new("/bin/sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    #[test]
+    fn a_message_comes_with_its_sender_and_one_that_is_too_long_is_known_by_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let (socket, mut buffer) = (bind(&path).unwrap(), [0; 8]);
+        assert_eq!(receive(&socket, &mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let client = UnixDatagram::unbound().unwrap();
+        client.send_to(b"READY=1", &path).unwrap();
+        client.send_to(b"READY=1\nSTATUS=x", &path).unwrap();
+        let sender = Some(rustix::process::getpid());
+        assert_eq!(next(&socket, &mut buffer), Datagram { length: 7, is_cut: false, sender });
+        assert_eq!(&buffer[..7], b"READY=1");
+        assert_eq!(next(&socket, &mut buffer), Datagram { length: 8, is_cut: true, sender });
+    }
+
+    #[test]
+    fn descriptors_that_come_along_are_closed() {
+        use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let socket = bind(&path).unwrap();
+        let (reader, writer) = crate::sys::socket::pipe().unwrap();
+        let passed = [writer.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&passed));
+        let client = UnixDatagram::unbound().unwrap();
+        let (address, text) = (SocketAddrUnix::new(&path).unwrap(), [io::IoSlice::new(b"BARRIER=1")]);
+        rustix::net::sendmsg_addr(&client, &address, &text, &mut control, SendFlags::empty()).unwrap();
+        drop(writer);
+        assert_eq!(rustix::io::read(&reader, &mut [0; 1]), Err(rustix::io::Errno::AGAIN), "it is on its way");
+        assert!(next(&socket, &mut [0; 64]).sender.is_some());
+        assert_eq!(eventually(|| rustix::io::read(&reader, &mut [0; 1])), 0, "the last copy is closed");
+    }
+
+    #[test]
+    fn who_is_in_the_group_or_comes_from_it_belongs_and_a_stranger_does_not() {
+        use std::io::{BufRead, BufReader};
+        let mut leader =
+            shell("sleep 1000 & a=$!; setsid sleep 1000 & b=$!; echo $a; echo $b; read -r end; kill $a $b");
+        let mut lines = BufReader::new(leader.stdout.take().unwrap()).lines();
+        let [child, apart] = std::array::from_fn(|_| {
+            let line = lines.next().unwrap().unwrap();
+            Pid::from_raw(line.parse().unwrap()).unwrap()
+        });
+        let mut stranger = shell("read -r end");
+        let stranger_pid = Pid::from_child(&stranger);
+        assert!(belongs(Pid::from_child(&leader), leader.id()));
+        assert!(belongs(child, leader.id()) && belongs(apart, leader.id()));
+        assert!(!belongs(stranger_pid, leader.id()) && !belongs(rustix::process::getpid(), leader.id()));
+        for process in [&mut leader, &mut stranger] {
+            drop(process.stdin.take());
+            process.wait().unwrap();
+        }
+        assert!(!belongs(stranger_pid, leader.id()));
+    }
+}

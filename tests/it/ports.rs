@@ -1,0 +1,90 @@
+//! Apps with a port of their own.
+
+use crate::harness::{Failure, Portreeve, SOON, Target, until, worker};
+
+#[test]
+fn what_comes_in_on_an_apps_own_port_is_for_that_app_whatever_the_host() {
+    let own = || worker().set("port", "127.0.0.1:0");
+    let running = Portreeve::new().app("a", own()).app("b", own()).app("web", worker()).start();
+    let status = running.status();
+    for (app, target) in [("a", status.own("a")), ("b", status.own("b")), ("web", status.listener(false))] {
+        assert_eq!(app_of(target), app);
+    }
+    running.reload();
+    assert_eq!(app_of(running.status().own("b")), "b", "and still so with another generation");
+}
+
+/// Which app answers there.
+fn app_of(target: std::net::SocketAddr) -> String {
+    let reply = Target::Plain(target).get("/whoami");
+    let value: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    value["app"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_port_comes_with_a_reload_and_stays_as_long_as_it_is_named() {
+    let mut running = Portreeve::new().app("a", worker()).app("b", worker().set("path", "/b")).start();
+    assert!(running.status().listeners.iter().all(|listener| listener.app.is_none()));
+    running.configure("app.b.port", "127.0.0.1:0");
+    running.reload();
+    let own = running.status().own("b");
+    assert_eq!(app_of(own), "b");
+    assert_eq!(app_of(running.status().listener(false)), "a");
+
+    running.configure("app.a.port", "127.0.0.1:0");
+    running.configure("app.a.path", "/");
+    running.reload();
+    let (a, b) = (running.status().own("a"), running.status().own("b"));
+    assert_eq!((app_of(a), app_of(b), b), ("a".to_owned(), "b".to_owned(), own));
+    assert_eq!(app_of(running.status().listener(false)), "a", "it names a path, and so is on [listen] as well");
+}
+
+#[test]
+fn a_fixed_port_passes_from_app_to_app_without_being_closed() {
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let mut running =
+        Portreeve::new().app("a", worker().set("port", address.clone())).app("b", worker().set("path", "/b")).start();
+    let target = running.status().own("a");
+    assert_eq!(app_of(target), "a");
+    running.configure("app.a.port", "127.0.0.1:0");
+    running.configure("app.b.port", address);
+    running.reload();
+    until(SOON, "the port is b's", || (app_of(target) == "b").then_some(()));
+}
+
+#[test]
+fn a_port_that_two_apps_want_is_an_error_unless_one_is_switched_off() {
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let mut running = Portreeve::new().app("a", worker().set("port", address.clone())).start();
+    running.configure("app.b.command", "true");
+    running.configure("app.b.port", address.clone());
+    let said = running.cli(&["reload"]);
+    assert!(said.code == 4 && said.text.contains(&format!("{address} is listened on twice")), "{}", said.text);
+    running.configure("app.b.enabled", false);
+    assert_eq!(running.cli(&["reload"]).code, 0);
+    assert_eq!(running.status().app("b").state, "stopped");
+}
+
+#[test]
+fn an_app_that_is_switched_off_answers_503_where_it_is_routed_and_nothing_on_its_port() {
+    let app = worker().set("port", "127.0.0.1:0").set("path", "/");
+    let mut running = Portreeve::new().app("a", app).start();
+    let own = Target::Plain(running.status().own("a"));
+    assert_eq!(own.get("/whoami").status, 200);
+    running.configure("app.a.enabled", false);
+    running.reload();
+    until(SOON, "its port is closed", || matches!(own.try_get("/whoami"), Err(Failure::Connect(_))).then_some(()));
+    assert_eq!(running.get("/whoami").status, 503);
+    until(SOON, "its workers are gone", || running.status().app("a").workers.is_empty().then_some(()));
+    running.configure("app.a.enabled", true);
+    running.reload();
+    running.serving("a", 1);
+    assert_eq!(running.get("/whoami").status, 200);
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
