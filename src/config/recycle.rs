@@ -3,6 +3,7 @@
 //! A schedule is read by `croner` and kept as it is meant; what it says of a given time is asked of [`Schedule`].
 
 use std::fmt;
+use std::str::FromStr;
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
@@ -22,6 +23,16 @@ impl Schedule {
     #[must_use]
     pub fn next_after(&self, now: &Zoned) -> Option<Zoned> {
         self.0.find_next_occurrence(now, false).ok()
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = String;
+
+    /// Five fields from minute to day of the week, or six with the second in front.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parser = CronParser::builder().seconds(Seconds::Optional).build();
+        parser.parse(text).map(|cron| Self(Box::new(cron))).map_err(|error| error.to_string())
     }
 }
 
@@ -52,17 +63,14 @@ fn share(value: Value) -> Result<u32, Fault> {
     number.filter(|share| *share <= 100).ok_or_else(|| value.mismatch("a share from \"0%\" to \"100%\""))
 }
 
-/// Five fields from minute to day of the week, or six with the second in front.
 fn schedule(value: Value) -> Result<Schedule, Fault> {
     let text = value::text(value)?;
-    let parser = CronParser::builder().seconds(Seconds::Optional).build();
-    let cron = parser.parse(text).map_err(|error| {
+    text.parse().map_err(|error: String| {
         value
             .fault(format!("`{}` is no schedule", value.key))
-            .label(error.to_string())
+            .label(error)
             .help("minute, hour, day, month, day of the week: \"30 4 * * *\" is half past four each night")
-    })?;
-    Ok(Schedule(Box::new(cron)))
+    })
 }
 
 #[cfg(test)]
