@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{App, Forwarding, Readiness, Server};
-use super::{bounds, contract, defaults, names, readiness, worker};
+use super::{bounds, contract, defaults, names, node, readiness, worker};
 use crate::id::{Address, AppName};
 
 /// The app, or `None` when something about it is wrong and recorded.
@@ -23,7 +23,10 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
         let (readiness, probe) = readiness::readiness(table, &hosts);
         match &mut server {
             Some(Server::Command(command)) => {
-                contract::settle(table, command, readiness, &probe);
+                let is_asked = readiness != Readiness::Probe || table.has("ready");
+                let ready = if node::announces(command, is_asked) { Readiness::Listening } else { readiness };
+                contract::settle(table, command, ready, &probe);
+                node::check(table, command);
                 readiness::check_patience(table, command, &probe);
             }
             Some(Server::Fixed(_)) if readiness != Readiness::Probe => readiness::refuse_declaring(table),

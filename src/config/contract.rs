@@ -6,7 +6,7 @@
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{Command, Probe, ProbeKind, Program};
+use super::{Command, Node, Probe, ProbeKind, Program, node};
 
 /// Between a worker and portreeve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub struct Contract {
     /// Each worker gets a socket on which it tells how it is, as services of systemd do (`NOTIFY_SOCKET`).
     pub notify: bool,
     pub ready: Readiness,
+    pub node: Node,
 }
 
 /// The socket that a worker listens on.
@@ -43,6 +44,8 @@ pub enum Readiness {
     Probe,
     /// It says so itself: `process.send('ready')` (`ready = "ipc"`).
     Ipc,
+    /// It listens on the socket that it was given (`node = "cluster"`).
+    Listening,
     /// It says so itself: `READY=1` (`ready = "notify"`).
     Notify,
     /// It says so itself: a line on this descriptor (`ready = { fd = 4 }`).
@@ -61,6 +64,7 @@ pub(super) fn contract(table: &mut Table) -> Contract {
         channel: if table.boolean("ipc") { Channel::Present } else { Channel::Absent },
         notify: table.boolean("notify"),
         ready: Readiness::Probe,
+        node: node::node(table),
     }
 }
 
@@ -86,6 +90,7 @@ pub(super) fn settle(table: &Table, command: &mut Command, ready: Readiness, pro
             command.contract.channel = Channel::Present;
             warn_of_wrapper(table, command);
         }
+        Readiness::Listening => {}
         Readiness::Notify => {
             require(table, "notify", command.contract.notify, "the socket that `notify` takes away");
             command.contract.notify = true;

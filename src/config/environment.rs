@@ -109,7 +109,8 @@ impl fmt::Debug for Environment {
 /// Does portreeve set a variable of this name for each worker?
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
-    matches!(name, "PORT" | "HOST") || ["PORTREEVE_", "NODE_CHANNEL_"].into_iter().any(|ours| name.starts_with(ours))
+    matches!(name, "PORT" | "HOST" | "NODE_UNIQUE_ID")
+        || ["PORTREEVE_", "NODE_CHANNEL_"].into_iter().any(|ours| name.starts_with(ours))
 }
 
 /// The environment that an app's keys describe.

@@ -19,7 +19,8 @@ use Advice::{Is, Say};
 
 const LATER: &str = "portreeve does not have this yet";
 const ACME: &str = "portreeve does not order certificates yet: name files with `cert` and `key` in [tls]";
-const NO_MODE: &str = "every app is a set of `workers`; leave it out";
+const NO_MODE: &str =
+    "every app is a set of `workers`; node = \"cluster\" is for a Node app that ran in PM2's cluster mode as it is";
 const PROFILE: &str = "a profile is a table: [app.NAME.env.production], chosen by --env production";
 const FILTERED: &str = "say what is let in, not what is kept out: inherit_env = [\"PATH\", \"LANG\", \"APP_*\"]";
 const OUTPUT: &str = "files for the output of the workers are named in [app.NAME.log]: `file`, `out` and `err`";
@@ -46,6 +47,7 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("interpreter", Say("write the interpreter as the first word of `command`")),
     ("nodeargs", Say("write the arguments of node in `command`: \"node --flag server.js\"")),
     ("execmode", Say(NO_MODE)),
+    ("cluster", Say(NO_MODE)),
     ("cwd", Is("directory")),
     ("dir", Is("directory")),
     ("workdir", Is("directory")),

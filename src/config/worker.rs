@@ -25,6 +25,7 @@ pub(super) const KEYS: [&str; 20] = [
     "workers",
     "listen",
     "ipc",
+    "node",
     "notify",
     "start_timeout",
     "drain_timeout",

@@ -101,7 +101,12 @@ impl Worker {
     /// A probe was answered. False when none was on its way, or it no longer matters.
     pub(super) fn probed(&mut self, outcome: Result<(), String>, step: &mut Step<'_>) -> bool {
         let (until, passed) = match self.state {
-            _ if self.plan.probing.readiness != Readiness::Probed => return false,
+            _ if self.plan.probing.readiness != Readiness::Probed => {
+                // Nobody had asked, but it may tell why nothing is declared.
+                let is_awaited = matches!(self.state, State::Starting { .. }) && outcome.is_err();
+                self.complaint = outcome.err().or_else(|| self.complaint.take());
+                return is_awaited;
+            }
             State::Starting { until, turn: Turn::Theirs } => (until, 0),
             State::Probing { until, turn: Turn::Theirs, passed } => (until, passed),
             _ => return false,
@@ -281,7 +286,10 @@ impl Worker {
             (State::Probing { passed, .. }, _) => {
                 format!("{passed} of {} probes in a row had succeeded", self.plan.probing.successes)
             }
-            (_, None) if self.plan.probing.readiness == Readiness::Declared => "it never said that it is".to_owned(),
+            (_, complaint) if self.plan.probing.readiness == Readiness::Declared => {
+                let complaint = complaint.as_ref().map(|complaint| format!("; {complaint}")).unwrap_or_default();
+                format!("it never said that it is{complaint}")
+            }
             (_, Some(complaint)) => format!("probe: {complaint}"),
             (_, None) => "no probe was answered".to_owned(),
         }

@@ -91,11 +91,16 @@ impl Supervisor {
     }
 
     pub(super) fn worker_exited(&mut self, app: AppName, serial: Serial, exit: Exit) {
-        let Some(Site::Supervised(site)) = self.sites.get_mut(&app) else { return };
+        let Some(Site::Supervised(site)) = self.sites.get(&app) else { return };
         if let Some(worker) = site.workers.get(&serial) {
             tracing::info!(worker = %worker.id, pid = worker.process.pid(), %exit, "worker ended");
         }
         let is_listed = site.lists(serial);
+        let how = match self.explain_taken(&app, serial) {
+            Some(explanation) => format!("{exit} ({explanation})"),
+            None => exit.to_string(),
+        };
+        let Some(Site::Supervised(site)) = self.sites.get_mut(&app) else { return };
         if let Some(berth) = site.bury(serial, exit) {
             // A proxy may still list the worker; another one must not inherit its place until none does.
             let epoch = link::Epoch(self.published.epoch.0 + u64::from(is_listed));
@@ -105,9 +110,7 @@ impl Supervisor {
         self.proxies.forget(serial);
         self.published.told_idle.remove(&serial);
         self.published.watch.forget(serial);
-        self.machines
-            .queue
-            .push_back((app, lifecycle::Event::Exited { serial, how: exit.to_string(), code: exit.code() }));
+        self.machines.queue.push_back((app, lifecycle::Event::Exited { serial, how, code: exit.code() }));
     }
 
     fn probe_worker(&self, app: &AppName, serial: Serial) {
@@ -143,10 +146,15 @@ impl Supervisor {
     pub(super) fn probed(&mut self, app: AppName, serial: Serial, outcome: Result<(), String>) {
         if outcome.is_ok() {
             self.published.watch.prove(serial);
+            self.dismiss_lookout(&app, serial);
             self.open_up(&app, serial);
         }
         match self.sites.get_mut(&app) {
-            Some(Site::Supervised(_)) => {
+            Some(Site::Supervised(site)) => {
+                let outcome = outcome.map_err(|complaint| match site.workers.get(&serial) {
+                    Some(worker) => worker.lookout.explain(complaint),
+                    None => complaint,
+                });
                 self.machines.queue.push_back((app, lifecycle::Event::Probed { serial, outcome }));
             }
             Some(Site::Fixed(site)) => {
@@ -171,6 +179,7 @@ impl Supervisor {
         if site.readiness(serial) == Some(by) {
             self.open_up(&app, serial);
             self.published.watch.prove(serial);
+            self.dismiss_lookout(&app, serial);
             self.machines.queue.push_back((app, lifecycle::Event::Declared { serial }));
         }
     }

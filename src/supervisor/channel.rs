@@ -6,15 +6,18 @@
 //! other makes Node end; our end stays open for as long as the [`Channel`] lives, for an app that sends on a channel that was
 //! closed on it ends too.
 
+pub(super) mod cluster;
 mod wire;
 
+use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as Socket;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -23,8 +26,9 @@ use super::event::{Event, Events};
 use super::launch::Kit;
 use crate::config::{self, Contract, Readiness};
 use crate::id::{AppName, Serial, WorkerId};
-use crate::sys::socket;
+use crate::sys::{handout, socket};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
+use cluster::{Errno, Query, Said};
 use wire::{Lines, Message};
 
 /// The variables that tell Node about its end: its number, and how messages are written on it.
@@ -38,6 +42,15 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// Taken in one window, give or take one read.
 const MOST_MESSAGES: usize = 2000;
 
+/// So many messages does one weigh that the loop has to hear of: 500 a second.
+const WEIGHT_OF_CLUSTER: usize = 40;
+
+/// Sockets on their way to one worker that are remembered, in case they do not arrive.
+const MOST_SENT: usize = 256;
+
+/// EMFILE: what keeps a socket from arriving.
+const NOT_ARRIVED: Errno = Errno(24);
+
 /// Bytes taken at once.
 const CHUNK: usize = 16 * 1024;
 
@@ -45,6 +58,7 @@ const CHUNK: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Channel {
     line: Arc<Line>,
+    is_to_be_left: AtomicBool,
     /// Ends with the channel.
     #[expect(dead_code, reason = "held for its drop")]
     reader: AbortOnDropHandle<()>,
@@ -65,7 +79,8 @@ impl Channel {
     /// # Errors
     /// A sentence that names what failed.
     pub(super) fn offer(contract: Contract, kit: &mut Kit) -> Result<Option<OwnedFd>, String> {
-        if contract.channel == config::Channel::Absent {
+        let is_in_cluster = contract.node.mode == config::NodeMode::Cluster;
+        if contract.channel == config::Channel::Absent && !is_in_cluster {
             return Ok(None);
         }
         let (ours, theirs) = socket::pair().map_err(|error| format!("make a channel: {error}"))?;
@@ -82,7 +97,7 @@ impl Channel {
     /// A sentence that names what failed.
     pub(super) fn open(end: OwnedFd, subject: Subject, tasks: &TaskTracker) -> Result<Self, String> {
         let stream = stream(end).map_err(|error| format!("open a channel: {error}"))?;
-        let line = Arc::new(Line { stream, is_mute: AtomicBool::new(false) });
+        let line = Arc::new(Line { stream, is_mute: AtomicBool::new(false), sent: Mutex::default() });
         let reader = Reader {
             line: Arc::clone(&line),
             subject,
@@ -91,12 +106,47 @@ impl Channel {
             has_declared: false,
             has_complained: false,
         };
-        Ok(Self { line, reader: AbortOnDropHandle::new(tasks.spawn(reader.run())) })
+        Ok(Self {
+            line,
+            is_to_be_left: AtomicBool::new(false),
+            reader: AbortOnDropHandle::new(tasks.spawn(reader.run())),
+        })
     }
 
     /// Sends the message that asks a PM2 app to end; false when nobody can get it.
     pub(super) fn shut_down(&self) -> bool {
         self.line.say(wire::SHUTDOWN)
+    }
+
+    /// Asks a worker of a cluster to finish and to leave the channel; false when nobody can get it.
+    pub(super) fn disconnect(&self) -> bool {
+        self.is_to_be_left.store(true, Ordering::Relaxed);
+        self.line.say(cluster::DISCONNECT)
+    }
+
+    /// Was it asked to leave?
+    pub(super) fn is_to_be_left(&self) -> bool {
+        self.is_to_be_left.load(Ordering::Relaxed)
+    }
+
+    /// Answers a worker of a cluster; false when nobody can get it.
+    pub(super) fn answer(&self, text: &[u8]) -> bool {
+        self.line.say(text)
+    }
+
+    /// Gives a worker of a cluster the socket that it asked for; false when nobody can get it.
+    pub(super) fn grant(&self, query: &Query, key: u64, socket: &OwnedFd) -> bool {
+        let text = query.grant(key);
+        let send =
+            |stream: &UnixStream| stream.try_io(Interest::WRITABLE, || handout::send(stream, &text, socket.as_fd()));
+        let is_sent = self.line.write(text.len(), send);
+        if is_sent {
+            let mut way = self.line.sent();
+            way.push_back(Sent { key, refusal: query.refuse(key, NOT_ARRIVED) });
+            let surplus = way.len().saturating_sub(MOST_SENT);
+            way.drain(..surplus);
+        }
+        is_sent
     }
 }
 
@@ -112,20 +162,38 @@ struct Line {
     stream: UnixStream,
     /// Half a line was written, or the other end is gone.
     is_mute: AtomicBool,
+    /// Sockets on their way, oldest first.
+    sent: Mutex<VecDeque<Sent>>,
+}
+
+/// A socket that the worker has not said to have.
+#[derive(Debug)]
+struct Sent {
+    key: u64,
+    /// What it is told if it has not arrived.
+    refusal: Vec<u8>,
 }
 
 impl Line {
     /// Writes a whole line at once or not at all: who does not read does not get it, and nobody waits.
     fn say(&self, text: &[u8]) -> bool {
+        self.write(text.len(), |stream| stream.try_write(text))
+    }
+
+    fn write(&self, length: usize, attempt: impl FnOnce(&UnixStream) -> io::Result<usize>) -> bool {
         if self.is_mute.load(Ordering::Relaxed) {
             return false;
         }
-        match self.stream.try_write(text) {
-            Ok(length) if length == text.len() => return true,
+        match attempt(&self.stream) {
+            Ok(written) if written == length => return true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(_) | Err(_) => self.hang_up(),
         }
         false
+    }
+
+    fn sent(&self) -> MutexGuard<'_, VecDeque<Sent>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hang_up(&self) {
@@ -160,7 +228,8 @@ impl Reader {
         // A reset is an end like any other.
         while let Ok(length @ 1..) = self.line.hear(&mut buffer).await {
             let messages = self.lines.feed(&buffer[..length]);
-            let resume = self.window.spend(length, messages.len(), Instant::now());
+            let weight = messages.iter().map(weight).sum();
+            let resume = self.window.spend(length, weight, Instant::now());
             for message in messages {
                 self.heed(message).await;
             }
@@ -172,6 +241,8 @@ impl Reader {
         if self.lines.is_within_a_line() {
             self.complain("garbage");
         }
+        let (app, serial) = (self.subject.app().clone(), self.subject.serial);
+        let _ = self.subject.events.send(Event::LeftChannel { app, serial }).await;
     }
 
     async fn heed(&mut self, message: Message) {
@@ -183,11 +254,29 @@ impl Reader {
                 let _ = self.subject.events.send(Event::Declared { app, serial, by: Readiness::Ipc }).await;
             }
             Message::Ready | Message::Other => {}
+            Message::Taken => drop(self.line.sent().pop_front()),
+            Message::NotTaken => self.take_back().await,
+            Message::Cluster(said) => self.pass_on(said).await,
             // A plain read leaves the handle itself to the kernel, which closes it.
             Message::Handle => drop(self.line.say(wire::HANDLE_REFUSED)),
             Message::Garbage => self.complain("garbage"),
             Message::TooLong => self.complain("too_long"),
         }
+    }
+
+    /// A socket of ours was lost on its way: the worker is told, and has it no longer.
+    async fn take_back(&mut self) {
+        let lost = self.line.sent().pop_front();
+        if let Some(Sent { key, refusal }) = lost {
+            self.line.say(&refusal);
+            self.complain("handle_lost");
+            self.pass_on(Said::Close { key }).await;
+        }
+    }
+
+    async fn pass_on(&self, said: Said) {
+        let (app, serial) = (self.subject.app().clone(), self.subject.serial);
+        let _ = self.subject.events.send(Event::Cluster { app, serial, said }).await;
     }
 
     /// Counts every fault and logs the first.
@@ -205,6 +294,11 @@ impl Subject {
     fn app(&self) -> &AppName {
         &self.worker.app
     }
+}
+
+/// How much of a window a message takes: what is passed on takes time of the loop.
+fn weight(message: &Message) -> usize {
+    if matches!(message, Message::Cluster(_)) { WEIGHT_OF_CLUSTER } else { 1 }
 }
 
 /// What may still be read before a pause.

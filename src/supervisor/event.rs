@@ -4,6 +4,8 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::channel::cluster::Said;
+use super::lookout::Sight;
 use super::memory::Measurement;
 use crate::config::Readiness;
 use crate::control::Call;
@@ -39,6 +41,23 @@ pub(super) enum Event {
         app: AppName,
         serial: Serial,
         by: Readiness,
+    },
+    /// A worker of a cluster spoke to its primary.
+    Cluster {
+        app: AppName,
+        serial: Serial,
+        said: Said,
+    },
+    /// A worker has closed its end of the channel, or is gone.
+    LeftChannel {
+        app: AppName,
+        serial: Serial,
+    },
+    /// A worker that is not ready was looked at.
+    Sighted {
+        app: AppName,
+        serial: Serial,
+        sight: Sight,
     },
     /// The memory of some workers was measured.
     Measured(Vec<Measurement>),

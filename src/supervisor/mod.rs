@@ -13,6 +13,7 @@ mod invariants;
 mod launch;
 mod listeners;
 mod loads;
+mod lookout;
 mod memory;
 mod notify;
 mod order;
@@ -21,6 +22,7 @@ mod orphans;
 mod outcome;
 mod output;
 mod picture;
+mod primary;
 mod probe;
 mod process;
 mod proxies;
@@ -35,6 +37,7 @@ mod shutdown;
 mod site;
 mod start;
 mod stuck;
+mod taken;
 mod web;
 mod workers;
 
@@ -191,6 +194,9 @@ impl Supervisor {
             Event::Exited { app, serial, exit } => self.worker_exited(app, serial, exit),
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
             Event::Declared { app, serial, by } => self.declared(app, serial, by),
+            Event::Cluster { app, serial, said } => self.cluster_said(&app, serial, said),
+            Event::Sighted { app, serial, sight } => self.sighted(&app, serial, sight),
+            Event::LeftChannel { app, serial } => self.left_channel(&app, serial),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
             Event::Measured(measurements) => self.measured(measurements),

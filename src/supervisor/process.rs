@@ -87,7 +87,10 @@ async fn wait(mut child: Child, mut orders: mpsc::Receiver<Order>) -> Exit {
             }
             Some(order) = orders.recv() => match order {
                 Order::SignalIn(wait, signal) => later = Some((Instant::now() + wait, signal)),
-                Order::Signal(signal) => send(&child, signal),
+                Order::Signal(signal) => {
+                    later = None;
+                    send(&child, signal);
+                }
                 Order::Tell(signal) => drop(child.tell(signal)),
                 Order::Kill => kill(&child),
             },

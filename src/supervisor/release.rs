@@ -34,6 +34,11 @@ impl Release {
         Self { app, resolved: None }
     }
 
+    /// Do its workers run as somebody else than we do?
+    pub(super) fn is_another_user(&self) -> bool {
+        self.resolved.as_ref().is_some_and(|resolved| resolved.identity.is_some())
+    }
+
     /// Looks everything up at the first call and gives the same answer from then on; a failure is tried anew. `outside`
     /// is our own environment.
     ///

@@ -33,9 +33,10 @@ pub(super) fn plan(app: &App) -> Plan {
         probing: Probing {
             readiness: match command.contract.ready {
                 config::Readiness::Probe => Readiness::Probed,
-                config::Readiness::Ipc | config::Readiness::Notify | config::Readiness::Descriptor(_) => {
-                    Readiness::Declared
-                }
+                config::Readiness::Ipc
+                | config::Readiness::Listening
+                | config::Readiness::Notify
+                | config::Readiness::Descriptor(_) => Readiness::Declared,
             },
             interval: app.probe.interval,
             successes: app.probe.successes.get(),

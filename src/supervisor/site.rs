@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::exits::{Exits, Record};
 use super::launch::{Berth, Starter};
 use super::output::Files;
+use super::primary::Primary;
 use super::release::Release;
 use super::workers::Worker;
 use crate::config::{self, App};
@@ -42,6 +43,8 @@ pub(super) struct Supervised {
     /// Opened with the first worker that writes to any.
     pub(super) files: Option<Files>,
     pub(super) exits: Exits,
+    /// Of the cluster that its workers are, if they are one.
+    pub(super) primary: Primary,
     /// It waits for others before it starts.
     pub(super) held: bool,
     /// It is being stopped to be started again.
@@ -166,6 +169,7 @@ impl Supervised {
             upcoming: app,
             files: None,
             exits: Exits::default(),
+            primary: Primary::default(),
             held: false,
             comes_again: false,
             counted: Counted::default(),
@@ -290,6 +294,7 @@ impl Supervised {
     /// Gives its place. Say it before the machine hears of the end.
     pub(super) fn bury(&mut self, serial: Serial, exit: Exit) -> Option<Berth> {
         let worker = self.workers.remove(&serial)?;
+        self.primary.forget(serial);
         let parting = self.machine.parting(serial);
         let (id, pid, started) = (worker.id, worker.process.pid(), worker.started_at);
         self.exits.add(Record { serial, id, pid, started, ended: Timestamp::now(), exit, parting, tail: worker.tail });

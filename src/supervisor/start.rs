@@ -11,7 +11,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::calendar::Calendar;
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
-use super::launch::{Logs, Sockets, Starter};
+use super::launch::{Logs, Preload, Sockets, Starter};
 use super::listeners::{self, Listeners};
 use super::memory::Gauges;
 use super::orphans::Sweep;
@@ -132,7 +132,6 @@ fn build(
     let metrics = SupervisorMetrics::new();
     let sweeper = Sweeper::start().map_err(failed("log thread"))?;
     let logs = Logs { metrics: metrics.clone(), sweeper, writers: writer.files.clone() };
-    let environment = notify::inheritable_environment().collect();
     let sockets = Sockets::beside(&config.admin.socket, recipe.identity.clone());
     let mut supervisor = Supervisor {
         roster: Roster::new(options.is_list),
@@ -140,7 +139,7 @@ fn build(
         sites: std::collections::BTreeMap::new(),
         proxies: Proxies::new(recipe, events.clone(), tasks.clone()),
         starter: Starter {
-            environment,
+            environment: notify::inheritable_environment().collect(),
             events: events.clone(),
             metrics: metrics.clone(),
             sink,
@@ -148,6 +147,7 @@ fn build(
             tasks: tasks.clone(),
             logs,
             sockets,
+            preload: Preload::default(),
             realm: claim_realm(),
         },
         machines: machines(),

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 
 use super::channel::Channel;
 use super::launch::{Berth, StartingLine};
+use super::lookout::Lookout;
 use super::notify::Notify;
 use super::output::Tail;
 use super::process::Process;
-use crate::config::{Command, StopSignal};
+use crate::config::{self, Command, StopSignal};
 use crate::id::WorkerId;
 use crate::sys::spawn::Signal;
 use crate::sys::tree::Tree;
@@ -32,18 +33,31 @@ pub(super) struct Worker {
     /// As the clock on the wall has it.
     pub(super) started_at: Timestamp,
     pub(super) berth: Berth,
+    pub(super) lookout: Lookout,
 }
 
 impl Worker {
-    /// Asks it to end: by the message that PM2 sends where that can be, and by the signal if the message has not helped
-    /// when half of the time is over. An app may know only one of the two, and there is no telling which; both at once
-    /// would cut short what an app without a signal handler does upon the message.
+    /// Asks it to end: by a message where that can be, and by the signal if the message has not helped when half of the
+    /// time is over. An app may know only one of the two, and there is no telling which; both at once would cut short
+    /// what an app without a signal handler does upon the message.
     pub(super) fn stop(&self) {
-        let StopOrder { signal, kill_timeout } = self.stop;
-        if self.channel.as_ref().is_some_and(Channel::shut_down) {
+        let StopOrder { signal, kill_timeout, word } = self.stop;
+        let is_told = self.channel.as_ref().is_some_and(|channel| match word {
+            Word::None => false,
+            Word::ShutDown => channel.shut_down(),
+            Word::Disconnect => channel.disconnect(),
+        });
+        if is_told {
             self.process.signal_in(kill_timeout / 2, signal);
         } else {
             self.process.signal(signal);
+        }
+    }
+
+    /// It has closed the channel. If it was asked to, it has finished what it had in hand, and the signal can come.
+    pub(super) fn left_channel(&self) {
+        if self.channel.as_ref().is_some_and(Channel::is_to_be_left) {
+            self.process.signal(self.stop.signal);
         }
     }
 }
@@ -54,6 +68,18 @@ pub(super) struct StopOrder {
     signal: Signal,
     /// From the order to the kill.
     kill_timeout: Duration,
+    /// What it is told before the signal.
+    word: Word,
+}
+
+/// A message that asks a worker to end.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    None,
+    /// PM2's.
+    ShutDown,
+    /// That of a cluster's primary.
+    Disconnect,
 }
 
 impl StopOrder {
@@ -66,6 +92,11 @@ impl StopOrder {
             StopSignal::Usr1 => Signal::Usr1,
             StopSignal::Usr2 => Signal::Usr2,
         };
-        Self { signal, kill_timeout: command.timeouts.kill }
+        let word = match command.contract.channel {
+            _ if command.contract.node.disconnect => Word::Disconnect,
+            config::Channel::Absent => Word::None,
+            config::Channel::Present => Word::ShutDown,
+        };
+        Self { signal, kill_timeout: command.timeouts.kill, word }
     }
 }

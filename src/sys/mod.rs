@@ -8,8 +8,10 @@
 pub mod arrived;
 pub mod cgroup;
 mod descriptor;
+pub mod handout;
 mod identity;
 pub mod listener;
+pub mod listening;
 pub mod lockdown;
 pub mod memory;
 pub mod notify;

@@ -26,6 +26,8 @@ mod manners;
 mod memory;
 mod metrics;
 mod monit;
+mod node_cluster;
+mod node_preload;
 #[path = "../worker/pattern.rs"]
 mod pattern;
 mod pm2_faults;

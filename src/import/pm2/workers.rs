@@ -26,6 +26,9 @@ fn mode(app: &mut Translation, instances: Option<&Value>) {
         Some(mode) => mode.starts_with("cluster"),
         None => usual && app.traits.is_node,
     };
+    if app.traits.is_cluster && app.traits.is_node {
+        app.draft.noted("node", "cluster", "As in PM2's cluster mode: whatever port the app's code has.");
+    }
 }
 
 fn is_max(instances: &Value) -> bool {

@@ -37,7 +37,10 @@ impl Rig {
         tasks.close();
         tokio::time::timeout(SOON, tasks.wait()).await.expect("the reader ends with the channel");
         assert!(!channel.shut_down(), "nobody could get the message");
-        let declared = matches!(events.try_recv(), Ok(Event::Declared { serial: Serial(7), .. }));
+        let first = events.try_recv().ok();
+        let declared = matches!(first, Some(Event::Declared { serial: Serial(7), .. }));
+        let last = if declared { events.try_recv().ok() } else { first };
+        assert!(matches!(last, Some(Event::LeftChannel { serial: Serial(7), .. })), "{last:?}");
         assert!(events.try_recv().is_err(), "it is told once");
         (declared, exposition::render(metrics.gather(&Picture::default())))
     }

@@ -7,6 +7,8 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::cluster::{self, Said};
+
 /// Bytes of a line, its end not counted, beyond which it is passed over; Node's own messages are far below.
 pub(super) const LONGEST_LINE: usize = 1024 * 1024;
 
@@ -20,12 +22,17 @@ pub(super) const SHUTDOWN: &[u8] = b"\"shutdown\"\n";
 pub(super) const HANDLE_REFUSED: &[u8] = b"{\"cmd\":\"NODE_HANDLE_NACK\"}\n";
 
 /// One line, as far as it concerns us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Message {
     /// `process.send('ready')`.
     Ready,
     /// A message with a socket or server, which must be answered.
     Handle,
+    /// The handle that came last from us has arrived, or has not.
+    Taken,
+    NotTaken,
+    /// What a worker of a cluster says to its primary.
+    Cluster(Said),
     /// Any other message, of the app or of Node itself.
     Other,
     /// No JSON.
@@ -94,10 +101,19 @@ fn read(line: &[u8]) -> Message {
         }),
         Some(b'{') => said(serde_json::from_slice(line), |object: Object| match object.cmd.as_str() {
             Some("NODE_HANDLE") => Message::Handle,
+            Some("NODE_HANDLE_ACK") => Message::Taken,
+            Some("NODE_HANDLE_NACK") => Message::NotTaken,
+            Some("NODE_CLUSTER") => of_cluster(line),
             _ => Message::Other,
         }),
         _ => said(serde_json::from_slice(line), |_: IgnoredAny| Message::Other),
     }
+}
+
+/// Most messages are the app's own: only these are worth reading as a whole.
+fn of_cluster(line: &[u8]) -> Message {
+    let members: Option<serde_json::Map<_, _>> = serde_json::from_slice(line).ok();
+    members.and_then(|members| cluster::read(&members)).map_or(Message::Other, Message::Cluster)
 }
 
 fn said<T>(parsed: serde_json::Result<T>, meaning: impl FnOnce(T) -> Message) -> Message {
@@ -124,7 +140,13 @@ mod tests {
             ("[\"ready\"]", Message::Other),
             ("{\"type\":\"ready\"}", Message::Other),
             ("{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":{\"a\":1}}", Message::Handle),
-            ("{\"cmd\":\"NODE_HANDLE_ACK\"}", Message::Other),
+            ("{\"cmd\":\"NODE_HANDLE_ACK\"}", Message::Taken),
+            ("{\"cmd\":\"NODE_HANDLE_NACK\"}", Message::NotTaken),
+            (
+                "{\"cmd\":\"NODE_CLUSTER\",\"act\":\"listening\",\"port\":80}",
+                Message::Cluster(Said::Listening { port: 80 }),
+            ),
+            ("{\"cmd\":\"NODE_CLUSTER\",\"act\":\"listening\",\"port\":80", Message::Garbage),
             ("{\"cmd\":\"NODE_CLUSTER\",\"act\":\"online\",\"seq\":0}", Message::Other),
             ("{\"cmd\":[7],\"msg\":{\"cmd\":\"NODE_HANDLE\"}}", Message::Other),
             ("{}", Message::Other),
@@ -159,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_we_say_is_json_on_one_line() {
-        for said in [SHUTDOWN, HANDLE_REFUSED] {
+        for said in [SHUTDOWN, HANDLE_REFUSED, cluster::DISCONNECT] {
             let (end, text) = said.split_last().unwrap();
             assert_eq!((*end, text.contains(&b'\n')), (b'\n', false));
             serde_json::from_slice::<IgnoredAny>(text).unwrap();

@@ -95,7 +95,13 @@ mod tests {
     use crate::config::{Channel, Readiness};
 
     fn taken(socket: Socket, folder: Option<SocketFolder>) -> (Berth, Kit) {
-        let contract = Contract { socket, channel: Channel::Absent, notify: false, ready: Readiness::Probe };
+        let contract = Contract {
+            socket,
+            channel: Channel::Absent,
+            notify: false,
+            ready: Readiness::Probe,
+            node: crate::config::Node::PLAIN,
+        };
         let mut kit = Kit::default();
         let berth = Berth::take(contract, folder, &mut kit).unwrap();
         (berth, kit)

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
+use super::node;
 use crate::config::{Environment, Values};
 use crate::id::WorkerId;
 use crate::supervisor::channel;
@@ -35,7 +36,7 @@ pub(super) fn of(
     let is_let_in = |(name, _): &&(OsString, OsString)| environment.inherit.lets_in(&name.to_string_lossy());
     let mut env: BTreeMap<OsString, OsString> = inherited.iter().filter(is_let_in).cloned().collect();
     // A channel or a number that we were given ourselves is not theirs.
-    for key in channel::VARIABLES.into_iter().chain(["NODE_APP_INSTANCE"]) {
+    for key in channel::VARIABLES.into_iter().chain([node::UNIQUE_ID, "NODE_APP_INSTANCE"]) {
         env.remove(OsStr::new(key));
     }
     if let Some(identity) = identity {
@@ -54,7 +55,10 @@ pub(super) fn of(
     env.insert("PORTREEVE_GENERATION".into(), worker.generation.to_string().into());
     env.insert("PORTREEVE_SLOT".into(), worker.slot.to_string().into());
     env.insert(OsString::from(&environment.instance_var), worker.slot.to_string().into());
-    env.extend(kit.into_iter().map(|(name, value)| (name.into(), value)));
+    for (name, value) in kit {
+        let value = node::beside(name, env.get(OsStr::new(name)), value);
+        env.insert(name.into(), value);
+    }
     Ok(env.into_iter().collect())
 }
 

@@ -8,6 +8,7 @@ mod berth;
 mod bounds;
 mod environment;
 mod kit;
+mod node;
 mod sockets;
 mod starting_line;
 mod streams;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::channel::{Channel, Subject};
 use super::event::{Event, Events};
+use super::lookout::Lookout;
 use super::notify::Notify;
 use super::output::{Feed, Files, Outlet, Sink, Sweeper, Tail, history};
 use super::process::Process;
@@ -38,6 +40,7 @@ use streams::{Reading, Streams};
 pub(super) use berth::Berth;
 pub(super) use bounds::{MARK, limit, mark};
 pub(super) use kit::Kit;
+pub(super) use node::Preload;
 pub(super) use sockets::Sockets;
 pub(super) use starting_line::StartingLine;
 
@@ -54,6 +57,7 @@ pub(super) struct Starter {
     pub(super) feed: Feed,
     pub(super) tasks: TaskTracker,
     pub(super) logs: Logs,
+    pub(super) preload: Preload,
     pub(super) sockets: Sockets,
     /// Where workers get control groups of their own.
     pub(super) realm: Option<Realm>,
@@ -87,6 +91,7 @@ impl Starter {
         let berth = Berth::take(contract, folder, &mut kit)?;
         let line = StartingLine::offer(contract, &mut kit)?;
         let channel = Channel::offer(contract, &mut kit)?;
+        self.preload.equip(contract.node, serial, &mut kit)?;
         let (streams, [stdout, stderr]) = Streams::open()?;
         kit.bounds = bounds::of(&command.bounds, self.realm.as_ref(), serial, &id, &mut kit);
         let program = self.program(command, resolved, &id, kit)?;
@@ -95,24 +100,41 @@ impl Starter {
         let subject =
             || Subject { worker: id.clone(), serial, events: self.events.clone(), metrics: self.metrics.clone() };
         let tail = Tail::default();
-        let sink = command.output.stdout.then(|| self.sink.clone());
-        let reading = Reading {
-            worker: &id,
-            output: &command.output,
-            tail: &tail,
-            feed: &self.feed,
-            sink,
-            files: files.as_ref(),
-        };
-        let readers = streams.read(&reading, &self.tasks);
+        let readers = streams.read(&self.reading(&id, command, &tail, files.as_ref()), &self.tasks);
         let channel = channel.map(|end| Channel::open(end, subject(), &self.tasks)).transpose()?;
         let notify = notify.map(|end| Notify::open(end, child.pid(), subject(), &self.tasks)).transpose()?;
         let starting_line =
             line.map(|end| StartingLine::open(end, contract.ready, subject(), &self.tasks)).transpose()?;
         let tree = child.tree().clone();
         let process = self.watch(child, subject(), readers);
+        let lookout = Lookout::post(&tree, &berth.address(), subject(), command.timeouts.start);
         let (stop, started, started_at) = (StopOrder::of(command), Instant::now(), Timestamp::now());
-        Ok(Worker { id, process, tree, tail, stop, channel, notify, starting_line, started, started_at, berth })
+        Ok(Worker {
+            id,
+            process,
+            tree,
+            tail,
+            stop,
+            channel,
+            notify,
+            starting_line,
+            started,
+            started_at,
+            berth,
+            lookout,
+        })
+    }
+
+    /// Where its lines go.
+    fn reading<'a>(
+        &'a self,
+        worker: &'a WorkerId,
+        command: &'a Command,
+        tail: &'a Tail,
+        files: Option<&'a Files>,
+    ) -> Reading<'a> {
+        let sink = command.output.stdout.then(|| self.sink.clone());
+        Reading { worker, output: &command.output, tail, feed: &self.feed, sink, files }
     }
 
     /// What is executed, as whom, where, and with what.

@@ -25,7 +25,13 @@ struct Rig {
 fn rig(leader: u32) -> Rig {
     let home = tempfile::tempdir().unwrap();
     let folder = SocketFolder::make(home.path().join("7"), None, None).unwrap();
-    let contract = Contract { socket: Listens::Port, channel: Channel::Absent, notify: true, ready: Readiness::Notify };
+    let contract = Contract {
+        socket: Listens::Port,
+        channel: Channel::Absent,
+        notify: true,
+        ready: Readiness::Notify,
+        node: crate::config::Node::PLAIN,
+    };
     let socket = Notify::offer(contract, Some(&folder), &mut Kit::default()).unwrap().unwrap();
     let (sender, events) = mpsc::channel(4);
     let metrics = SupervisorMetrics::new();
