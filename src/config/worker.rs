@@ -12,7 +12,7 @@ use super::{Command, StopSignal, Timeouts};
 use super::{bounds, command, contract, defaults, environment, output, recycle, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 21] = [
     "depends_on",
     "shell",
     "directory",
