@@ -143,6 +143,13 @@ pub const ROTATE_AGE: RangeInclusive<Duration> = RangeInclusive::new(secs(60), h
 /// As many as most people keep.
 pub const ROTATE_KEEP: Setting<u32> = setting(10, 0, 10_000);
 
+/// Off by default: a program that does not leak gains nothing. Below a second workers would only ever be replaced.
+pub const MAX_AGE: RangeInclusive<Duration> = RangeInclusive::new(secs(1), hours(24 * 366));
+/// Off by default, as above.
+pub const MAX_REQUESTS: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1), positive(u32::MAX));
+/// In hundredths: enough to spread workers that were started together, too little to be noticed.
+pub const JITTER: u32 = 10;
+
 /// Unlimited by default: tunnels and event streams count as in flight.
 pub const MAX_INFLIGHT: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1), positive(1_000_000));
 /// The burst that a restart of all workers may leave waiting.

@@ -30,6 +30,7 @@ mod places;
 mod problem;
 mod reader;
 mod readiness;
+mod recycle;
 mod render;
 mod restart;
 mod sections;
@@ -54,6 +55,7 @@ pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use node::{Node, NodeMode};
 pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};
+pub use recycle::Schedule;
 pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
@@ -208,6 +210,7 @@ pub struct Command {
     pub restart: Restart,
     /// `None`: whoever serves is not asked again.
     pub live: Option<Live>,
+    pub recycle: Recycle,
     pub output: Output,
 }
 
@@ -292,6 +295,19 @@ pub struct Restart {
     pub retry: Duration,
     /// In a crash loop nothing more is tried.
     pub give_up: bool,
+}
+
+/// When workers are replaced although nothing is wrong with them, each after its successor serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recycle {
+    /// No worker is to grow older.
+    pub max_age: Option<Duration>,
+    /// No worker is to answer many more exchanges.
+    pub max_requests: Option<NonZeroU32>,
+    /// Hundredths by which both may be smaller, drawn for each worker.
+    pub jitter: u32,
+    /// All workers, one after another, at these times.
+    pub schedule: Option<Schedule>,
 }
 
 /// Which workers that have ended by themselves are started again.

@@ -9,10 +9,10 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{Command, StopSignal, Timeouts};
-use super::{bounds, command, contract, defaults, environment, output, restart};
+use super::{bounds, command, contract, defaults, environment, output, recycle, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
-pub(super) const KEYS: [&str; 21] = [
+pub(super) const KEYS: [&str; 22] = [
     "depends_on",
     "shell",
     "directory",
@@ -33,6 +33,7 @@ pub(super) const KEYS: [&str; 21] = [
     "stop_signal",
     "restart",
     "live",
+    "recycle",
     "log",
 ];
 
@@ -60,6 +61,7 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
         restart: restart::restart(table),
         // Read when it is known what `ready` asks.
         live: None,
+        recycle: table.section("recycle", recycle::recycle),
         output: table.section("log", |table| output::output(table, base)),
         // Last, so that the other keys are read, and known, in any case.
         program: program?,

@@ -76,6 +76,7 @@ impl App {
             Event::Start(plan) => self.start(&plan, step),
             Event::Reload { ticket, plan } => self.reload(ticket, &plan, step),
             Event::Recycle { serial, reason } => self.recycle(serial, reason, step),
+            Event::Served { serial, exchanges } => self.served(serial, exchanges, step),
             Event::Hasten { serial } => self.worker(serial).map(|worker| worker.force(step)).is_some(),
             Event::Stop => self.stop(step),
             Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
@@ -147,6 +148,16 @@ impl App {
     fn recycle(&mut self, serial: Serial, reason: RecycleReason, step: &Step<'_>) -> bool {
         let live = self.generations.iter_mut().find(|generation| generation.is_live());
         live.is_some_and(|generation| generation.recycle(serial, reason, step))
+    }
+
+    fn served(&mut self, serial: Serial, exchanges: u64, step: &Step<'_>) -> bool {
+        let is_due = |worker: &mut Worker| worker.quota.is_some_and(|quota| quota <= exchanges as f64);
+        let Some(is_due) = self.worker(serial).map(is_due) else { return false };
+        if is_due {
+            // Whoever leaves already does not serve, and is not meant.
+            self.recycle(serial, RecycleReason::MaxRequests, step);
+        }
+        true
     }
 
     fn stop(&mut self, step: &mut Step<'_>) -> bool {

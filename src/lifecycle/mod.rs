@@ -100,6 +100,8 @@ pub enum Event {
     /// Replace this worker, which serves in the running generation: once another one is ready in its slot, requests go
     /// there, and it leaves. Waits for its turn and while a reload is under way; one that is wished for already is no news.
     Recycle { serial: Serial, reason: RecycleReason },
+    /// So many exchanges has this worker finished in all.
+    Served { serial: Serial, exchanges: u64 },
     /// If this worker is on its way out with work in flight, it gets no more time for that.
     Hasten { serial: Serial },
     /// Stop all workers; answered by [`Action::Stopped`], unless a `Start` comes first.

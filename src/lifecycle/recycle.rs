@@ -35,6 +35,8 @@ named! {
 pub struct Recycling {
     /// From the order to start it to the wish to replace it; `None`: it may grow as old as it likes.
     pub max_age: Option<Duration>,
+    /// From its first exchange; `None`: it may finish as many as it likes.
+    pub max_exchanges: Option<u32>,
     /// The maximum of each worker is drawn anew and up to so many hundredths smaller, so that they do not coincide.
     pub jitter: u32,
 }
@@ -42,8 +44,16 @@ pub struct Recycling {
 impl Recycling {
     /// The age that one worker may reach, where `dice` answers with a number from 0 to 1.
     pub(super) fn age(&self, dice: impl FnOnce() -> f64) -> Option<Duration> {
-        let share = f64::from(self.jitter.min(100)) / 100.0;
-        self.max_age.map(|most| most.mul_f64(1.0 - share * dice().clamp(0.0, 1.0)))
+        self.max_age.map(|most| most.mul_f64(self.share(dice())))
+    }
+
+    /// The exchanges that one worker may finish.
+    pub(super) fn exchanges(&self, dice: impl FnOnce() -> f64) -> Option<f64> {
+        self.max_exchanges.map(|most| f64::from(most) * self.share(dice()))
+    }
+
+    fn share(&self, dice: f64) -> f64 {
+        1.0 - f64::from(self.jitter.min(100)) / 100.0 * dice.clamp(0.0, 1.0)
     }
 }
 
@@ -97,10 +107,10 @@ mod tests {
         #[test]
         fn the_drawn_age_is_within_the_jitter(seconds in 1..10_000_000_u64, jitter in 0..=100_u32, dice in 0.0..1.0_f64) {
             let most = Duration::from_secs(seconds);
-            let age = Recycling { max_age: Some(most), jitter }.age(|| dice).unwrap();
+            let age = Recycling { max_age: Some(most), jitter, ..Recycling::default() }.age(|| dice).unwrap();
             let least = most.mul_f64(1.0 - f64::from(jitter) / 100.0).saturating_sub(Duration::from_millis(1));
             prop_assert!(least <= age && age <= most);
-            prop_assert_eq!(Recycling { max_age: None, jitter }.age(|| panic!("nothing to draw")), None);
+            prop_assert_eq!(Recycling { jitter, ..Recycling::default() }.age(|| panic!("nothing to draw")), None);
         }
     }
 }

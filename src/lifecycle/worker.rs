@@ -50,6 +50,8 @@ pub(super) struct Worker {
     pub(super) plan: Plan,
     /// When it will have lived for as long as it may.
     pub(super) expires: Option<Instant>,
+    /// Exchanges that it may finish.
+    pub(super) quota: Option<f64>,
     /// What the latest failed probe said.
     complaint: Option<String>,
     /// Set when it was not ready in time: that is why it stops, whatever its process says in the end.
@@ -82,6 +84,7 @@ impl Worker {
         step.push(Action::Spawn { serial, worker: id.clone() });
         let state = State::Spawning { until: step.after(plan.timeouts.start) };
         let expires = plan.recycling.age(|| step.todo.roll()).map(|age| step.after(age));
+        let quota = plan.recycling.exchanges(|| step.todo.roll());
         let (vigil, verdict) = (None, None);
         Self {
             id,
@@ -92,6 +95,7 @@ impl Worker {
             verdict,
             plan: *plan,
             expires,
+            quota,
             complaint: None,
             lateness: None,
         }

@@ -278,10 +278,15 @@ impl Supervisor {
     pub(super) fn note_loads(&mut self, proxy: u64, news: Vec<link::Load>) {
         let now = Instant::now();
         for load in news {
+            let serial = load.serial;
             let mut sites = self.sites.iter();
             if let Some((app, slot)) = sites.find_map(|(app, site)| Some((app, site.slot(load.serial)?))) {
                 let finished = self.proxies.loads.note(proxy, load, now);
                 self.outlook.metrics.worker_finished(app, slot, finished);
+                if finished > 0 && matches!(self.sites.get(app), Some(Site::Supervised(_))) {
+                    let exchanges = self.proxies.loads.of(serial, now).finished;
+                    self.machines.queue.push_back((app.clone(), lifecycle::Event::Served { serial, exchanges }));
+                }
             }
         }
     }

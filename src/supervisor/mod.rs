@@ -5,6 +5,7 @@
 //! signalled only when its machine says so, and that is after every proxy has let go of it.
 
 mod act;
+mod calendar;
 mod channel;
 mod event;
 mod exits;
@@ -57,6 +58,7 @@ use crate::lifecycle::{self, Order, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
 use crate::sys::notify::Notifier;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
+use calendar::Calendar;
 use event::{Event, Signal};
 use invariants::Watch;
 use launch::{Berth, Starter};
@@ -90,12 +92,15 @@ struct Supervisor {
 struct Chores {
     scrapes: Scrapes,
     sweep: Sweep,
+    calendar: Calendar,
     gauges: Gauges,
 }
 
 impl Chores {
     fn deadline(&self) -> Option<Instant> {
-        [self.scrapes.deadline(), self.sweep.deadline(), self.gauges.deadline()].into_iter().flatten().min()
+        let deadlines =
+            [self.scrapes.deadline(), self.sweep.deadline(), self.gauges.deadline(), self.calendar.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 }
 
@@ -295,6 +300,7 @@ impl Supervisor {
         }
         self.end_scrapes(now);
         self.look_for_orphans(now);
+        self.consult_calendar(now);
         self.look_at_memory(now);
         self.hasten(now);
     }

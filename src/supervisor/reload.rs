@@ -164,6 +164,7 @@ impl Supervisor {
         let changed_log = config.log.access != self.config.log.access;
         let listeners_changed = self.listeners.replace(&config, added);
         self.config = config;
+        self.chores.calendar.look_soon(std::time::Instant::now());
         self.roster.note(order, &apps);
         self.published.certificates = certificates;
         self.published.dirty = true;

@@ -43,7 +43,11 @@ pub(super) fn plan(app: &App) -> Plan {
         },
         restart: restart(&command.restart, workers),
         liveness: command.live.as_ref().map(liveness),
-        recycling: Recycling::default(),
+        recycling: Recycling {
+            max_age: command.recycle.max_age,
+            max_exchanges: command.recycle.max_requests.map(NonZeroU32::get),
+            jitter: command.recycle.jitter,
+        },
         concurrent_starts: cpus,
     }
 }

@@ -266,6 +266,13 @@ impl Supervised {
         report.recycles.by_reason().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
     }
 
+    /// Those of the generation that serves that do.
+    pub(super) fn serving(&self) -> Vec<Serial> {
+        let live = self.live_generation();
+        let endpoints = self.machine.endpoints().into_iter();
+        endpoints.filter(|one| one.open && Some(one.generation) == live).map(|one| one.serial).collect()
+    }
+
     /// Starts a worker of a declared generation; gives its pid.
     pub(super) fn start(&mut self, starter: &Starter, serial: Serial, id: WorkerId) -> Result<u32, String> {
         let release = self.releases.get_mut(&id.generation).expect("a worker is spawned only in a declared generation");

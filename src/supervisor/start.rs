@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use super::calendar::Calendar;
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::launch::{Logs, Preload, Sockets, Starter};
 use super::listeners::{self, Listeners};
@@ -176,11 +177,10 @@ fn machines() -> Machines {
 }
 
 fn chores() -> std::io::Result<Chores> {
-    Ok(Chores {
-        scrapes: Scrapes::new(Instant::now()),
-        sweep: Sweep::new(Orphans::adopt()?),
-        gauges: Gauges::default(),
-    })
+    let now = Instant::now();
+    let mut calendar = Calendar::default();
+    calendar.look_soon(now);
+    Ok(Chores { scrapes: Scrapes::new(now), sweep: Sweep::new(Orphans::adopt()?), gauges: Gauges::default(), calendar })
 }
 
 fn outlook(

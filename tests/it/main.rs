@@ -37,6 +37,7 @@ mod pm2_verbs;
 mod ports;
 mod privileges;
 mod proxy_death;
+mod recycles;
 mod reload;
 mod restarts;
 mod retry;

@@ -33,7 +33,8 @@ fn a_limit_of_restarts_with_a_backoff_is_no_end_for_ever() {
     becomes(&running, "crash-looping");
     running.site("web").rewrite(&[]);
     running.serving("web", 1);
-    assert_eq!(running.get("/whoami").status, 200);
+    // The proxies hear of it a moment after the status does.
+    until(SOON, "requests are answered", || (running.http().get("/whoami").status == 200).then_some(()));
 }
 
 /// PM2: ends count only if the worker lived for less than `min_uptime`, and any pause makes the limit unreachable.

@@ -8,7 +8,7 @@ use toml_edit::{Array, InlineTable};
 use super::Translation;
 use super::record::{is_true, number};
 use super::units::{bounded, bytes, size, time};
-use crate::config::defaults;
+use crate::config::{Schedule, defaults};
 
 /// Keys without a meaning when nobody is started again.
 const OF_RESTARTS: [&str; 5] =
@@ -111,8 +111,16 @@ fn replacement(app: &mut Translation) {
             None => app.remark("max_memory_restart", format!("{} is no size", super::record::text(&limit))),
         }
     }
-    if let Some(pattern) = app.record.text("cron_restart") {
-        app.remark("cron_restart", format!("run `portreeve reload` by cron or a systemd timer at \"{pattern}\""));
+    match app.record.text("cron_restart").map(|pattern| (pattern.parse::<Schedule>(), pattern)) {
+        Some((Ok(_), pattern)) => {
+            let mut recycle = InlineTable::new();
+            recycle.insert("schedule", pattern.into());
+            app.draft.set("recycle", recycle);
+        }
+        // PM2 has this for "never".
+        Some((Err(_), pattern)) if pattern == "0" => {}
+        Some((Err(error), pattern)) => app.remark("cron_restart", format!("\"{pattern}\" is no schedule: {error}")),
+        None => {}
     }
     if app.record.take("watch").is_some_and(|watch| is_true(&watch)) {
         app.remark("watch", "portreeve does not watch files yet; `portreeve reload` loses no request");

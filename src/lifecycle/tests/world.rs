@@ -44,7 +44,7 @@ pub(super) struct World {
     pub(super) stop_owed: bool,
     books: Books,
     /// Workers that were to be replaced.
-    wished: BTreeSet<Serial>,
+    pub(super) wished: BTreeSet<Serial>,
     /// Processes that come or go while another one has their slot.
     beside: BTreeSet<Serial>,
     /// What the latest step asked for.

@@ -39,6 +39,7 @@ pub(crate) struct App {
     pub(crate) workers: Vec<Worker>,
     pub(crate) last_failure: Option<String>,
     pub(crate) exits: Vec<Exit>,
+    pub(crate) recycling: Vec<Recycling>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -56,6 +57,11 @@ pub(crate) struct Exit {
     pub(crate) reason: Option<String>,
     pub(crate) killed: bool,
     pub(crate) lines: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Recycling {
+    pub(crate) reason: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]

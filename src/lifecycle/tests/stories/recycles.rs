@@ -239,7 +239,7 @@ fn an_old_process_that_cannot_be_killed_blocks_its_slot_and_no_other() {
 
 #[test]
 fn workers_are_replaced_when_they_are_as_old_as_they_may_be() {
-    let aging = Recycling { max_age: Some(seconds(1_000)), jitter: 10 };
+    let aging = Recycling { max_age: Some(seconds(1_000)), jitter: 10, ..Recycling::default() };
     let mut world = fresh(tuned(hasty(2), |plan| plan.recycling = aging));
     world.apply(Choice::Start);
     (1..=2).for_each(|serial| world.bring_up(serial));
@@ -260,4 +260,19 @@ fn workers_are_replaced_when_they_are_as_old_as_they_may_be() {
     world.exited(2);
     assert_eq!(world.recycles(), [(RecycleReason::MaxAge, 2)]);
     assert_eq!(world.app.deadline(), Some(begun + seconds(1_000)), "and no sooner this time");
+}
+
+#[test]
+fn a_worker_is_replaced_when_it_has_answered_as_much_as_it_may() {
+    let busy = Recycling { max_exchanges: Some(100), jitter: 10, ..Recycling::default() };
+    let mut world = running(tuned(hasty(2), |plan| plan.recycling = busy));
+    let served = |serial, exchanges| Event::Served { serial: Serial(serial), exchanges };
+    assert_eq!((world.told(served(1, 89)), world.slot(0).recycle), (String::new(), None));
+    world.wished.insert(Serial(1));
+    assert_eq!(world.told(served(1, 90)), "spawn 3 as web 1.0");
+    assert_eq!(world.told(served(1, 91)), "");
+    world.settle();
+    assert_eq!(world.recycles(), [(RecycleReason::MaxRequests, 1)]);
+    assert_eq!((world.told(served(3, 1)), world.app.report().ignored), (String::new(), 0));
+    assert_eq!((world.told(served(9, 1)), world.app.report().ignored), (String::new(), 1));
 }
