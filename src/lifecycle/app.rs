@@ -207,10 +207,11 @@ impl App {
     }
 
     fn admit(&mut self, step: &mut Step<'_>) {
+        // Those first who may come to serve by it: whoever is to replace them then has to meet the full terms.
+        self.generations.iter_mut().filter(|one| !one.is_staging()).for_each(|generation| generation.admit(1, step));
         let somebody_serves = self.somebody_serves();
-        for generation in &mut self.generations {
-            let replaces = generation.is_staging() && somebody_serves;
-            generation.admit(if replaces { generation.plan.probing.successes } else { 1 }, step);
+        for generation in self.staging() {
+            generation.admit(if somebody_serves { generation.plan.probing.successes } else { 1 }, step);
         }
     }
 

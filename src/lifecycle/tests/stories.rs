@@ -73,6 +73,15 @@ impl World {
         self.then(Choice::Passed(Serial(serial)))
     }
 
+    /// It answers a probe of its liveness well.
+    fn well(&mut self, serial: u64) -> String {
+        self.then(Choice::Well(Serial(serial)))
+    }
+
+    fn ill(&mut self, serial: u64) -> String {
+        self.then(Choice::Ill(Serial(serial)))
+    }
+
     fn failed(&mut self, serial: u64) -> String {
         self.then(Choice::Failed(Serial(serial)))
     }
@@ -145,6 +154,7 @@ fn end(outcome: &Outcome) -> String {
 }
 
 mod crashes;
+mod liveness;
 mod loops;
 mod partings;
 mod recycles;

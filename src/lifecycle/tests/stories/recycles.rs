@@ -152,6 +152,19 @@ fn when_the_old_worker_crashes_its_successor_is_the_replacement() {
 }
 
 #[test]
+fn a_reload_has_to_meet_the_full_terms_when_a_successor_takes_a_seat_that_becomes_free() {
+    let mut world = running(plan(1));
+    assert_eq!(world.recycled(1), "spawn 2 as web 1.0");
+    world.bring_up(2);
+    assert_eq!(world.then(Choice::Reload), "spawn 3 as web 2.0");
+    world.bring_up(3);
+    let published = format!("publish {}", world.version().next().0);
+    assert_eq!(world.exited(1), published, "the successor serves, and one success is not enough to replace it");
+    assert_eq!(world.open(), [2]);
+    assert_eq!(world.states()[1], (GenerationState::Staging, vec![WorkerState::Probing]));
+}
+
+#[test]
 fn when_the_old_worker_ends_as_it_may_its_successor_is_called_off() {
     let mut world = running(tuned(plan(1), |plan| plan.restart.policy = Policy::OnFailure));
     world.recycled(1);
