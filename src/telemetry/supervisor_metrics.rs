@@ -39,6 +39,25 @@ struct Ends {
     for_memory: IntCounterVec,
 }
 
+impl Ends {
+    fn new(registry: &Registry) -> Self {
+        Self {
+            by_cause: counters(
+                registry,
+                "portreeve_worker_exits_total",
+                "Workers that have ended, by what that was due to.",
+                &["app", "cause"],
+            ),
+            for_memory: counters(
+                registry,
+                "portreeve_worker_oom_total",
+                "Workers of which the kernel killed a process because memory ran out.",
+                &["app"],
+            ),
+        }
+    }
+}
+
 /// Counters of what must never happen, and of what may happen but never silently.
 #[derive(Clone, Debug)]
 pub struct Invariants {
@@ -93,19 +112,7 @@ impl SupervisorMetrics {
                 "reason",
             ),
             recycles: by_app("portreeve_recycles_total", "Workers replaced as planned, by what for.", "reason"),
-            ends: Ends {
-                by_cause: by_app(
-                    "portreeve_worker_exits_total",
-                    "Workers that have ended, by what that was due to.",
-                    "cause",
-                ),
-                for_memory: counters(
-                    &registry,
-                    "portreeve_worker_oom_total",
-                    "Workers of which the kernel killed a process because memory ran out.",
-                    &["app"],
-                ),
-            },
+            ends: Ends::new(&registry),
             worker_requests: by_app(
                 "portreeve_worker_requests_total",
                 "Exchanges that the workers of a slot have finished.",
