@@ -104,6 +104,7 @@ mod tests {
             id,
             name: name.parse().unwrap(),
             state: "running".to_owned(),
+            panic_routing: false,
             generation: None,
             workers: Vec::new(),
             last_failure: None,

@@ -47,9 +47,10 @@ fn headline(app: &App) -> String {
     let generation = app.generation.map_or_else(String::new, |generation| format!(", generation {generation}"));
     let failure = app.last_failure.as_ref().map_or_else(String::new, |failure| format!("\n  last failure: {failure}"));
     let exit = app.exits.last().map_or_else(String::new, |exit| format!("\n  last exit: {}", exit_line(exit)));
+    let panic = if app.panic_routing { ", most workers fail their probes and get requests all the same" } else { "" };
     let said = app.workers.iter().filter_map(|worker| Some((&worker.id, worker.says.as_ref()?)));
     let said = said.fold(String::new(), |said, (worker, text)| said + &format!("\n  {worker} says: {text}"));
-    format!("{} {}: {}{generation}{failure}{exit}{said}", app.id, app.name, app.state)
+    format!("{} {}: {}{generation}{panic}{failure}{exit}{said}", app.id, app.name, app.state)
 }
 
 /// `web 1.0 (pid 7) crashed with exit code 1 at 2026-01-31T12:00:00Z`.

@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{App, Forwarding, Readiness, Server};
-use super::{bounds, contract, defaults, names, node, readiness, worker};
+use super::{bounds, contract, defaults, liveness, names, node, readiness, worker};
 use crate::id::{Address, AppName};
 
 /// The app, or `None` when something about it is wrong and recorded.
@@ -33,6 +33,13 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
             _ => {}
         }
         let forwarding = forwarding(table);
+        let live = liveness::liveness(table, &hosts, readiness, &probe);
+        if let Some(Server::Command(command)) = &mut server {
+            if let Some(live) = &live {
+                liveness::check_age(table, live, forwarding.response_timeout);
+            }
+            command.live = live;
+        }
         let depends_on = table.list("depends_on", dependency);
         Some(App { name, hosts, path, ports, routed, enabled, depends_on, server: server?, probe, forwarding })
     });

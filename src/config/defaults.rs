@@ -93,6 +93,19 @@ pub const PROBE_SUCCESSES: Setting<NonZeroU32> = setting(positive(3), positive(1
 pub const PROBE_FAILURES: Setting<NonZeroU32> = setting(positive(3), positive(1), positive(100));
 /// Above the standard streams.
 pub const READY_DESCRIPTOR: RangeInclusive<u8> = RangeInclusive::new(3, 255);
+/// As often as costs nothing to speak of, also with a hundred workers.
+pub const LIVE_INTERVAL: Setting<Duration> = setting(secs(5), millis(10), mins(10));
+/// Who serves is warm: a health page that takes longer is in trouble.
+pub const LIVE_TIMEOUT: Setting<Duration> = setting(secs(2), millis(10), mins(5));
+/// A worker that has failed is not believed at once.
+pub const LIVE_SUCCESSES: Setting<NonZeroU32> = setting(positive(2), positive(1), positive(100));
+/// One failure may be a pause; three in a row are an outage.
+pub const LIVE_FAILURES: Setting<NonZeroU32> = setting(positive(3), positive(1), positive(100));
+/// Time for a dependency to come back before anything is started anew.
+pub const REPLACE_AFTER: Setting<Duration> = setting(secs(30), millis(0), hours(24));
+/// Longer than an honest request takes to say its first word, and less than `response_timeout`, after which the proxy gives
+/// up waiting, and than an unready worker is given before it is replaced: so the dump comes first.
+pub const HUNG_AFTER: Setting<Duration> = setting(secs(30), millis(100), hours(24));
 /// A first crash costs next to nothing.
 pub const BACKOFF_MIN: Setting<Duration> = setting(millis(100), millis(1), hours(1));
 /// A broken worker is tried for ever, but not in a tight loop.

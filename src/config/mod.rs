@@ -19,6 +19,7 @@ mod fault;
 mod format;
 pub mod home;
 pub mod list;
+mod liveness;
 mod load;
 mod masked;
 mod names;
@@ -207,6 +208,8 @@ pub struct Command {
     pub timeouts: Timeouts,
     pub stop_signal: StopSignal,
     pub restart: Restart,
+    /// `None`: whoever serves is not asked again.
+    pub live: Option<Live>,
     pub recycle: Recycle,
     pub output: Output,
 }
@@ -333,8 +336,21 @@ pub struct Probe {
     pub timeout: Duration,
     /// Successes in a row that replacing a live worker needs.
     pub successes: NonZeroU32,
-    /// Failures in a row after which a fixed upstream is out of routing.
+    /// Failures in a row after which a server is out of routing.
     pub failures: NonZeroU32,
+}
+
+/// How workers that serve are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// `failures` in a row take a worker out of routing, `successes` in a row bring it back.
+    pub probe: Probe,
+    /// Out of routing for so long, it is replaced; `None`: never for that.
+    pub replace_after: Option<Duration>,
+    /// Out of routing with a request that has waited for so long, it is hung, and replaced; `None`: no such thing.
+    pub hung_after: Option<Duration>,
+    /// Sent to a hung worker before.
+    pub dump_signal: Option<StopSignal>,
 }
 
 /// What counts as an answer.

@@ -51,7 +51,7 @@ fn refuse_asking(table: &Table) {
 
 fn ready(table: &mut Table, hosts: &[String]) -> Probe {
     Probe {
-        kind: probe_kind(table, hosts),
+        kind: probe_kind(table, hosts, "ready"),
         interval: table.duration("interval", &defaults::PROBE_INTERVAL),
         timeout: table.duration("timeout", &defaults::PROBE_TIMEOUT),
         successes: table.count("successes", &defaults::PROBE_SUCCESSES),
@@ -60,17 +60,17 @@ fn ready(table: &mut Table, hosts: &[String]) -> Probe {
 }
 
 /// The `Host` of a probe is the first name that the app serves, because frameworks refuse names that they do not know.
-fn probe_kind(table: &mut Table, hosts: &[String]) -> ProbeKind {
+pub(super) fn probe_kind(table: &mut Table, hosts: &[String], key: &str) -> ProbeKind {
     let path = table.take("http", names::request_path);
     let host = table.take("host", names::probe_host);
     let tcp = table.take("tcp", value::boolean);
     if table.has("http") && tcp == Some(true) {
-        let fault = Fault::error(table.span_of("tcp"), "`ready` asks by `http` or by `tcp`, not both");
+        let fault = Fault::error(table.span_of("tcp"), format!("`{key}` asks by `http` or by `tcp`, not both"));
         table.report(fault.label("a connection would do").related(table.span_of("http"), "an answer is wanted"));
     }
     if !table.has("http") && tcp == Some(false) {
-        let fault = Fault::error(table.span_of("tcp"), "`ready` has no way left to ask");
-        table.report(fault.label("not by tcp, but how?").help("write ready = { http = \"/health\" }"));
+        let fault = Fault::error(table.span_of("tcp"), format!("`{key}` has no way left to ask"));
+        table.report(fault.label("not by tcp, but how?").help(format!("write {key} = {{ http = \"/health\" }}")));
     }
     if !table.has("http") && table.has("host") {
         let fault = Fault::error(table.span_of("host"), "`host` has no meaning without `http`");

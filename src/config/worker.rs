@@ -12,7 +12,7 @@ use super::{Command, StopSignal, Timeouts};
 use super::{bounds, command, contract, defaults, environment, output, recycle, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
-pub(super) const KEYS: [&str; 21] = [
+pub(super) const KEYS: [&str; 22] = [
     "depends_on",
     "shell",
     "directory",
@@ -32,6 +32,7 @@ pub(super) const KEYS: [&str; 21] = [
     "kill_timeout",
     "stop_signal",
     "restart",
+    "live",
     "recycle",
     "log",
 ];
@@ -56,8 +57,10 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
         workers: table.take("workers", |value| value::unless("auto", value, workers)).flatten(),
         contract: contract::contract(table),
         timeouts: timeouts(table),
-        stop_signal: table.take("stop_signal", stop_signal).unwrap_or(StopSignal::Term),
+        stop_signal: table.take("stop_signal", signal).unwrap_or(StopSignal::Term),
         restart: restart::restart(table),
+        // Read when it is known what `ready` asks.
+        live: None,
         recycle: table.section("recycle", recycle::recycle),
         output: table.section("log", |table| output::output(table, base)),
         // Last, so that the other keys are read, and known, in any case.
@@ -82,7 +85,7 @@ fn workers(value: Value) -> Result<NonZeroU32, Fault> {
 }
 
 /// A signal by its name, with or without `SIG`, in any case.
-fn stop_signal(value: Value) -> Result<StopSignal, Fault> {
+pub(super) fn signal(value: Value) -> Result<StopSignal, Fault> {
     let plain = |name: &str| name.to_ascii_uppercase().trim_start_matches("SIG").to_owned();
     let text = value::text(value)?;
     if plain(text) == "KILL" {

@@ -57,6 +57,9 @@ pub struct App {
     pub id: u32,
     pub name: AppName,
     pub state: String,
+    /// Do workers that fail their probes get requests, because most of them do?
+    #[serde(default)]
+    pub panic_routing: bool,
     /// The generation that serves, if one does.
     pub generation: Option<Generation>,
     pub workers: Vec<Worker>,

@@ -82,6 +82,9 @@ impl App {
             Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
             Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),
             Event::Probed { serial, outcome } => self.worker(serial).is_some_and(|worker| worker.probed(outcome, step)),
+            Event::Checked { serial, outcome, oldest } => {
+                self.worker(serial).is_some_and(|worker| worker.checked(outcome, oldest, step))
+            }
             Event::Declared { serial } => self.worker(serial).is_some_and(|worker| worker.declared(step)),
             Event::Exited { serial, how, code } => self.ended(serial, &End::Exited { how, code }, step),
             Event::Published { version } => self.acknowledged(version, step),
@@ -195,8 +198,10 @@ impl App {
         self.admit(step);
         self.promote(step);
         self.bound_draining(step);
+        self.generations.iter_mut().for_each(|generation| generation.steer(step));
         self.publish(step);
         self.generations.iter_mut().for_each(|generation| generation.start_waiting(step));
+        self.generations.iter_mut().for_each(|generation| generation.heed(step));
         self.start_successors(step);
         self.retire(step);
     }
@@ -261,7 +266,7 @@ impl App {
     }
 
     fn somebody_serves(&self) -> bool {
-        self.generations.iter().any(|generation| generation.serving() > 0)
+        self.generations.iter().any(Generation::is_routed)
     }
 
     fn staging(&mut self) -> impl Iterator<Item = &mut Generation> {

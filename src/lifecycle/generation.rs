@@ -17,6 +17,7 @@
 use std::time::Instant;
 
 use super::circuit::{Circuit, Mode};
+use super::liveness;
 use super::place::Place;
 use super::recycle::{self, Recycles};
 use super::report::Restarts;
@@ -84,6 +85,23 @@ impl Generation {
         self.workers().filter(|worker| worker.state == State::Serving).count()
     }
 
+    /// Can requests go to it?
+    pub(super) fn is_routed(&self) -> bool {
+        self.workers().any(|worker| worker.state.is_open())
+    }
+
+    /// Is it routed past its probes, because too many fail them?
+    pub(super) fn is_panicking(&self) -> bool {
+        self.workers().any(|worker| worker.state.is_open() && worker.state != State::Serving)
+    }
+
+    /// Takes those out of routing who fail their probes, unless they are too many.
+    pub(super) fn steer(&mut self, step: &Step<'_>) {
+        let unready = self.workers().filter(|worker| matches!(worker.state, State::Unready { .. })).count();
+        let is_panic = liveness::is_panic(unready, self.serving());
+        self.workers_mut().for_each(|worker| worker.steer(is_panic, step));
+    }
+
     /// Takes in who has answered `needed` probes in a row: in staging to wait for the others, when live to serve.
     pub(super) fn admit(&mut self, needed: u32, step: &mut Step<'_>) {
         let sitters = self.places.iter_mut().filter_map(Place::worker_mut);
@@ -110,7 +128,7 @@ impl Generation {
     }
 
     /// Serves with who is ready.
-    pub(super) fn promote(&mut self, step: &Step<'_>) {
+    pub(super) fn promote(&mut self, step: &mut Step<'_>) {
         // Verified => Promoting
         if let Stage::Verified { ticket, .. } = self.stage {
             self.stage = Stage::Promoting { ticket, version: step.version };
@@ -150,6 +168,15 @@ impl Generation {
         let is_meant = |place: &Place| place.is_in_service() && place.worker().is_some_and(|one| one.serial == serial);
         let place = self.places.iter_mut().find(|place| is_meant(place));
         place.map(|place| place.wish(reason, step.now)).is_some()
+    }
+
+    /// Wishes for another worker where one has been unready for too long, or hangs.
+    pub(super) fn heed(&mut self, step: &Step<'_>) {
+        for place in &mut self.places {
+            if let Some(verdict) = place.worker_mut().and_then(|sitter| sitter.verdict.take()) {
+                place.wish(verdict.into(), step.now);
+            }
+        }
     }
 
     /// Starts successors for those who have wished first, as far as there are permits; in a crash loop there are none.
@@ -215,7 +242,7 @@ impl Generation {
             serial: worker.serial,
             slot: worker.id.slot,
             generation: self.number,
-            open: worker.state == State::Serving,
+            open: worker.state.is_open(),
         })
     }
 
@@ -232,7 +259,7 @@ impl Generation {
         self.places.iter().map(|place| place.relay.recycles).fold(Recycles::default(), Recycles::plus)
     }
 
-    fn serve(&mut self, step: &Step<'_>) {
+    fn serve(&mut self, step: &mut Step<'_>) {
         self.workers_mut().for_each(|worker| worker.serve(step));
     }
 
@@ -308,7 +335,7 @@ impl Generation {
     /// When one more worker may be tried in the crash loop; `None` while one is being tried.
     fn next_trial_at(&self) -> Option<Instant> {
         let Mode::Looping { since, next } = self.circuit.mode else { return None };
-        let is_new = |worker: &Worker| worker.state == State::Serving && worker.since >= since;
+        let is_new = |worker: &Worker| worker.state.is_in_service() && worker.since >= since;
         let is_tried = self.workers().any(|worker| worker.state.is_starting() || is_new(worker));
         let is_coming = self.places.iter().any(Place::is_waiting);
         (!is_tried && !is_coming && self.places.iter().any(Place::is_parked)).then_some(next)

@@ -5,7 +5,7 @@
 //! asks, how a process is started, or how many proxies there are.
 //!
 //! The driver promises: every `Spawn` is answered by `Spawned` or `SpawnFailed`, before anything else is said of
-//! that worker; every `Probe` by `Probed`; every process that was spawned ends in `Exited`; every `Publish` is answered by its `Published` or by a later one (a proxy
+//! that worker; every `Probe` by `Probed` and every `Check` by `Checked`; every process that was spawned ends in `Exited`; every `Publish` is answered by its `Published` or by a later one (a proxy
 //! that does not acknowledge is replaced, so that this wait ends); every closed endpoint is `Idle` in the end (at once
 //! when there is no proxy); `Wake` comes when [`App::deadline`] has passed. In return a worker is asked to stop only
 //! when no proxy can have a request for it.
@@ -15,6 +15,7 @@ mod backoff;
 mod circuit;
 mod generation;
 mod health;
+mod liveness;
 mod memory;
 mod order;
 mod parting;
@@ -31,6 +32,7 @@ use std::time::Duration;
 pub use app::App;
 pub use backoff::Backoff;
 pub use health::Health;
+pub use liveness::Liveness;
 pub use memory::{MemoryLimits, MemoryWatch, Pressure};
 pub use order::{Order, Released};
 pub use parting::{Cause, Parting};
@@ -49,6 +51,8 @@ pub struct Plan {
     pub timeouts: Timeouts,
     pub probing: Probing,
     pub restart: Restart,
+    /// `None`: whoever serves is not asked again.
+    pub liveness: Option<Liveness>,
     pub recycling: Recycling,
     /// Workers of one generation on their way to readiness at any one time; 0 counts as 1.
     pub concurrent_starts: u32,
@@ -108,6 +112,8 @@ pub enum Event {
     SpawnFailed { serial: Serial, reason: String },
     /// The answer to [`Action::Probe`].
     Probed { serial: Serial, outcome: Result<(), String> },
+    /// The answer to [`Action::Check`], and how long the worker's oldest request waits for the head of its response.
+    Checked { serial: Serial, outcome: Result<(), String>, oldest: Option<Duration> },
     /// The worker says that it can serve. Counts only where that is what its plan waits for.
     Declared { serial: Serial },
     /// The process has ended and was reaped; `how` reads as in "exit code 1" or "signal 9 (SIGKILL)"; `code` is its
@@ -128,6 +134,10 @@ pub enum Action {
     Spawn { serial: Serial, worker: WorkerId },
     /// Ask the worker whether it is ready.
     Probe { serial: Serial },
+    /// Ask the worker, which serves, whether it still would.
+    Check { serial: Serial },
+    /// Ask the worker, which is hung, to write down what it does.
+    Dump { serial: Serial },
     /// Give all proxies [`App::endpoints`] and [`App::is_expected`] as they are now.
     Publish { version: Version },
     /// Ask the process to end.

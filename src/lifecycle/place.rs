@@ -236,7 +236,7 @@ impl Place {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let seat = match &self.seat {
             Seat::Backoff { until } => Some(*until),
-            Seat::Taken(worker) => worker.state.deadline(),
+            Seat::Taken(worker) => worker.deadline(),
             Seat::Waiting | Seat::Parked | Seat::Empty => None,
         };
         seat.into_iter().chain(self.relay_deadline()).min()
@@ -258,6 +258,7 @@ impl Place {
             last: self.last,
             last_failure: self.last_failure.clone(),
             last_exit: self.last_exit.clone(),
+            complaint: self.worker().and_then(Worker::complaint).map(str::to_owned),
             recycle: self.relay.wish.as_ref().map(|wish| wish.reason),
         }
     }

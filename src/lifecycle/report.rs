@@ -23,6 +23,8 @@ pub struct Report {
     pub generations: Vec<GenerationReport>,
     /// Killed, given up, and not gone yet; they belong to no generation any more.
     pub stranded: Vec<WorkerReport>,
+    /// Most of its workers fail their probes, and get requests all the same.
+    pub is_panicking: bool,
     /// Of all slots and generations ever.
     pub restarts: Restarts,
     /// The same.
@@ -57,6 +59,8 @@ pub struct WorkerReport {
     pub last: Option<Serial>,
     pub last_failure: Option<String>,
     pub last_exit: Option<String>,
+    /// What the latest failed probe of the present worker said.
+    pub complaint: Option<String>,
     /// Why the present worker is to be replaced, if it is.
     pub recycle: Option<RecycleReason>,
 }
@@ -176,6 +180,8 @@ named! {
         Probing = "probing",
         Ready = "ready",
         Serving = "serving",
+        /// It fails its probes, and gets no requests unless most of the others do too.
+        Unready = "unready",
         Quiescing = "quiescing",
         Draining = "draining",
         Delisting = "delisting",
@@ -196,6 +202,7 @@ impl Report {
             state: app_state(&app.generations),
             generations: app.generations.iter().map(generation).collect(),
             stranded: app.stranded.iter().map(WorkerReport::without_seat).collect(),
+            is_panicking: app.generations.iter().any(Generation::is_panicking),
             restarts: app.generations.iter().map(Generation::restarts).fold(app.restarts, Restarts::plus),
             recycles: app.generations.iter().map(Generation::recycles).fold(app.recycles, Recycles::plus),
             ignored: app.ignored,
@@ -211,7 +218,7 @@ fn app_state(generations: &[Generation]) -> AppState {
         _ if live.circuit.mode == Mode::GivenUp => AppState::GivenUp,
         _ if live.places.iter().all(Place::is_empty) => AppState::Exited,
         _ if !live.circuit.is_closed() => AppState::CrashLooping,
-        0 => AppState::Starting,
+        0 if !live.is_routed() => AppState::Starting,
         _ if generations.iter().any(Generation::is_staging) => AppState::Reloading,
         serving if serving < live.places.len() => AppState::Degraded,
         _ => AppState::Running,
@@ -244,6 +251,7 @@ impl WorkerReport {
             last: Some(worker.serial),
             last_failure: worker.lateness().map(|failure| failure.sentence.clone()),
             last_exit: None,
+            complaint: None,
             recycle: None,
         }
     }

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::liveness::{Fate, Gate};
 use super::{Version, WorkerState};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) enum State {
     Ready,
     /// Published open.
     Serving,
+    /// It fails its probes: out of routing, unless too many are.
+    Unready { gate: Gate, fate: Fate },
     /// Published closed in this version; some proxy may not act on it yet.
     Quiescing { version: Version, idle: bool },
     /// No new claims; exchanges are in flight.
@@ -57,10 +60,16 @@ impl State {
             | Self::Draining { until }
             | Self::Cancelled { until }
             | Self::Stopping { until }
-            | Self::Killing { until } => Some(until),
+            | Self::Killing { until }
+            | Self::Unready { fate: Fate::Waits(Some(until)) | Fate::Dumping(until), .. } => Some(until),
             // Two wait for an acknowledgement, and the driver sees to it that one comes: a stop signal without it is
-            // what must never be. One waits for an exit that nothing more can be done about. Two do not wait.
-            Self::Quiescing { .. } | Self::Delisting { .. } | Self::Unkillable | Self::Ready | Self::Serving => None,
+            // what must never be. One waits for an exit that nothing more can be done about. The others do not wait.
+            Self::Quiescing { .. }
+            | Self::Delisting { .. }
+            | Self::Unkillable
+            | Self::Ready
+            | Self::Serving
+            | Self::Unready { .. } => None,
         }
     }
 
@@ -71,10 +80,15 @@ impl State {
 
     /// It has come to serve, and was not asked to leave.
     pub(super) fn is_in_service(self) -> bool {
-        self == Self::Serving
+        matches!(self, Self::Serving | Self::Unready { .. })
     }
 
-    /// Published closed.
+    /// Published open.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Self::Serving | Self::Unready { gate: Gate::Open, .. })
+    }
+
+    /// Published closed, on its way out.
     pub(super) fn is_draining(self) -> bool {
         matches!(self, Self::Quiescing { .. } | Self::Draining { .. })
     }
@@ -90,6 +104,7 @@ impl State {
             Self::Spawning { .. } | Self::Starting { .. } | Self::Probing { .. } => "before it was ready",
             Self::Ready => "while it waited for the others to be ready",
             Self::Serving => "while it served",
+            Self::Unready { .. } => "while it was unready",
             _ => "on its way out",
         }
     }
@@ -101,6 +116,7 @@ impl State {
             Self::Probing { .. } => WorkerState::Probing,
             Self::Ready => WorkerState::Ready,
             Self::Serving => WorkerState::Serving,
+            Self::Unready { .. } => WorkerState::Unready,
             Self::Quiescing { .. } => WorkerState::Quiescing,
             Self::Draining { .. } => WorkerState::Draining,
             Self::Delisting { .. } => WorkerState::Delisting,

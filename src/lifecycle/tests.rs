@@ -11,7 +11,7 @@ mod world;
 
 use std::time::Duration;
 
-use super::{Backoff, ExitCodes, OnLoop, Plan, Policy, Probing, Readiness, Restart, Timeouts};
+use super::{Backoff, ExitCodes, Liveness, OnLoop, Plan, Policy, Probing, Readiness, Restart, Timeouts};
 
 /// A plan with round numbers and no crash loop in sight; tests change what they are about.
 pub(super) fn plan(workers: u32) -> Plan {
@@ -37,6 +37,7 @@ pub(super) fn plan(workers: u32) -> Plan {
             period: Duration::from_mins(1),
             on_loop: OnLoop::Retry(Duration::from_secs(30)),
         },
+        liveness: None,
         recycling: super::Recycling::default(),
         concurrent_starts: 4,
     }
@@ -46,6 +47,19 @@ pub(super) fn plan(workers: u32) -> Plan {
 pub(super) fn tuned(mut plan: Plan, tune: impl FnOnce(&mut Plan)) -> Plan {
     tune(&mut plan);
     plan
+}
+
+/// The plan with workers that are asked on: one answer turns them, and the waits are those of a table of moves.
+pub(super) fn watched(plan: Plan) -> Plan {
+    let liveness = Liveness {
+        interval: Duration::from_secs(5),
+        failures: 1,
+        successes: 1,
+        replace_after: Some(Duration::from_secs(10)),
+        hung_after: Some(Duration::from_secs(30)),
+        dumps: true,
+    };
+    tuned(plan, |plan| plan.liveness = Some(liveness))
 }
 
 /// A plan whose workers say themselves that they are ready.

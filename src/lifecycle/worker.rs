@@ -2,7 +2,7 @@
 //!
 //! Knows its own state, clock times and plan; not its neighbours, nor what follows from its end. Invariants: a stop
 //! signal or a kill is asked for only in states in which no proxy can have the worker's endpoint (it was never
-//! published, or a version without it is acknowledged); at most one probe is on its way.
+//! published, or a version without it is acknowledged); at most one probe of a kind is on its way.
 //!
 //! ```text
 //!              spawned           success            enough of them         admitted
@@ -18,10 +18,15 @@
 //!      └────────────────► Killing ── deadline ──► Unkillable          any of them ── exit ──► (gone)
 //! ```
 //! Where readiness is declared and not probed, nobody asks: one word of the worker leads from Starting to Probing, and
-//! counts as all the successes there could be. Later states have their place: Unready beside Serving, Warming before Ready, Adopting before Serving.
+//! counts as all the successes there could be. Unready{gate,fate} stands beside Serving: failures of the liveness probe in
+//! a row lead there, successes in a row back; it leaves by the same way as Serving, from where its closing has come to.
+//! Later states have their place: Warming before Ready, Adopting before Serving.
+
+mod watched;
 
 use std::time::{Duration, Instant};
 
+use super::liveness::{Gate, Verdict, Vigil};
 use super::report::Reason;
 use super::state::{State, Turn};
 use super::todo::Step;
@@ -38,6 +43,10 @@ pub(super) struct Worker {
     /// When it came into its state.
     pub(super) since: Instant,
     pub(super) state: State,
+    /// Kept while it is in service, if its plan wants it.
+    pub(super) vigil: Option<Vigil>,
+    /// Why it is to be replaced, until somebody heeds that.
+    pub(super) verdict: Option<Verdict>,
     pub(super) plan: Plan,
     /// When it will have lived for as long as it may.
     pub(super) expires: Option<Instant>,
@@ -76,7 +85,20 @@ impl Worker {
         let state = State::Spawning { until: step.after(plan.timeouts.start) };
         let expires = plan.recycling.age(|| step.todo.roll()).map(|age| step.after(age));
         let quota = plan.recycling.exchanges(|| step.todo.roll());
-        Self { id, serial, since: step.now, state, plan: *plan, expires, quota, complaint: None, lateness: None }
+        let (vigil, verdict) = (None, None);
+        Self {
+            id,
+            serial,
+            since: step.now,
+            state,
+            vigil,
+            verdict,
+            plan: *plan,
+            expires,
+            quota,
+            complaint: None,
+            lateness: None,
+        }
     }
 
     /// The process is there. False when that was not to be expected.
@@ -149,10 +171,12 @@ impl Worker {
     }
 
     /// Lets a ready worker serve from the next version on; nothing else changes.
-    pub(super) fn serve(&mut self, step: &Step<'_>) {
+    pub(super) fn serve(&mut self, step: &mut Step<'_>) {
         // Ready => Serving
         if self.state == State::Ready {
             self.enter(State::Serving, step);
+            let first = self.plan.liveness.map(|liveness| liveness.interval.mul_f64(step.todo.roll()));
+            self.vigil = first.map(|wait| Vigil::new(step.after(wait)));
         }
     }
 
@@ -165,24 +189,38 @@ impl Worker {
             }
             // (Starting | Probing | Ready) => Stopping
             State::Starting { .. } | State::Probing { .. } | State::Ready => self.stop(step),
-            // Serving => Quiescing
-            State::Serving => self.enter(State::Quiescing { version: step.version, idle: false }, step),
+            // (Serving | Unready) => Quiescing
+            State::Serving | State::Unready { gate: Gate::Open, .. } => {
+                self.enter(State::Quiescing { version: step.version, idle: false }, step);
+            }
+            // Unready => (Quiescing | Draining | Delisting)
+            State::Unready { gate: Gate::Closed { version, acknowledged, idle }, .. } => {
+                self.enter(State::Quiescing { version, idle }, step);
+                if acknowledged {
+                    self.published(version, step);
+                }
+            }
             _ => {}
         }
     }
 
     /// All proxies act on `version` or a later one.
     pub(super) fn published(&mut self, version: Version, step: &mut Step<'_>) {
-        match self.state {
+        match &mut self.state {
+            // Unready => Unready
+            State::Unready { gate: Gate::Closed { version: closed, acknowledged, .. }, .. } => {
+                *acknowledged |= *closed <= version;
+            }
             // Quiescing => (Draining | Delisting)
-            State::Quiescing { version: closed, idle } if closed <= version => {
+            State::Quiescing { version: closed, idle } if *closed <= version => {
+                let idle = *idle;
                 self.enter(State::Draining { until: step.after(self.plan.timeouts.drain) }, step);
                 if idle {
                     self.idle(step);
                 }
             }
             // Delisting => Stopping
-            State::Delisting { version: delisted } if delisted <= version => self.stop(step),
+            State::Delisting { version: delisted } if *delisted <= version => self.stop(step),
             _ => {}
         }
     }
@@ -190,8 +228,8 @@ impl Worker {
     /// No exchange is in flight. False when its endpoint is not closed, for then the next claim may follow at once.
     pub(super) fn idle(&mut self, step: &Step<'_>) -> bool {
         match &mut self.state {
-            // Quiescing => Quiescing: the word overtook the acknowledgement
-            State::Quiescing { idle, .. } => *idle = true,
+            // Quiescing => Quiescing: the word overtook the acknowledgement; Unready => Unready: it may leave later
+            State::Quiescing { idle, .. } | State::Unready { gate: Gate::Closed { idle, .. }, .. } => *idle = true,
             // Draining => Delisting
             State::Draining { .. } => self.enter(State::Delisting { version: step.version }, step),
             _ => return false,
@@ -212,6 +250,9 @@ impl Worker {
 
     /// Acts on what is due; a failure is returned when it was not ready in time (it has then left).
     pub(super) fn wake(&mut self, step: &mut Step<'_>) -> Option<Failure> {
+        if self.vigil.as_mut().is_some_and(|vigil| vigil.wake(step.now)) {
+            step.push(Action::Check { serial: self.serial });
+        }
         if !self.state.deadline().is_some_and(|at| step.is_due(at)) {
             return None;
         }
@@ -226,6 +267,8 @@ impl Worker {
                 *turn = Turn::Theirs;
                 step.push(Action::Probe { serial: self.serial });
             }
+            // Unready => Unready
+            State::Unready { .. } => self.condemn(),
             // Draining => Delisting
             State::Draining { .. } => self.force(step),
             // (Cancelled | Stopping) => Killing
@@ -238,6 +281,11 @@ impl Worker {
             _ => {}
         }
         None
+    }
+
+    /// When [`wake`](Self::wake) is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.state.deadline().into_iter().chain(self.vigil.and_then(Vigil::deadline)).min()
     }
 
     /// What its end means, were it a failure; `None` when this end is impossible, for its process is known to exist.
@@ -258,7 +306,12 @@ impl Worker {
 
     /// Published, open or closed.
     pub(super) fn is_listed(&self) -> bool {
-        self.state == State::Serving || self.state.is_draining()
+        self.state.is_in_service() || self.state.is_draining()
+    }
+
+    /// What its latest failed probe said.
+    pub(super) fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
     }
 
     /// Why it was given up, if it was not ready in time.
@@ -298,6 +351,9 @@ impl Worker {
     fn enter(&mut self, state: State, step: &Step<'_>) {
         if std::mem::discriminant(&self.state) != std::mem::discriminant(&state) {
             self.since = step.now;
+        }
+        if !state.is_in_service() {
+            self.vigil = None;
         }
         self.state = state;
     }

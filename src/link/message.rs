@@ -64,7 +64,8 @@ pub enum FromProxy {
     Published { epoch: Epoch },
     /// A snapshot could not be used; the one before stays in force.
     Rejected { epoch: Epoch, reason: String },
-    /// A closed endpoint has no exchange in flight. Sent once per endpoint, after `Published`.
+    /// A closed endpoint has no exchange in flight. Sent once per closing, after the `Published` of the snapshot that closes
+    /// it and before that of one that opens it again.
     Idle { serial: Serial },
     /// An endpoint failed an exchange.
     Fault { app: AppName, serial: Serial, kind: FaultKind },

@@ -191,7 +191,10 @@ impl Conductor {
     }
 
     async fn report_idle(&mut self) {
-        for serial in self.outbox.idle.take() {
+        let world = self.proxy.world.load_full();
+        // One that has been opened since, and maybe closed once more, is not idle for having been so before.
+        let is_busy = |serial| world.endpoints().any(|one| one.serial == serial && !one.is_drained());
+        for serial in self.outbox.idle.take().into_iter().filter(|serial| !is_busy(*serial)) {
             self.outbox.say(FromProxy::Idle { serial }).await;
         }
     }

@@ -23,6 +23,7 @@ impl Supervisor {
             site.machine.handle(Instant::now(), event, &mut self.machines.todo);
             let report = site.machine.report();
             site.note_new_generation(&report);
+            site.tell_liveness(&app, &report);
             site.tell_of_stuck(&report);
             if let Some(state) = site.new_state(&report) {
                 tell(&app, state);
@@ -44,6 +45,8 @@ impl Supervisor {
         match action {
             Action::Spawn { serial, worker } => self.spawn(app, serial, &worker),
             Action::Probe { serial } => self.probe_worker(app, serial),
+            Action::Check { serial } => self.check(app, serial),
+            Action::Dump { serial } => self.dump(app, serial),
             Action::Publish { version } => {
                 self.published.dirty = true;
                 self.published.awaited.push(Awaited { app: app.clone(), version, epoch: None });

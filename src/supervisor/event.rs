@@ -36,6 +36,12 @@ pub(super) enum Event {
         serial: Serial,
         outcome: Result<(), String>,
     },
+    /// A probe of a worker that serves has its answer.
+    Checked {
+        app: AppName,
+        serial: Serial,
+        outcome: Result<(), String>,
+    },
     /// A worker says that it can serve, in this way; told once of each.
     Declared {
         app: AppName,

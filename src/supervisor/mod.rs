@@ -13,6 +13,7 @@ mod exits;
 mod invariants;
 mod launch;
 mod listeners;
+mod liveness;
 mod loads;
 mod lookout;
 mod memory;
@@ -202,6 +203,7 @@ impl Supervisor {
             Event::Call(call) => self.take_order(call),
             Event::Exited { app, serial, exit } => self.worker_exited(app, serial, exit),
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
+            Event::Checked { app, serial, outcome } => self.checked(app, serial, outcome),
             Event::Declared { app, serial, by } => self.declared(app, serial, by),
             Event::Cluster { app, serial, said } => self.cluster_said(&app, serial, said),
             Event::Sighted { app, serial, sight } => self.sighted(&app, serial, sight),
@@ -244,9 +246,19 @@ impl Supervisor {
         for awaited in &mut self.published.awaited {
             awaited.epoch.get_or_insert(self.published.epoch);
         }
+        self.note_open();
         let sites = &self.sites;
         self.proxies.loads.retain(|serial| sites.values().any(|site| site.slot(serial).is_some()));
         self.proxies.publish(&self.snapshot());
+    }
+
+    /// Workers that are open, maybe again, are idle no more.
+    fn note_open(&mut self) {
+        let supervised = self.sites.values().filter(|site| matches!(site, Site::Supervised(_)));
+        for endpoint in supervised.flat_map(Site::endpoints).filter(|endpoint| endpoint.open) {
+            self.published.told_idle.remove(&endpoint.serial);
+            self.proxies.note_open(endpoint.serial, self.published.epoch);
+        }
     }
 
     fn snapshot(&self) -> crate::link::Snapshot {

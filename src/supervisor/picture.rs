@@ -82,6 +82,7 @@ impl Supervisor {
             workers,
             app_states: &app_states,
             apps: self.sites.iter().map(|(name, site)| (name, app_state(site))).collect(),
+            panics: reports.iter().map(|(name, report)| (*name, report.is_panicking)).collect(),
             generations: live.collect(),
             proxies: self.proxies.iter().len(),
         };
@@ -147,6 +148,7 @@ fn app(id: u32, name: &AppName, site: &Site, loads: &Loads) -> words::App {
         id,
         name: name.clone(),
         state,
+        panic_routing: site.report().is_some_and(|report| report.is_panicking),
         generation: site.live_generation(),
         workers,
         last_failure,

@@ -4,7 +4,7 @@
 //! a proxy that dies is replaced at once, and slower each time when it dies young; one that does not acknowledge
 //! within [`ACK_LIMIT`] is killed, because a worker may only be stopped when no proxy can send to it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -80,6 +80,8 @@ pub(super) struct Proxies {
     pub(super) recipe: Recipe,
     pub(super) loads: Loads,
     alive: BTreeMap<u64, Proxy>,
+    /// The last epoch in which each endpoint was published open.
+    opened: HashMap<Serial, Epoch>,
     next: u64,
     young_deaths: u32,
     restart_at: Option<Instant>,
@@ -89,8 +91,8 @@ pub(super) struct Proxies {
 
 impl Proxies {
     pub(super) fn new(recipe: Recipe, events: Events, tasks: TaskTracker) -> Self {
-        let (loads, alive) = (Loads::default(), BTreeMap::new());
-        Self { recipe, loads, alive, next: 1, young_deaths: 0, restart_at: None, events, tasks }
+        let (loads, alive, opened) = (Loads::default(), BTreeMap::new(), HashMap::new());
+        Self { recipe, loads, alive, opened, next: 1, young_deaths: 0, restart_at: None, events, tasks }
     }
 
     /// Starts one more proxy and sends it the snapshot in force.
@@ -182,8 +184,18 @@ impl Proxies {
 
     /// Notes that a proxy has nothing in flight to an endpoint.
     pub(super) fn note_idle(&mut self, number: u64, serial: Serial) {
-        if let Some(proxy) = self.alive.get_mut(&number) {
+        let Some(proxy) = self.alive.get_mut(&number) else { return };
+        // What it has not heard of yet may have opened the endpoint and closed it again.
+        if self.opened.get(&serial).is_none_or(|opened| proxy.acked > *opened) {
             proxy.idle.insert(serial);
+        }
+    }
+
+    /// An endpoint is about to be published open: what was said of it while it was closed is void.
+    pub(super) fn note_open(&mut self, serial: Serial, epoch: Epoch) {
+        self.opened.insert(serial, epoch);
+        for proxy in self.alive.values_mut() {
+            proxy.idle.remove(&serial);
         }
     }
 
@@ -199,6 +211,7 @@ impl Proxies {
 
     /// Forgets an endpoint that is gone.
     pub(super) fn forget(&mut self, serial: Serial) {
+        self.opened.remove(&serial);
         for proxy in self.alive.values_mut() {
             proxy.idle.remove(&serial);
         }

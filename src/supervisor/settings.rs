@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::proxies::Recipe;
 use crate::certs::{self, CertError};
 use crate::config::{self, Amount, App, Config, LogFormat};
-use crate::lifecycle::{Backoff, OnLoop, Plan, Policy, Probing, Readiness, Recycling, Restart, Timeouts};
+use crate::lifecycle::{Backoff, Liveness, OnLoop, Plan, Policy, Probing, Readiness, Recycling, Restart, Timeouts};
 use crate::link::Certificate;
 use crate::sys::memory;
 use crate::sys::spawn::Identity;
@@ -42,6 +42,7 @@ pub(super) fn plan(app: &App) -> Plan {
             successes: app.probe.successes.get(),
         },
         restart: restart(&command.restart, workers),
+        liveness: command.live.as_ref().map(liveness),
         recycling: Recycling {
             max_age: command.recycle.max_age,
             max_exchanges: command.recycle.max_requests.map(NonZeroU32::get),
@@ -54,6 +55,17 @@ pub(super) fn plan(app: &App) -> Plan {
 fn timeouts(timeouts: &config::Timeouts) -> Timeouts {
     let config::Timeouts { start, drain, kill } = *timeouts;
     Timeouts { start, drain, kill, progress: start + PROGRESS_MARGIN }
+}
+
+fn liveness(live: &config::Live) -> Liveness {
+    Liveness {
+        interval: live.probe.interval,
+        failures: live.probe.failures.get(),
+        successes: live.probe.successes.get(),
+        replace_after: live.replace_after,
+        hung_after: live.hung_after,
+        dumps: live.dump_signal.is_some(),
+    }
 }
 
 fn restart(restart: &config::Restart, workers: u32) -> Restart {

@@ -2,7 +2,7 @@
 //!
 //! Keeps what belongs together and decides nothing: decisions are the machine's, effects the driver's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::exits::{Exits, Record};
 use super::launch::{Berth, Starter};
+use super::liveness::Told;
 use super::output::Files;
 use super::primary::Primary;
 use super::release::Release;
@@ -44,6 +45,8 @@ pub(super) struct Supervised {
     /// Opened with the first worker that writes to any.
     pub(super) files: Option<Files>,
     pub(super) exits: Exits,
+    /// What was said of those who fail their probes, or cannot be killed.
+    pub(super) told: Told,
     /// Of the cluster that its workers are, if they are one.
     pub(super) primary: Primary,
     /// It waits for others before it starts.
@@ -52,8 +55,6 @@ pub(super) struct Supervised {
     pub(super) comes_again: bool,
     counted: Counted,
     state: AppState,
-    /// Killed, still there, and told of.
-    pub(super) stuck: BTreeSet<Serial>,
 }
 
 /// What has been counted already.
@@ -178,12 +179,12 @@ impl Supervised {
             upcoming: app,
             files: None,
             exits: Exits::after(earlier),
+            told: Told::default(),
             primary: Primary::default(),
             held: false,
             comes_again: false,
             counted: Counted::default(),
             state: AppState::Stopped,
-            stuck: BTreeSet::new(),
         }
     }
 

@@ -15,13 +15,13 @@ impl Supervised {
         let is_stuck = |report: &&WorkerReport| report.state == WorkerState::Unkillable;
         for (serial, worker) in workers.filter(is_stuck).filter_map(|report| Some((report.serial?, &report.worker))) {
             let Some(running) = self.workers.get(&serial) else { continue };
-            if self.stuck.insert(serial) {
+            if self.told.stuck.insert(serial) {
                 let everybody = census();
                 let left = running.tree.members(&everybody).into_iter().map(state).collect::<Vec<_>>().join(", ");
                 tracing::error!(%worker, %left, "a killed worker is still there; its slot stays its own");
             }
         }
-        self.stuck.retain(|serial| self.workers.contains_key(serial));
+        self.told.stuck.retain(|serial| self.workers.contains_key(serial));
     }
 }
 

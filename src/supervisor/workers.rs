@@ -41,7 +41,7 @@ impl Worker {
     /// time is over. An app may know only one of the two, and there is no telling which; both at once would cut short
     /// what an app without a signal handler does upon the message.
     pub(super) fn stop(&self) {
-        let StopOrder { signal, kill_timeout, word } = self.stop;
+        let StopOrder { signal, kill_timeout, word, .. } = self.stop;
         let is_told = self.channel.as_ref().is_some_and(|channel| match word {
             Word::None => false,
             Word::ShutDown => channel.shut_down(),
@@ -52,6 +52,11 @@ impl Worker {
         } else {
             self.process.signal(signal);
         }
+    }
+
+    /// Asks it to write down what it does, if there is a signal for that; gives the signal.
+    pub(super) fn dump(&self) -> Option<Signal> {
+        self.stop.dump.inspect(|signal| self.process.tell(*signal))
     }
 
     /// It has closed the channel. If it was asked to, it has finished what it had in hand, and the signal can come.
@@ -70,6 +75,8 @@ pub(super) struct StopOrder {
     kill_timeout: Duration,
     /// What it is told before the signal.
     word: Word,
+    /// What it is sent when it hangs, before that.
+    dump: Option<Signal>,
 }
 
 /// A message that asks a worker to end.
@@ -84,19 +91,23 @@ enum Word {
 
 impl StopOrder {
     pub(super) fn of(command: &Command) -> Self {
-        let signal = match command.stop_signal {
-            StopSignal::Term => Signal::Term,
-            StopSignal::Int => Signal::Int,
-            StopSignal::Quit => Signal::Quit,
-            StopSignal::Hup => Signal::Hup,
-            StopSignal::Usr1 => Signal::Usr1,
-            StopSignal::Usr2 => Signal::Usr2,
-        };
         let word = match command.contract.channel {
             _ if command.contract.node.disconnect => Word::Disconnect,
             config::Channel::Absent => Word::None,
             config::Channel::Present => Word::ShutDown,
         };
-        Self { signal, kill_timeout: command.timeouts.kill, word }
+        let dump = command.live.as_ref().and_then(|live| live.dump_signal).map(signal);
+        Self { signal: signal(command.stop_signal), kill_timeout: command.timeouts.kill, word, dump }
+    }
+}
+
+fn signal(configured: StopSignal) -> Signal {
+    match configured {
+        StopSignal::Term => Signal::Term,
+        StopSignal::Int => Signal::Int,
+        StopSignal::Quit => Signal::Quit,
+        StopSignal::Hup => Signal::Hup,
+        StopSignal::Usr1 => Signal::Usr1,
+        StopSignal::Usr2 => Signal::Usr2,
     }
 }

@@ -82,6 +82,8 @@ pub struct Picture<'a> {
     pub app_states: &'a [&'static str],
     /// Each app with one of those.
     pub apps: Vec<(&'a AppName, &'static str)>,
+    /// Supervised apps, and whether requests go to workers that fail their probes.
+    pub panics: Vec<(&'a AppName, bool)>,
     /// The generation that serves each app.
     pub generations: Vec<(&'a AppName, Generation)>,
     /// Proxies that are alive, draining ones included.
@@ -220,6 +222,7 @@ impl SupervisorMetrics {
             worker_states(picture),
             worker_inflight(picture),
             app_states(picture),
+            panics(picture),
             generations(picture),
             proxies(picture.proxies),
             build_info(env!("CARGO_PKG_VERSION")),
@@ -307,6 +310,14 @@ fn app_states(picture: &Picture<'_>) -> Family {
         })
     });
     gauge("portreeve_app_state", "1 for the state that an app is in.", samples.collect())
+}
+
+fn panics(picture: &Picture<'_>) -> Family {
+    let sample = |(app, is_panicking): &(&AppName, bool)| {
+        sample(&[("app", app.to_string())], f64::from(u8::from(*is_panicking)))
+    };
+    let help = "1 while most workers of an app fail their probes and get requests all the same.";
+    gauge("portreeve_panic_routing", help, picture.panics.iter().map(sample).collect())
 }
 
 fn generations(picture: &Picture<'_>) -> Family {

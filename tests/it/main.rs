@@ -21,6 +21,7 @@ mod harness;
 mod hold;
 mod import;
 mod ipc;
+mod liveness;
 mod logs;
 mod manners;
 mod memory;

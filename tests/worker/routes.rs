@@ -2,7 +2,7 @@
 //!
 //! | route | does |
 //! | --- | --- |
-//! | `/health` | as the script says |
+//! | `/health` `/fall?ill=S` | as the script says · from now on `/health` answers with status S, `silent`: never, `no`: as before |
 //! | `/whoami` | JSON: app, generation, slot, pid, port, `NODE_APP_INSTANCE` |
 //! | `/headers` `/environment` | JSON: the request as it arrived · all variables |
 //! | `/once?id=X[&ms=N][&then=drop]` | notes X in the ledger as soon as the head is here, reads the body, waits, and answers (or drops) |
@@ -47,6 +47,7 @@ pub(crate) struct World {
     probes: AtomicU64,
     requests: AtomicU64,
     leaked: Mutex<Vec<Vec<u8>>>,
+    ill: Mutex<Option<Illness>>,
     identity: Identity,
 }
 
@@ -55,6 +56,13 @@ struct Identity {
     app: String,
     generation: String,
     slot: String,
+}
+
+/// What `/health` answers, whatever the script says.
+#[derive(Clone, Copy)]
+enum Illness {
+    Status(StatusCode),
+    Silent,
 }
 
 /// A second handle on a connection's socket, to pull the plug.
@@ -77,7 +85,7 @@ pub(crate) async fn answer(request: Request<Incoming>, world: Arc<World>, plug: 
         return world.crash(1).await;
     }
     if is_probe {
-        return Ok(world.health());
+        return world.health().await;
     }
     let mut response = route(request, &world, &plug).await?;
     world.sign(response.headers_mut());
@@ -108,6 +116,7 @@ async fn route(request: Request<Incoming>, world: &World, plug: &Plug) -> Answer
         "/reset" => Err(plug.pull()),
         "/crash" => world.crash(u8::try_from(query.number("code", 1)).unwrap_or(1)).await,
         "/burst" => burst(&query, world).await,
+        "/fall" => Ok(world.fall(query.value("ill").unwrap_or_default())),
         "/fork" => Ok(json_answer(&json!({ "pid": crate::fork_child() }))),
         "/leak" => Ok(world.leak(query.size("bytes", 1 << 20))),
         _ => Ok(text(StatusCode::NOT_FOUND, "no such route\n")),
@@ -131,11 +140,31 @@ impl World {
             probes: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             leaked: Mutex::default(),
+            ill: Mutex::default(),
             identity,
         }
     }
 
-    fn health(&self) -> Response<Body> {
+    fn fall(&self, ill: &str) -> Response<Body> {
+        let illness = match ill {
+            "no" => None,
+            "silent" => Some(Illness::Silent),
+            status => Some(Illness::Status(status.parse().expect("a test names a valid status"))),
+        };
+        *self.ill.lock().unwrap_or_else(PoisonError::into_inner) = illness;
+        text(StatusCode::OK, "as you wish\n")
+    }
+
+    async fn health(&self) -> Answer {
+        let illness = *self.ill.lock().unwrap_or_else(PoisonError::into_inner);
+        match illness {
+            None => Ok(self.health_by_script()),
+            Some(Illness::Status(status)) => Ok(text(status, "ill\n")),
+            Some(Illness::Silent) => std::future::pending().await,
+        }
+    }
+
+    fn health_by_script(&self) -> Response<Body> {
         let early = self.began.elapsed() < self.script.health.after;
         let status = if early { 503 } else { self.script.health.status };
         text(StatusCode::from_u16(status).expect("the script names a valid status"), "health\n")

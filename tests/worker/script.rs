@@ -14,6 +14,8 @@ pub(crate) struct Script {
     pub(crate) health: Health,
     pub(crate) idle: Idle,
     pub(crate) stop: Stop,
+    /// `dumps`: prints a line on `SIGUSR2`.
+    pub(crate) dumps: bool,
     /// `crash-on=N`: ends with code 1 on the Nth request, probes not counted.
     pub(crate) crash_on: Option<u64>,
     /// `ledger=FILE`: where `/once` leaves its lines.
@@ -107,6 +109,7 @@ impl Script {
             "keep-alive" => self.idle.announce = Some(number(word, value)?),
             "ignore-term" => self.stop.ignore = true,
             "stop-delay" => self.stop.delay = duration(word, value)?,
+            "dumps" => self.dumps = true,
             "crash-on" => self.crash_on = Some(number(word, value)?),
             "ledger" => self.ledger = Some(value.into()),
             "listen" => self.listen = Some(listen(word, value)?),

@@ -37,6 +37,14 @@ pub(crate) async fn run(script: Script) -> u8 {
     // Losing this line to a closed pipe is no reason to end.
     let _ = writeln!(io::stdout(), "listening on {}", listener.name());
 
+    if script.dumps {
+        let mut asked = signal(SignalKind::user_defined2()).expect("SIGUSR2 can be handled");
+        tokio::spawn(async move {
+            while asked.recv().await.is_some() {
+                eprintln!("dump of {}", std::process::id());
+            }
+        });
+    }
     let Stop { ignore, delay } = script.stop;
     let (crash, mut crashed) = mpsc::channel(1);
     let connections = Connections {

@@ -11,7 +11,7 @@ use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
 use crate::lifecycle::{
-    Backoff, Event, OnLoop, Plan, Policy, Probing, Readiness, RecycleReason, Restart, Timeouts, Version,
+    Backoff, Event, Liveness, OnLoop, Plan, Policy, Probing, Readiness, RecycleReason, Restart, Timeouts, Version,
 };
 
 const WILD: Mischief = Mischief {
@@ -22,6 +22,8 @@ const WILD: Mischief = Mischief {
     crashes: 60,
     endings: 10,
     spawn_failures: 20,
+    ills: 200,
+    hangs: 50,
     late_answers: true,
     ..Mischief::NONE
 };
@@ -60,6 +62,19 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn liveness()(
+        interval in 3..=10_u64,
+        (failures, successes) in (1..=3_u32, 1..=3_u32),
+        replace_after in proptest::option::of(0..=60_u64),
+        hung_after in proptest::option::of(1..=60_u64),
+        dumps in any::<bool>(),
+    ) -> Liveness {
+        let [replace_after, hung_after] = [replace_after, hung_after].map(|limit| limit.map(Duration::from_secs));
+        Liveness { interval: Duration::from_secs(interval), failures, successes, replace_after, hung_after, dumps }
+    }
+}
+
+prop_compose! {
     fn plans()(
         workers in 1..=4_u32,
         concurrent_starts in 1..=3_u32,
@@ -69,6 +84,7 @@ prop_compose! {
         progress_deadline in 1..=90_u64,
         drain_timeout in 1..=600_u64,
         declared in any::<bool>(),
+        liveness in proptest::option::of(liveness()),
     ) -> Plan {
         Plan {
             timeouts: Timeouts {
@@ -83,6 +99,7 @@ prop_compose! {
                 ..plan(workers).probing
             },
             restart,
+            liveness,
             concurrent_starts,
             ..plan(workers)
         }
@@ -119,15 +136,16 @@ fn recycle(world: &mut World, which: u8) {
 /// Something that cannot be meant: it must change nothing and be counted.
 fn noise(world: &mut World, which: u8) {
     let serial = Serial(u64::from(which) + 1_000_000);
-    let event = match which % 9 {
+    let event = match which % 10 {
         0 => Event::Spawned { serial },
         1 => Event::SpawnFailed { serial, reason: "no such file".into() },
         2 => Event::Probed { serial, outcome: Ok(()) },
         3 => Event::Exited { serial, how: "exit code 1".into(), code: Some(1) },
         4 => Event::Idle { serial },
         5 => Event::Declared { serial },
-        6 => Event::Recycle { serial, reason: RecycleReason::Asked },
-        7 => Event::Hasten { serial },
+        6 => Event::Checked { serial, outcome: Err("no answer".into()), oldest: None },
+        7 => Event::Recycle { serial, reason: RecycleReason::Asked },
+        8 => Event::Hasten { serial },
         _ => Event::Published { version: Version(world.version().0 + 1 + u64::from(which)) },
     };
     let before = world.app.report();

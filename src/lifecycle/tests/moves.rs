@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{declared, plan};
+use super::{declared, plan, watched};
 use crate::id::{Generation, Serial, Slot, WorkerId};
+use crate::lifecycle::liveness::{Fate, Gate, Verdict, Vigil};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::todo::{Step, Todo};
 use crate::lifecycle::worker::{End, Worker};
@@ -68,6 +69,11 @@ const INPUTS: &[&str] = &[
     "published 5",
     "idle",
     "force",
+    "well",
+    "ill",
+    "hung",
+    "steer",
+    "panic",
     "too early",
     "turn",
     "deadline",
@@ -103,15 +109,35 @@ fn label(state: State) -> String {
     let mark = match state {
         State::Starting { turn: Turn::Theirs, .. } | State::Probing { turn: Turn::Theirs, .. } => "?",
         State::Quiescing { idle: true, .. } => "(idle)",
+        State::Unready { gate, fate } => return unready(gate, fate),
         _ => "",
     };
     format!("{name}{mark}")
+}
+
+/// `!` is open for a panic, and closing takes `5` to be acknowledged unless it is.
+fn unready(gate: Gate, fate: Fate) -> String {
+    let gate = match gate {
+        Gate::Open => "!".to_owned(),
+        Gate::Closed { version, acknowledged, idle } => {
+            let version = if acknowledged { String::new() } else { version.0.to_string() };
+            version + if idle { "(idle)" } else { "" }
+        }
+    };
+    let fate = match fate {
+        Fate::Waits(_) => "",
+        Fate::Dumping(_) => " dumping",
+        Fate::Sealed => " sealed",
+    };
+    format!("Unready{gate}{fate}")
 }
 
 fn name(action: &Action) -> &'static str {
     match action {
         Action::Spawn { .. } => "spawn",
         Action::Probe { .. } => "probe",
+        Action::Check { .. } => "check",
+        Action::Dump { .. } => "dump",
         Action::Publish { .. } => "publish",
         Action::Stop { .. } => "stop",
         Action::Kill { .. } => "kill",
@@ -135,6 +161,8 @@ fn worker_of(plan: Plan, state: State, now: Instant) -> Worker {
     let step = &mut Step { now, version: Version(6), todo: &mut todo() };
     let mut worker = Worker::spawn(id, &plan, step);
     worker.state = state;
+    worker.vigil =
+        plan.liveness.filter(|_| state.is_in_service()).map(|_| Vigil { turn: Turn::Theirs, ..Vigil::new(now) });
     worker
 }
 
@@ -153,6 +181,11 @@ fn meet(worker: &mut Worker, input: &str, step: &mut Step<'_>) -> bool {
         "published 5" => worker.published(Version(5), step),
         "idle" => drop(worker.idle(step)),
         "force" => worker.force(step),
+        "well" => drop(worker.checked(Ok(()), None, step)),
+        "ill" => drop(worker.checked(Err("no answer".into()), Some(Duration::from_secs(29)), step)),
+        "hung" => drop(worker.checked(Err("no answer".into()), Some(Duration::from_secs(30)), step)),
+        "steer" => worker.steer(false, step),
+        "panic" => worker.steer(true, step),
         "too early" | "turn" | "deadline" => return worker.wake(step).is_some(),
         _ => panic!("{input}"),
     }
@@ -173,9 +206,13 @@ fn moves(plan: Plan, begin: Instant, states: Vec<State>) -> Vec<(String, &'stati
             let step = &mut Step { now: begin + Duration::from_secs(wait), version: Version(6), todo: &mut todo };
             let mut worker = worker_of(plan, state, begin);
             let late = meet(&mut worker, input, step).then_some("late");
+            let verdict = worker.verdict.map(|verdict| match verdict {
+                Verdict::Unhealthy => "unhealthy",
+                Verdict::Hung => "hung",
+            });
             let actions = todo.take();
             if worker.state != state || !actions.is_empty() || late.is_some() {
-                let words = actions.iter().map(name).chain(late).map(|word| format!(" {word}"));
+                let words = actions.iter().map(name).chain(late).chain(verdict).map(|word| format!(" {word}"));
                 moves.push((label(state), *input, label(worker.state) + &words.collect::<String>()));
             }
         }
@@ -205,6 +242,68 @@ fn where_readiness_is_declared_one_word_is_enough_and_probes_mean_nothing() {
     let gone: Vec<_> = gone.filter(|(from, _)| !["Starting", "Probing"].contains(from)).collect();
     let probes = [("Starting?", "success"), ("Starting?", "failure"), ("Probing?", "success"), ("Probing?", "failure")];
     assert_eq!(gone, [&[("Spawning", "spawned")][..], &probes[..]].concat());
+}
+
+/// What there is besides for a worker in service that is watched: one answer turns it.
+const WATCHED_MOVES: &[(&str, &str, &str)] = &[
+    ("Serving", "leave", "Quiescing"),
+    ("Serving", "ill", "Unready!"),
+    ("Serving", "hung", "Unready! dumping dump"),
+    ("Unready!", "leave", "Quiescing"),
+    ("Unready!", "well", "Serving"),
+    ("Unready!", "hung", "Unready! dumping dump"),
+    ("Unready!", "steer", "Unready6"),
+    ("Unready!", "deadline", "Unready! sealed unhealthy"),
+    ("Unready! dumping", "leave", "Quiescing"),
+    ("Unready! dumping", "well", "Serving"),
+    ("Unready! dumping", "steer", "Unready6 dumping"),
+    ("Unready! dumping", "deadline", "Unready! sealed hung"),
+    ("Unready! sealed", "leave", "Quiescing"),
+    ("Unready! sealed", "well", "Serving"),
+    ("Unready! sealed", "steer", "Unready6 sealed"),
+    ("Unready5", "leave", "Quiescing"),
+    ("Unready5", "published 5", "Unready"),
+    ("Unready5", "idle", "Unready5(idle)"),
+    ("Unready5", "well", "Serving"),
+    ("Unready5", "hung", "Unready5 dumping dump"),
+    ("Unready5", "panic", "Unready!"),
+    ("Unready5", "deadline", "Unready5 sealed unhealthy"),
+    ("Unready5(idle)", "leave", "Quiescing(idle)"),
+    ("Unready5(idle)", "published 5", "Unready(idle)"),
+    ("Unready5(idle)", "well", "Serving"),
+    ("Unready5(idle)", "hung", "Unready5(idle) dumping dump"),
+    ("Unready5(idle)", "panic", "Unready!"),
+    ("Unready5(idle)", "deadline", "Unready5(idle) sealed unhealthy"),
+    ("Unready", "leave", "Draining"),
+    ("Unready", "idle", "Unready(idle)"),
+    ("Unready", "well", "Serving"),
+    ("Unready", "hung", "Unready dumping dump"),
+    ("Unready", "panic", "Unready!"),
+    ("Unready", "deadline", "Unready sealed unhealthy"),
+    ("Unready(idle)", "leave", "Delisting"),
+    ("Unready(idle)", "well", "Serving"),
+    ("Unready(idle)", "hung", "Unready(idle) dumping dump"),
+    ("Unready(idle)", "panic", "Unready!"),
+    ("Unready(idle)", "deadline", "Unready(idle) sealed unhealthy"),
+];
+
+/// A worker in service as it can be while it is watched, with the question on its way and the end of patience in 10 s.
+fn watched_states(now: Instant) -> Vec<State> {
+    let waits = Fate::Waits(Some(now + Duration::from_secs(10)));
+    let closed = |acknowledged, idle| Gate::Closed { version: Version(5), acknowledged, idle };
+    let gates = [closed(false, false), closed(false, true), closed(true, false), closed(true, true)];
+    let unready = |fate| move |gate| State::Unready { gate, fate };
+    let fates = [waits, Fate::Dumping(now + Duration::from_secs(10)), Fate::Sealed];
+    let open = fates.into_iter().map(|fate| State::Unready { gate: Gate::Open, fate });
+    [State::Serving].into_iter().chain(open).chain(gates.into_iter().map(unready(waits))).collect()
+}
+
+#[test]
+fn a_worker_that_is_watched_moves_as_the_table_says_and_not_otherwise() {
+    let begin = Instant::now();
+    let moves = moves(watched(plan(1)), begin, watched_states(begin));
+    let found: Vec<_> = moves.iter().map(|(from, input, to)| (from.as_str(), *input, to.as_str())).collect();
+    assert_eq!(found, WATCHED_MOVES);
 }
 
 #[test]

@@ -19,6 +19,8 @@ const ANYTHING: Mischief = Mischief {
     crashes: 9,
     endings: 9,
     spawn_failures: 9,
+    ills: 99,
+    hangs: 9,
     late_answers: true,
     ..Mischief::NONE
 };
@@ -119,6 +121,8 @@ fn text(action: &Action) -> String {
     match action {
         Action::Spawn { serial, worker } => format!("spawn {serial} as {worker}"),
         Action::Probe { serial } => format!("probe {serial}"),
+        Action::Check { serial } => format!("check {serial}"),
+        Action::Dump { serial } => format!("dump {serial}"),
         Action::Publish { version } => format!("publish {}", version.0),
         Action::Stop { serial } => format!("stop {serial}"),
         Action::Kill { serial } => format!("kill {serial}"),

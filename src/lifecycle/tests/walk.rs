@@ -11,12 +11,13 @@ use super::world::{Choice, Mischief, World};
 use super::{declared, plan};
 use crate::lifecycle::circuit::{Circuit, Mode};
 use crate::lifecycle::generation::{Generation, Stage};
+use crate::lifecycle::liveness::{Fate, Gate};
 use crate::lifecycle::place::relay::{Relay, Role};
 use crate::lifecycle::place::{Place, Seat};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::worker::Worker;
 use crate::lifecycle::{
-    AppState, Backoff, OnLoop, Outcome, Plan, Policy, Probing, Restart, Timeouts, Version, WorkerState,
+    AppState, Backoff, Liveness, OnLoop, Outcome, Plan, Policy, Probing, Restart, Timeouts, Version, WorkerState,
 };
 
 /// Deadlines further away than this are all alike: none of the walks waits for one.
@@ -45,6 +46,8 @@ struct Found {
     depth: usize,
     workers: BTreeSet<WorkerState>,
     apps: BTreeSet<AppState>,
+    panics: bool,
+    dumps: bool,
     outcomes: BTreeSet<&'static str>,
 }
 
@@ -53,6 +56,8 @@ impl Found {
         let places = world.app.generations.iter().flat_map(|generation| &generation.places);
         self.workers.extend(places.map(|place| place.report().state));
         self.apps.insert(world.app.report().state);
+        self.panics |= world.app.report().is_panicking;
+        self.dumps |= world.processes.values().any(|process| process.health.dumped);
         self.outcomes.extend(world.outcomes.iter().map(|(_, outcome)| match outcome {
             Outcome::Live { .. } => "live",
             Outcome::Aborted { .. } => "aborted",
@@ -144,7 +149,7 @@ impl Key {
     /// What may still happen counts too.
     fn with(self, left: Mischief) -> u64 {
         let Self { mut hash, .. } = self;
-        let orders = [left.reloads, left.recycles, left.stops, left.starts];
+        let orders = [left.reloads, left.recycles, left.stops, left.starts, left.ills, left.hangs];
         for count in orders.into_iter().chain([left.crashes, left.endings, left.spawn_failures]) {
             hash = mix(hash, u64::from(count));
         }
@@ -242,6 +247,7 @@ impl Key {
                 let reset = worker.since + world.plan.restart.backoff.reset;
                 self.stage(15, reset);
             }
+            State::Unready { gate, fate } => self.unready(gate, fate),
             State::Quiescing { version, idle } => {
                 self.add(16 + (u64::from(idle) << 8));
                 self.version(version);
@@ -256,11 +262,38 @@ impl Key {
             State::Killing { until } => self.stage(21, until),
             State::Unkillable => self.add(22),
         }
+        if let Some(vigil) = worker.vigil {
+            self.add(u64::from(vigil.against) << 1 | u64::from(vigil.dumped));
+            self.turn(vigil.turn);
+        }
         self.process(worker, world);
+    }
+
+    fn unready(&mut self, gate: Gate, fate: Fate) {
+        match gate {
+            Gate::Open => self.add(23),
+            Gate::Closed { version, acknowledged, idle } => {
+                self.add(24 + (u64::from(idle) << 8) + (u64::from(acknowledged) << 9));
+                // Nothing is waited for once it is acknowledged.
+                if !acknowledged {
+                    self.version(version);
+                }
+            }
+        }
+        match fate {
+            Fate::Waits(Some(until)) => self.stage(25, until),
+            Fate::Waits(None) => self.add(26),
+            Fate::Dumping(until) => self.stage(27, until),
+            Fate::Sealed => self.add(28),
+        }
     }
 
     fn trial(&mut self, tag: u64, until: Instant, turn: Turn) {
         self.stage(tag, until);
+        self.turn(turn);
+    }
+
+    fn turn(&mut self, turn: Turn) {
         match turn {
             Turn::Ours(at) => self.stage(1, at),
             Turn::Theirs => self.add(2),
@@ -269,7 +302,7 @@ impl Key {
 
     fn process(&mut self, worker: &Worker, world: &World) {
         let process = &world.processes[&worker.serial];
-        let heard = [process.probed, process.declared, process.idle];
+        let heard = [process.probed, process.declared, process.idle, process.health.asked];
         let flags = [process.runs, process.is_told_to_end(), worker.lateness().is_some()].into_iter().chain(heard);
         self.add(flags.fold(0, |word, flag| word << 1 | u64::from(flag)));
         self.add(u64::from(process.streak.min(world.plan.probing.successes)));
@@ -367,7 +400,9 @@ fn one_slot_given_up_and_replaced() {
 #[test]
 fn two_slots_replaced() {
     let found = walk(short(2), Mischief { reloads: 1, ..Mischief::NONE }, 9_000);
-    assert_eq!(found.workers, WorkerState::ALL.iter().copied().collect(), "states that the walk has seen");
+    let watched = WorkerState::Unready;
+    let all: BTreeSet<_> = WorkerState::ALL.iter().copied().filter(|state| *state != watched).collect();
+    assert_eq!(found.workers, all, "states that the walk has seen");
 }
 
 #[test]
@@ -417,6 +452,41 @@ fn a_slot_that_says_itself_when_it_is_ready() {
 fn two_slots_that_say_themselves_when_they_are_ready() {
     let plan = declared(short(2));
     walk(plan, Mischief { reloads: 1, ..Mischief::NONE }, 6_500);
+}
+
+/// One answer makes a worker unready, one brings it back, and it is replaced after 5 s.
+fn watched(workers: u32) -> Plan {
+    let wait = Duration::from_secs(5);
+    let liveness = Liveness {
+        interval: wait,
+        failures: 1,
+        successes: 1,
+        replace_after: Some(wait),
+        hung_after: Some(wait),
+        dumps: true,
+    };
+    Plan { liveness: Some(liveness), concurrent_starts: workers, ..short(workers) }
+}
+
+#[test]
+fn one_slot_that_fails_its_probes_and_hangs() {
+    let found = walk(watched(1), Mischief { ills: 1, hangs: 1, ..Mischief::NONE }, 100);
+    assert!(found.panics && found.dumps && found.workers.contains(&WorkerState::Unready), "{found:?}");
+}
+
+#[test]
+fn two_slots_of_which_one_fails_its_probes() {
+    let found = walk(watched(2), Mischief { ills: 1, ..Mischief::NONE }, 100);
+    assert!(found.workers.contains(&WorkerState::Unready), "{found:?}");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn slots_that_fail_their_probes_while_they_are_replaced_crash_and_are_stopped() {
+    walk(watched(1), Mischief { ills: 2, hangs: 1, reloads: 1, ..Mischief::NONE }, 1_000);
+    walk(watched(1), Mischief { ills: 2, crashes: 1, stops: 1, starts: 2, ..Mischief::NONE }, 1_000);
+    let found = walk(watched(2), Mischief { ills: 3, crashes: 1, ..Mischief::NONE }, 1_000);
+    assert!(found.panics, "{found:?}");
 }
 
 #[test]

@@ -17,11 +17,13 @@ use crate::lifecycle::{
 
 mod books;
 mod choice;
+mod health;
 mod judge;
 
 use books::Books;
 use choice::Past;
 pub(super) use choice::{Choice, Mischief};
+use health::Health;
 
 #[derive(Clone)]
 pub(super) struct World {
@@ -63,6 +65,7 @@ pub(super) struct Process {
     pub(super) probed: bool,
     /// It has said that it can serve.
     pub(super) declared: bool,
+    pub(super) health: Health,
     /// Probes answered well, in a row; a worker's own word is worth any number of them.
     pub(super) streak: u32,
     pub(super) stopped: Option<Instant>,
@@ -116,6 +119,7 @@ impl World {
     pub(super) fn feed(&mut self, event: Event) {
         let share = f64::from(self.mischief.dice) / 255.0;
         self.note_end(&event);
+        self.condemn();
         if let Event::Recycle { serial, .. } = event {
             self.wished.insert(serial);
         }
@@ -127,6 +131,7 @@ impl World {
         }
         self.next_serial = todo.fresh_serial().0;
         self.reseat();
+        self.follow_health();
         self.audit();
         self.judge();
     }
@@ -190,17 +195,16 @@ impl World {
                 self.processes.remove(&serial);
                 Event::SpawnFailed { serial, reason: "chdir: no such directory".into() }
             }
-            Choice::Passed(serial) => {
-                let process = self.process(serial);
-                process.probed = false;
-                process.streak += 1;
-                Event::Probed { serial, outcome: Ok(()) }
+            Choice::Passed(serial) => self.ready_or_not(serial, Ok(())),
+            Choice::Failed(serial) => self.ready_or_not(serial, Err("GET /health answered 500".into())),
+            Choice::Well(serial) => self.answer(serial, Ok(()), None),
+            Choice::Ill(serial) => {
+                self.mischief.ills = self.mischief.ills.saturating_sub(1);
+                self.answer(serial, Err("GET /health answered 500".into()), None)
             }
-            Choice::Failed(serial) => {
-                let process = self.process(serial);
-                process.probed = false;
-                process.streak = 0;
-                Event::Probed { serial, outcome: Err("GET /health answered 500".into()) }
+            Choice::Hung(serial) => {
+                self.mischief.hangs = self.mischief.hangs.saturating_sub(1);
+                self.answer(serial, Err("GET /health had no answer within 2s".into()), Some(Duration::MAX))
             }
             Choice::Declared(serial) => {
                 let process = self.process(serial);
@@ -224,6 +228,13 @@ impl World {
                 Event::Wake
             }
         }
+    }
+
+    fn ready_or_not(&mut self, serial: Serial, outcome: Result<(), String>) -> Event {
+        let process = self.process(serial);
+        process.probed = false;
+        process.streak = if outcome.is_ok() { process.streak + 1 } else { 0 };
+        Event::Probed { serial, outcome }
     }
 
     fn start(&mut self) -> Event {

@@ -47,6 +47,7 @@ fn a_worker_shows_one_for_its_state_and_zero_for_the_others() {
         ],
         app_states: &["running", "crash-looping"],
         apps: vec![(&web, "crash-looping")],
+        panics: vec![(&web, true), (&api, false)],
         generations: vec![(&web, Generation(12)), (&api, Generation(1))],
         proxies: 2,
     };
@@ -64,6 +65,8 @@ fn a_worker_shows_one_for_its_state_and_zero_for_the_others() {
             "portreeve_worker_state{app=\"api\",slot=\"0\",state=\"serving\"} 1",
             "portreeve_app_state{app=\"web\",state=\"crash-looping\"} 1",
             "portreeve_app_state{app=\"web\",state=\"running\"} 0",
+            "portreeve_panic_routing{app=\"web\"} 1",
+            "portreeve_panic_routing{app=\"api\"} 0",
             "portreeve_generation{app=\"web\"} 12",
             "portreeve_proxies 2",
         ],

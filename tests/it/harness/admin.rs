@@ -34,6 +34,7 @@ pub(crate) struct App {
     pub(crate) id: u32,
     pub(crate) name: String,
     pub(crate) state: String,
+    pub(crate) panic_routing: bool,
     pub(crate) generation: Option<u64>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) last_failure: Option<String>,

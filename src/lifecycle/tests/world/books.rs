@@ -116,7 +116,7 @@ impl World {
     fn audit_trials(&self, generation: &Generated) {
         let is_tried = |serial: &Serial| {
             self.state(*serial)
-                .is_some_and(|state| state.is_starting() || matches!(state, State::Ready | State::Serving))
+                .is_some_and(|state| state.is_starting() || state == State::Ready || state.is_in_service())
         };
         let ours = self.processes.iter().filter(|(_, process)| process.worker.generation == generation.number);
         let trials = ours.filter(|(serial, process)| process.is_trial && is_tried(serial)).count();

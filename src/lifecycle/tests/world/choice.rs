@@ -19,6 +19,10 @@ pub(crate) enum Choice {
     Passed(Serial),
     Failed(Serial),
     Declared(Serial),
+    /// A worker that serves answers well, or not, or not and leaves a request waiting for ages.
+    Well(Serial),
+    Ill(Serial),
+    Hung(Serial),
     Exited(Serial),
     /// By itself, with this code.
     Ended(Serial, u8),
@@ -59,6 +63,10 @@ pub(crate) struct Mischief {
     /// Ends with exit code 0 or 78 that nobody asked for.
     pub(crate) endings: u32,
     pub(crate) spawn_failures: u32,
+    /// Probes that a worker fails which serves.
+    pub(crate) ills: u32,
+    /// The same, with an old request waiting.
+    pub(crate) hangs: u32,
     /// Dice for the jitter.
     pub(crate) dice: u8,
     /// Do answers to probes still come after the worker was asked to stop?
@@ -79,6 +87,8 @@ impl Mischief {
         crashes: 0,
         endings: 0,
         spawn_failures: 0,
+        ills: 0,
+        hangs: 0,
         dice: 255,
         late_answers: false,
         busy: false,
@@ -135,6 +145,11 @@ impl World {
         if process.probed {
             choices.extend([Choice::Passed(serial), Choice::Failed(serial)]);
         }
+        if process.health.asked {
+            choices.push(Choice::Well(serial));
+            choices.extend((self.mischief.ills > 0).then_some(Choice::Ill(serial)));
+            choices.extend((self.mischief.hangs > 0).then_some(Choice::Hung(serial)));
+        }
         let may_speak = !process.is_told_to_end() || self.mischief.late_answers;
         if process.runs && !process.declared && may_speak && self.is_declarer(process) {
             choices.push(Choice::Declared(serial));
@@ -157,6 +172,11 @@ impl World {
 
     /// The kindest thing that may happen now; `None` when all is well and nothing is waited for.
     pub(crate) fn kindest(&self) -> Option<Choice> {
+        // Those who are watched are asked for ever.
+        let watches = self.app.generations.iter().any(|generation| generation.plan.liveness.is_some());
+        if watches && self.is_at_rest() {
+            return None;
+        }
         let acknowledgement = (self.sets.len() > 1).then(|| Choice::Acknowledged(self.version()));
         let processes = || self.processes.iter().find_map(|(serial, process)| self.kindest_of(*serial, process));
         let next =
@@ -169,6 +189,7 @@ impl World {
             Process { runs: false, .. } => Some(Choice::Spawned(serial)),
             process if process.is_told_to_end() => Some(Choice::Exited(serial)),
             Process { probed: true, .. } => Some(Choice::Passed(serial)),
+            process if process.health.asked => Some(Choice::Well(serial)),
             process if !process.declared && self.is_declarer(process) => Some(Choice::Declared(serial)),
             Process { idle: false, .. } if !self.mischief.busy && self.is_closed(serial) => Some(Choice::Idle(serial)),
             _ => None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Process, World};
+use super::{Health, Process, World};
 use crate::id::{Serial, WorkerId};
 use crate::lifecycle::generation::{Generation, Stage};
 use crate::lifecycle::place::Place;
@@ -15,6 +15,8 @@ impl World {
         match action {
             Action::Spawn { serial, worker } => self.spawn(serial, worker),
             Action::Probe { serial } => self.probe(serial),
+            Action::Check { serial } => self.check(serial),
+            Action::Dump { serial } => self.dump(serial),
             Action::Publish { version } => self.publish(version),
             Action::Stop { serial } => self.stop(serial),
             Action::Kill { serial } => self.kill(serial),
@@ -48,6 +50,7 @@ impl World {
             runs: false,
             probed: false,
             declared: false,
+            health: Health::default(),
             streak: 0,
             stopped: None,
             killed: None,
@@ -88,9 +91,11 @@ impl World {
     /// Another process is started in its slot: it has to serve, and somebody has to have wished for that.
     fn require_replaceable(&self, serial: Serial) {
         let ages = self.plan.recycling.max_age.is_some();
-        self.require(ages || self.wished.contains(&serial), "a replacement that nobody wants");
+        let Health { is_condemned, is_aside, .. } = self.processes[&serial].health;
+        let wanted = ages || is_condemned || self.wished.contains(&serial);
+        self.require(wanted, "a replacement that nobody wants");
         let serves = self.latest().iter().any(|one| one.open && one.serial == serial);
-        self.require(serves, "two processes in one slot, and the first does not serve");
+        self.require(serves || is_aside, "two processes in one slot, and the first does not serve");
         let staging = self.app.generations.iter().any(Generation::is_staging);
         let loops = self.is_in_loop(self.processes[&serial].worker.generation);
         self.require(!staging && !loops, "a planned replacement at a bad time");
@@ -154,7 +159,8 @@ impl World {
         let open = set.iter().filter(|one| one.open).count();
         self.require(serving == 0 || open > 0 || !self.app.is_wanted(), "I4: the set was emptied by our own action");
         self.require_kept(before, &set);
-        for one in set.iter().filter(|one| one.open && !is_open_in(before, one.serial)) {
+        let is_fresh = |one: &&EndpointView| one.open && !is_open_in(before, one.serial);
+        for one in set.iter().filter(is_fresh).filter(|one| !self.processes[&one.serial].health.is_aside) {
             self.require_gated(*one, serving, &set);
         }
         for one in before.iter().filter(|one| set.iter().all(|other| other.serial != one.serial)) {
@@ -176,20 +182,27 @@ impl World {
         self.require(set.iter().all(|one| open_in(set, one) <= 1), "two workers of one slot are open");
         let is_live = |number| self.app.generations.iter().any(|one| one.number == number && one.is_live());
         let lost = before.iter().find(|one| {
-            one.open && is_live(one.generation) && self.processes.contains_key(&one.serial) && open_in(set, one) == 0
+            let is_unready = matches!(self.state(one.serial), Some(State::Unready { .. }));
+            let serves = one.open && !is_unready && self.processes.contains_key(&one.serial);
+            serves && is_live(one.generation) && open_in(set, one) == 0
         });
         self.require(lost.is_none(), "a slot is closed whose worker serves");
     }
 
     fn list(&mut self, one: EndpointView, version: Version) {
+        let is_unready = matches!(self.state(one.serial), Some(State::Unready { .. }));
         let process = self.process(one.serial);
         process.listed = version;
         if one.open {
+            if std::mem::take(&mut process.health.is_aside) {
+                (process.closed, process.idle) = (None, false);
+            }
             let reopens = process.closed.is_some();
             self.require(!reopens, "what was closed opens again");
             self.opened.entry(one.generation).or_insert(version);
             self.take_over(one);
         } else {
+            process.health.is_aside |= is_unready;
             process.closed = process.closed.or(Some(version));
         }
     }
@@ -240,6 +253,7 @@ impl World {
         }
         self.require(!self.stop_owed || !generations.is_empty() || self.app.is_wanted(), "a stop is not confirmed");
         self.require(self.app.endpoints() == self.latest(), "the published set is the present one");
+        self.judge_health();
         self.require(self.is_at_rest() || self.is_going_on(), "it is stuck");
     }
 
@@ -259,7 +273,8 @@ impl World {
 
     /// Something will happen, without anybody's doing.
     fn is_going_on(&self) -> bool {
-        let awaited = |process: &Process| !process.runs || process.probed || process.is_told_to_end();
+        let awaited =
+            |process: &Process| !process.runs || process.probed || process.health.asked || process.is_told_to_end();
         self.app.deadline().is_some() || self.sets.len() > 1 || self.processes.values().any(awaited)
     }
 
