@@ -263,6 +263,10 @@ impl Supervisor {
 
     /// Starts a proxy on the listeners as they are; a failure is tried again after a pause.
     pub(super) fn start_proxy(&mut self) {
+        // What has changed gets an epoch of its own first: by its number it is known what a proxy has heard of.
+        if self.published.dirty {
+            self.publish();
+        }
         let snapshot = self.snapshot();
         if let Err(reason) = self.proxies.start(&self.listeners, &snapshot) {
             tracing::error!(%reason, "proxy cannot be started");
