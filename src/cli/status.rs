@@ -70,9 +70,10 @@ fn exit_line(exit: &Exit) -> String {
     };
     let core = if exit.core { ", core dumped," } else { "" };
     let reason = exit.due.reason.as_ref().map(|reason| format!(" for {reason}")).unwrap_or_default();
+    let oom = if exit.footprint.oom == Some(true) { " (the kernel killed it: memory ran out)" } else { "" };
     let killed = if exit.due.killed { " (killed: it did not end in time)" } else { "" };
     let second = exit.ended.split_once('.').map_or(exit.ended.clone(), |(second, _)| format!("{second}Z"));
-    format!("{} (pid {}) {verb} with {end}{core}{reason} at {second}{killed}", exit.worker, exit.pid)
+    format!("{} (pid {}) {verb} with {end}{core}{reason} at {second}{oom}{killed}", exit.worker, exit.pid)
 }
 
 fn row(worker: &Worker) -> [String; 9] {
@@ -92,7 +93,7 @@ fn row(worker: &Worker) -> [String; 9] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::words::Due;
+    use crate::control::words::{Due, Footprint};
 
     #[test]
     fn an_exit_is_one_line() {
@@ -107,6 +108,7 @@ mod tests {
             signal: None,
             core: false,
             due: Due { cause: "crashed".into(), reason: None, killed: false },
+            footprint: Footprint::default(),
             lines: Vec::new(),
         };
         assert_eq!(exit_line(&exit), "web 1.0 (pid 7) crashed with exit code 1 at 2026-01-31T12:00:00Z");

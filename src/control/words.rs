@@ -91,6 +91,8 @@ pub struct Exit {
     pub core: bool,
     #[serde(flatten)]
     pub due: Due,
+    #[serde(flatten)]
+    pub footprint: Footprint,
     /// What it printed last.
     pub lines: Vec<String>,
 }
@@ -120,6 +122,17 @@ pub struct Recycling {
     pub reason: String,
     /// Its successor is on its way; else it waits for its turn.
     pub begun: bool,
+}
+
+/// What memory a worker needed. Its fields stand beside those of its record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Footprint {
+    /// The most that was measured, in bytes; `None`: it ended before the first look.
+    pub max_memory: Option<u64>,
+    /// Did the kernel kill it, or some process of it, because memory ran out? `None`: there is no telling without a
+    /// control group with the memory controller.
+    pub oom: Option<bool>,
 }
 
 /// One worker, or one server of a fixed upstream.

@@ -104,12 +104,15 @@ impl Supervisor {
             None => exit.to_string(),
         };
         let Some(Site::Supervised(site)) = self.sites.get_mut(&app) else { return };
-        if let Some(berth) = site.bury(serial, exit) {
+        let gauge = self.chores.gauges.remove(serial);
+        let max_memory = gauge.map(|gauge| gauge.watch.most()).filter(|most| *most > 0);
+        if let Some((berth, ended)) = site.bury(serial, exit, max_memory) {
+            self.outlook.metrics.worker_ended(&app, ended.cause.as_str(), ended.for_memory);
             // A proxy may still list the worker; another one must not inherit its place until none does.
             let epoch = link::Epoch(self.published.epoch.0 + u64::from(is_listed));
             self.published.berths.push((epoch, berth));
         }
-        self.chores.gauges.remove(serial);
+        self.chores.archive.note();
         self.proxies.forget(serial);
         self.published.told_idle.remove(&serial);
         self.published.watch.forget(serial);
@@ -190,7 +193,10 @@ impl Supervisor {
     /// Adds an app and starts it.
     pub(super) fn add_site(&mut self, name: &AppName, app: Arc<App>) {
         let site = match &app.server {
-            config::Server::Command(_) => Site::Supervised(Box::new(Supervised::new(name.clone(), app))),
+            config::Server::Command(_) => {
+                let earlier = self.chores.archive.take(name);
+                Site::Supervised(Box::new(Supervised::new(name.clone(), app, earlier)))
+            }
             config::Server::Fixed(_) => {
                 let mut site = Fixed { app: Arc::clone(&app), servers: Vec::new() };
                 site.update(&app, |address, slot| self.fresh_server(&app, address, slot));
@@ -257,6 +263,10 @@ impl Supervisor {
 
     /// Starts a proxy on the listeners as they are; a failure is tried again after a pause.
     pub(super) fn start_proxy(&mut self) {
+        // What has changed gets an epoch of its own first: by its number it is known what a proxy has heard of.
+        if self.published.dirty {
+            self.publish();
+        }
         let snapshot = self.snapshot();
         if let Err(reason) = self.proxies.start(&self.listeners, &snapshot) {
             tracing::error!(%reason, "proxy cannot be started");

@@ -1,6 +1,7 @@
 //! How an app's workers ended: who it was, when, by what, and what was printed last.
 //!
-//! Only remembers. Invariant: no more than [`KEPT`] records of an app; the oldest goes first.
+//! Only remembers, also what an earlier supervisor did (`archive`). Invariant: no more than [`KEPT`] records of an app; the
+//! oldest goes first.
 
 use std::collections::VecDeque;
 
@@ -20,7 +21,11 @@ const SHOWN_LINES: usize = 20;
 
 /// The records of one app, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Exits(VecDeque<Record>);
+pub(super) struct Exits {
+    /// From before our time.
+    earlier: VecDeque<words::Exit>,
+    ours: VecDeque<Record>,
+}
 
 /// One worker that has ended.
 #[derive(Debug)]
@@ -33,25 +38,31 @@ pub(super) struct Record {
     pub(super) exit: spawn::Exit,
     /// `None`: the machine knew nothing of it any more.
     pub(super) parting: Option<Parting>,
+    pub(super) footprint: words::Footprint,
     /// May still grow: what a process leaves in its pipe is read after its end.
     pub(super) tail: Tail,
 }
 
 impl Exits {
+    /// Begins with what is known from before our time, oldest first.
+    pub(super) fn after(earlier: Vec<words::Exit>) -> Self {
+        Self { earlier: earlier.into(), ours: VecDeque::new() }
+    }
+
     pub(super) fn add(&mut self, record: Record) {
-        if self.0.len() == KEPT {
-            self.0.pop_front();
+        if self.earlier.len() + self.ours.len() >= KEPT && self.earlier.pop_front().is_none() {
+            self.ours.pop_front();
         }
-        self.0.push_back(record);
+        self.ours.push_back(record);
     }
 
     pub(super) fn find(&self, serial: Serial) -> Option<&Record> {
-        self.0.iter().find(|record| record.serial == serial)
+        self.ours.iter().find(|record| record.serial == serial)
     }
 
     /// As they are told, oldest first.
     pub(super) fn told(&self) -> Vec<words::Exit> {
-        self.0.iter().map(Record::told).collect()
+        self.earlier.iter().cloned().chain(self.ours.iter().map(Record::told)).collect()
     }
 }
 
@@ -76,6 +87,7 @@ impl Record {
                 reason: self.parting.and_then(|parting| parting.reason).map(|reason| reason.to_string()),
                 killed: self.parting.is_some_and(|parting| parting.killed),
             },
+            footprint: self.footprint,
             lines: self.tail.last(SHOWN_LINES),
         }
     }
@@ -95,6 +107,7 @@ mod tests {
             ended: Timestamp::UNIX_EPOCH,
             exit: spawn::Exit::Signal { signal: 11, core: true },
             parting: Some(Parting { cause: Cause::Crashed, reason: None, killed: false }),
+            footprint: words::Footprint::default(),
             tail: Tail::default(),
         }
     }
@@ -105,6 +118,16 @@ mod tests {
         (0..KEPT as u64 + 3).for_each(|serial| exits.add(record(serial)));
         assert_eq!(exits.told().len(), KEPT);
         assert!(exits.find(Serial(2)).is_none() && exits.find(Serial(3)).is_some());
+    }
+
+    #[test]
+    fn what_was_before_our_time_goes_first() {
+        let mut exits = Exits::after(vec![record(1).told(); KEPT]);
+        exits.add(record(2));
+        assert_eq!(exits.told().len(), KEPT);
+        assert!(exits.find(Serial(2)).is_some());
+        (0..KEPT as u64).for_each(|serial| exits.add(record(serial + 10)));
+        assert!(exits.find(Serial(2)).is_none() && exits.told().len() == KEPT);
     }
 
     #[test]

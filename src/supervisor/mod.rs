@@ -5,6 +5,7 @@
 //! signalled only when its machine says so, and that is after every proxy has let go of it.
 
 mod act;
+mod archive;
 mod calendar;
 mod channel;
 mod event;
@@ -58,6 +59,7 @@ use crate::lifecycle::{self, Order, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
 use crate::sys::notify::Notifier;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
+use archive::Archive;
 use calendar::Calendar;
 use event::{Event, Signal};
 use invariants::Watch;
@@ -94,12 +96,18 @@ struct Chores {
     sweep: Sweep,
     calendar: Calendar,
     gauges: Gauges,
+    archive: Archive,
 }
 
 impl Chores {
     fn deadline(&self) -> Option<Instant> {
-        let deadlines =
-            [self.scrapes.deadline(), self.sweep.deadline(), self.gauges.deadline(), self.calendar.deadline()];
+        let deadlines = [
+            self.scrapes.deadline(),
+            self.sweep.deadline(),
+            self.gauges.deadline(),
+            self.calendar.deadline(),
+            self.archive.deadline(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 }
@@ -175,6 +183,7 @@ impl Supervisor {
         loop {
             self.settle();
             if self.is_done() {
+                self.close_archive();
                 return self.end_orphans().await;
             }
             let deadline = self.deadline();
@@ -302,6 +311,7 @@ impl Supervisor {
         self.look_for_orphans(now);
         self.consult_calendar(now);
         self.look_at_memory(now);
+        self.keep_exits(now);
         self.hasten(now);
     }
 

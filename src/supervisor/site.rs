@@ -16,9 +16,10 @@ use super::primary::Primary;
 use super::release::Release;
 use super::workers::Worker;
 use crate::config::{self, App};
+use crate::control::words::{self, Footprint};
 use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
 use crate::lifecycle::{
-    self, AppState, GenerationState, Health, RecycleReason, Recycles, Report, Restarts, WorkerReport,
+    self, AppState, Cause, GenerationState, Health, RecycleReason, Recycles, Report, Restarts, WorkerReport,
 };
 use crate::link;
 use crate::sys::spawn::Exit;
@@ -63,6 +64,14 @@ struct Counted {
     recycles: Recycles,
     /// Restarts of each slot of a generation that are no longer counted for people.
     forgiven: BTreeMap<(Generation, Slot), u64>,
+}
+
+/// What is counted of an end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) cause: Cause,
+    /// The kernel killed it because memory ran out.
+    pub(super) for_memory: bool,
 }
 
 /// An app whose servers something else runs.
@@ -162,14 +171,14 @@ impl Site {
 }
 
 impl Supervised {
-    pub(super) fn new(name: AppName, app: Arc<App>) -> Self {
+    pub(super) fn new(name: AppName, app: Arc<App>, earlier: Vec<words::Exit>) -> Self {
         Self {
             machine: lifecycle::App::new(name),
             workers: BTreeMap::new(),
             releases: BTreeMap::new(),
             upcoming: app,
             files: None,
-            exits: Exits::default(),
+            exits: Exits::after(earlier),
             told: Told::default(),
             primary: Primary::default(),
             held: false,
@@ -293,13 +302,17 @@ impl Supervised {
 
     /// Takes a worker that has ended out of the books; a record of it stays at hand for a while.
     /// Gives its place. Say it before the machine hears of the end.
-    pub(super) fn bury(&mut self, serial: Serial, exit: Exit) -> Option<Berth> {
+    pub(super) fn bury(&mut self, serial: Serial, exit: Exit, max_memory: Option<u64>) -> Option<(Berth, Ended)> {
         let worker = self.workers.remove(&serial)?;
         self.primary.forget(serial);
         let parting = self.machine.parting(serial);
+        let oom = worker.tree.group().and_then(|group| group.killed_for_memory()).map(|killed| killed > 0);
+        let footprint = Footprint { max_memory, oom };
         let (id, pid, started) = (worker.id, worker.process.pid(), worker.started_at);
-        self.exits.add(Record { serial, id, pid, started, ended: Timestamp::now(), exit, parting, tail: worker.tail });
-        Some(worker.berth)
+        let ended = Timestamp::now();
+        self.exits.add(Record { serial, id, pid, started, ended, exit, parting, footprint, tail: worker.tail });
+        let cause = parting.map_or(Cause::Stopped, |parting| parting.cause);
+        Some((worker.berth, Ended { cause, for_memory: oom == Some(true) }))
     }
 
     /// The last lines of a worker, alive or ended not long ago.

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use super::archive::{self, Archive};
 use super::calendar::Calendar;
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::launch::{Logs, Preload, Sockets, Starter};
@@ -154,7 +155,7 @@ fn build(
         reloads: Reloads::default(),
         published: Published { certificates, ..Published::default() },
         phase: Phase::Running,
-        chores: chores().map_err(failed("become a subreaper"))?,
+        chores: chores(&config).map_err(failed("the supervisor's chores"))?,
         outlook: outlook(metrics, metrics_address, options)?,
         config,
     };
@@ -176,11 +177,18 @@ fn machines() -> Machines {
     }
 }
 
-fn chores() -> std::io::Result<Chores> {
+fn chores(config: &Config) -> std::io::Result<Chores> {
+    let archive = Archive::open(&archive::folder(), &config.admin.socket)?;
     let now = Instant::now();
     let mut calendar = Calendar::default();
     calendar.look_soon(now);
-    Ok(Chores { scrapes: Scrapes::new(now), sweep: Sweep::new(Orphans::adopt()?), gauges: Gauges::default(), calendar })
+    Ok(Chores {
+        scrapes: Scrapes::new(now),
+        sweep: Sweep::new(Orphans::adopt()?),
+        gauges: Gauges::default(),
+        calendar,
+        archive,
+    })
 }
 
 fn outlook(

@@ -21,6 +21,7 @@ pub struct SupervisorMetrics {
     registry: Registry,
     worker_restarts: IntCounterVec,
     recycles: IntCounterVec,
+    ends: Ends,
     worker_requests: IntCounterVec,
     reloads: IntCounterVec,
     reload_seconds: Histogram,
@@ -29,6 +30,32 @@ pub struct SupervisorMetrics {
     channel_faults: IntCounterVec,
     notify_faults: IntCounterVec,
     invariants: Invariants,
+}
+
+/// How workers ended.
+#[derive(Clone, Debug)]
+struct Ends {
+    by_cause: IntCounterVec,
+    for_memory: IntCounterVec,
+}
+
+impl Ends {
+    fn new(registry: &Registry) -> Self {
+        Self {
+            by_cause: counters(
+                registry,
+                "portreeve_worker_exits_total",
+                "Workers that have ended, by what that was due to.",
+                &["app", "cause"],
+            ),
+            for_memory: counters(
+                registry,
+                "portreeve_worker_oom_total",
+                "Workers of which the kernel killed a process because memory ran out.",
+                &["app"],
+            ),
+        }
+    }
 }
 
 /// Counters of what must never happen, and of what may happen but never silently.
@@ -87,6 +114,7 @@ impl SupervisorMetrics {
                 "reason",
             ),
             recycles: by_app("portreeve_recycles_total", "Workers replaced as planned, by what for.", "reason"),
+            ends: Ends::new(&registry),
             worker_requests: by_app(
                 "portreeve_worker_requests_total",
                 "Exchanges that the workers of a slot have finished.",
@@ -128,6 +156,14 @@ impl SupervisorMetrics {
     /// A worker is started again in its slot.
     pub fn worker_restarted(&self, app: &AppName, reason: &'static str) {
         self.worker_restarts.with_label_values(&[app.as_str(), reason]).inc();
+    }
+
+    /// A worker has ended; `for_memory`: the kernel killed it because memory ran out.
+    pub fn worker_ended(&self, app: &AppName, cause: &'static str, for_memory: bool) {
+        self.ends.by_cause.with_label_values(&[app.as_str(), cause]).inc();
+        if for_memory {
+            self.ends.for_memory.with_label_values(&[app.as_str()]).inc();
+        }
     }
 
     /// Workers were replaced as planned.

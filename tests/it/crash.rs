@@ -4,7 +4,24 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Failure, Load, Portreeve, SOON, process, until, worker};
+use crate::harness::{Failure, Load, Portreeve, Running, SOON, process, until, worker};
+
+#[test]
+fn how_workers_ended_is_known_after_a_restart_of_portreeve_too() {
+    let mut running = Portreeve::new().app("web", worker()).start();
+    let pid = running.pids("web", 1)[0];
+    process::kill(pid);
+    let crashed = |running: &Running| {
+        let exits = running.status().app("web").exits.clone();
+        exits.iter().position(|exit| exit.pid == pid && exit.cause == "crashed" && exit.signal == Some(9))
+    };
+    until(SOON, "the end is recorded", || crashed(&running));
+    let exits = running.metrics().sum("portreeve_worker_exits_total", &[("app", "web"), ("cause", "crashed")]);
+    assert!((exits - 1.0).abs() < f64::EPSILON, "{exits}");
+    running.start_anew();
+    assert_eq!(crashed(&running), Some(0), "the oldest first");
+    running.serving("web", 1);
+}
 
 #[test]
 fn a_killed_worker_costs_no_get_and_no_order_but_those_it_had_in_hand() {

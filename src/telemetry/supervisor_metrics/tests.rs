@@ -96,6 +96,8 @@ fn events_are_counted_by_app_and_reason() {
     metrics.reload_live(&web, "live", Duration::from_millis(700));
     metrics.reload_failed(&web, "aborted");
     metrics.proxy_restarted();
+    metrics.worker_ended(&web, "crashed", false);
+    metrics.worker_ended(&web, "crashed", true);
     metrics.invariants().drain_forced("worker");
     metrics.clone().invariants().self_emptied.inc();
     let text = render(metrics.gather(&Picture::default()));
@@ -106,6 +108,8 @@ fn events_are_counted_by_app_and_reason() {
             "portreeve_worker_restarts_total{app=\"web\",reason=\"crash\"} 2",
             "portreeve_recycles_total{app=\"web\",reason=\"max-age\"} 3",
             "portreeve_worker_requests_total{app=\"web\",slot=\"1\"} 7",
+            "portreeve_worker_exits_total{app=\"web\",cause=\"crashed\"} 2",
+            "portreeve_worker_oom_total{app=\"web\"} 1",
             "portreeve_reloads_total{app=\"web\",outcome=\"live\"} 1",
             "portreeve_reloads_total{app=\"web\",outcome=\"aborted\"} 1",
             "portreeve_reload_seconds_bucket{le=\"0.5\"} 0",

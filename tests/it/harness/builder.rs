@@ -144,6 +144,7 @@ impl Portreeve {
         let mark = format!("{MARK}={}", self.path().display());
         let mut command = self.command(&mark);
         command.args(words).current_dir(self.path()).env("XDG_RUNTIME_DIR", self.path());
+        command.env("STATE_DIRECTORY", self.path().join("state"));
         command.stdin(Stdio::null());
         command.stdout(File::create(self.path().join("stdout")).expect("a file can be made"));
         command.stderr(File::create(self.path().join("stderr")).expect("a file can be made"));
@@ -184,7 +185,15 @@ impl Portreeve {
 /// A command without what a service manager or a person may have given to the tests themselves.
 pub(crate) fn isolated(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
-    let managers = ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"];
+    let managers = [
+        "STATE_DIRECTORY",
+        "NOTIFY_SOCKET",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+    ];
     for name in managers.into_iter().chain(["PORTREEVE_HOME", "NODE_ENV", "PORT", "PORTREEVE_SOCKET", "PORTREEVE_ENV"])
     {
         command.env_remove(name);

@@ -60,6 +60,24 @@ impl Running {
         status.unwrap_or_else(|| panic!("portreeve has not ended within {limit:?}"))
     }
 
+    /// Stops it, and starts it anew in the same place.
+    #[track_caller]
+    pub(crate) fn start_anew(&mut self) {
+        self.signal(Signal::TERM);
+        let status = self.ended(SOON);
+        assert!(status.success(), "{status}");
+        self.assert_nothing_left();
+        let folder = self.parts.folder.path();
+        let append = |name| std::fs::File::options().append(true).open(folder.join(name)).expect("it is there");
+        let mut command = super::isolated(super::portreeve());
+        command.args(["run", "-c", "portreeve.toml"]).current_dir(folder).envs(self.parts.mark.split_once('='));
+        command.env("STATE_DIRECTORY", folder.join("state")).stdin(std::process::Stdio::null());
+        command.stdout(append("stdout")).stderr(append("stderr"));
+        self.child = command.spawn().expect("the program can be started");
+        self.end.status = None;
+        super::until(SOON, "the admin socket answers", || self.try_status().ok().map(|_| ()));
+    }
+
     /// Panics unless every process that was ever seen below it is gone.
     #[track_caller]
     pub(crate) fn assert_nothing_left(&self) {

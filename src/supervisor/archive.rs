@@ -1,0 +1,259 @@
+//! Keeps the records of workers that have ended, over restarts of the supervisor, in a file of its own.
+//!
+//! A thread writes, so that no disk ever holds up the loop: whole snapshots, each to a new file that then takes the place of
+//! the old one, so that a reader finds the one or the other. Changes within a moment are written together. A file that cannot
+//! be read is put aside, never overwritten. Several supervisors share the folder: each file is named after an admin socket,
+//! and only one supervisor can have that.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::Supervisor;
+use super::site::Site;
+use crate::config::home::Home;
+use crate::control::words;
+use crate::id::AppName;
+
+/// The form of the file; another one is not read.
+const VERSION: u32 = 1;
+
+/// From a change to its being written, and from one writing to the next.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What stands in the file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Book {
+    version: u32,
+    /// For people: whose it is.
+    socket: PathBuf,
+    apps: Exits,
+}
+
+/// The records of each app, oldest first.
+pub(super) type Exits = BTreeMap<AppName, Vec<words::Exit>>;
+
+/// What an earlier supervisor has left, the thread that writes, and when it is next given something.
+#[derive(Debug)]
+pub(super) struct Archive {
+    earlier: Exits,
+    writer: Option<Writer>,
+    due: Option<Instant>,
+}
+
+/// Where the file is: the service manager's folder for it (`STATE_DIRECTORY`, systemd.exec(5)), else the home.
+pub(super) fn folder() -> PathBuf {
+    let given = std::env::var_os("STATE_DIRECTORY");
+    let first = given.as_ref().and_then(|folders| std::env::split_paths(folders).next());
+    first.filter(|folder| folder.is_absolute()).unwrap_or_else(|| Home::find().folder().to_owned())
+}
+
+#[derive(Debug)]
+struct Writer {
+    snapshots: SyncSender<Exits>,
+    thread: JoinHandle<()>,
+}
+
+impl Archive {
+    /// Reads what an earlier supervisor left, and begins to keep more.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub(super) fn open(folder: &Path, socket: &Path) -> io::Result<Self> {
+        let file = folder.join(format!("exits-{:016x}.json", fingerprint(socket)));
+        let earlier = read(&file);
+        let (snapshots, queue) = sync_channel(1);
+        let socket = socket.to_owned();
+        let write = move || write_all(&queue, &file, &socket);
+        let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(write)?;
+        Ok(Self { earlier, writer: Some(Writer { snapshots, thread }), due: None })
+    }
+
+    /// What is known of an app from before our time, oldest first; given once.
+    pub(super) fn take(&mut self, app: &AppName) -> Vec<words::Exit> {
+        self.earlier.remove(app).unwrap_or_default()
+    }
+
+    /// Something is to be kept.
+    pub(super) fn note(&mut self) {
+        self.due.get_or_insert_with(|| Instant::now() + PAUSE);
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Hands the records over if it is time; while the disk is slow they wait for the next time.
+    pub(super) fn keep(&mut self, now: Instant, exits: impl FnOnce() -> Exits) {
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        let Some(writer) = &self.writer else { return };
+        let is_busy = matches!(writer.snapshots.try_send(exits()), Err(TrySendError::Full(_)));
+        self.due = is_busy.then(|| now + PAUSE);
+    }
+
+    /// Hands over the last records and waits until they are written; blocks for as long as the disk takes.
+    pub(super) fn close(&mut self, exits: Exits) {
+        if let Some(Writer { snapshots, thread }) = self.writer.take() {
+            let _ = snapshots.send(exits);
+            drop(snapshots);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Supervisor {
+    /// Keeps how workers ended, if there is news and it is time.
+    pub(super) fn keep_exits(&mut self, now: Instant) {
+        let sites = &self.sites;
+        self.chores.archive.keep(now, || exits(sites));
+    }
+
+    /// Keeps what there is at the end.
+    pub(super) fn close_archive(&mut self) {
+        self.chores.archive.close(exits(&self.sites));
+    }
+}
+
+fn exits(sites: &BTreeMap<AppName, Site>) -> Exits {
+    let supervised = sites.iter().filter_map(|(name, site)| match site {
+        Site::Supervised(site) => Some((name.clone(), site.exits.told())),
+        Site::Fixed(_) => None,
+    });
+    supervised.collect()
+}
+
+fn write_all(queue: &Receiver<Exits>, file: &Path, socket: &Path) {
+    let mut has_failed = false;
+    for apps in queue {
+        let book = Book { version: VERSION, socket: socket.to_owned(), apps };
+        let written = write(file, &book);
+        if let (Err(error), false) = (&written, has_failed) {
+            tracing::warn!(file = %file.display(), %error, "the records of ended workers cannot be kept");
+        }
+        has_failed = written.is_err();
+    }
+}
+
+/// Whole or not at all, also when the power fails.
+fn write(file: &Path, book: &Book) -> io::Result<()> {
+    let folder = file.parent().ok_or(ErrorKind::InvalidInput)?;
+    fs::create_dir_all(folder)?;
+    let mut new = tempfile::Builder::new().prefix(".exits-").tempfile_in(folder)?;
+    serde_json::to_writer(io::BufWriter::new(&mut new), book)?;
+    new.flush()?;
+    new.as_file().sync_all()?;
+    new.persist(file).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// What is in the file; nothing when there is none.
+fn read(file: &Path) -> Exits {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Exits::new(),
+        Err(error) => return put_aside(file, &error.to_string()),
+    };
+    match serde_json::from_str::<Book>(&text) {
+        Ok(book) if book.version == VERSION => book.apps,
+        Ok(book) => put_aside(file, &format!("it has version {}, and this portreeve knows {VERSION}", book.version)),
+        Err(error) => put_aside(file, &error.to_string()),
+    }
+}
+
+fn put_aside(file: &Path, reason: &str) -> Exits {
+    let aside = file.with_extension("damaged");
+    let moved = fs::rename(file, &aside);
+    let kept = moved.map_or_else(|error| format!("and cannot be moved: {error}"), |()| aside.display().to_string());
+    tracing::warn!(file = %file.display(), %reason, %kept, "the records of ended workers cannot be read: put aside");
+    Exits::new()
+}
+
+/// FNV-1a: the same in every build, and short.
+fn fingerprint(path: &Path) -> u64 {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exits(pid: u32) -> Exits {
+        let exit = serde_json::json!({
+            "worker": "web 1.0", "generation": 1, "slot": 0, "pid": pid, "started": "2026-01-31T11:00:00Z",
+            "ended": "2026-01-31T12:00:00Z", "code": 3, "signal": null, "core": false, "cause": "crashed",
+            "killed": false, "lines": ["a last word"]
+        });
+        Exits::from([("web".parse().unwrap(), vec![serde_json::from_value(exit).unwrap()])])
+    }
+
+    fn files(folder: &Path) -> Vec<String> {
+        let names =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_was_kept_is_found_again_by_the_same_socket_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("new/folder");
+        let mut archive = Archive::open(&state, Path::new("/run/a.sock")).unwrap();
+        assert!(archive.earlier.is_empty());
+        archive.close(exits(7));
+        let mut other = Archive::open(&state, Path::new("/run/b.sock")).unwrap();
+        assert!(other.earlier.is_empty());
+        other.close(exits(8));
+        assert_eq!(Archive::open(&state, Path::new("/run/a.sock")).unwrap().earlier, exits(7));
+        assert_eq!(files(&state).len(), 2, "no half a file is left: {:?}", files(&state));
+    }
+
+    #[test]
+    fn changes_within_a_moment_are_written_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut archive = Archive::open(folder.path(), Path::new("/run/a.sock")).unwrap();
+        archive.note();
+        let due = archive.deadline().unwrap();
+        archive.note();
+        assert_eq!(archive.deadline(), Some(due));
+        archive.keep(Instant::now(), || panic!("it is not time yet"));
+        archive.keep(due, || exits(1));
+        assert_eq!(archive.deadline(), None);
+        archive.keep(due + PAUSE, || panic!("nothing has changed"));
+        archive.close(exits(2));
+        assert_eq!(Archive::open(folder.path(), Path::new("/run/a.sock")).unwrap().earlier, exits(2));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_put_aside() {
+        for damaged in ["", "{\"version\":1", "{\"version\":2,\"socket\":\"\",\"apps\":{}}"] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join(format!("exits-{:016x}.json", fingerprint(Path::new("/a"))));
+            fs::write(&file, damaged).unwrap();
+            let mut archive = Archive::open(folder.path(), Path::new("/a")).unwrap();
+            assert!(archive.earlier.is_empty());
+            archive.close(exits(1));
+            assert_eq!(files(folder.path()).len(), 2);
+            assert_eq!(fs::read_to_string(file.with_extension("damaged")).unwrap(), damaged);
+            assert_eq!(read(&file), exits(1));
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_stops_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let mut archive = Archive::open(&file, Path::new("/a")).unwrap();
+        archive.close(exits(1));
+    }
+}
