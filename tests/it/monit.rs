@@ -23,6 +23,16 @@ fn the_screen_shows_apps_takes_a_reload_by_key_survives_a_resize_and_leaves_the_
 }
 
 #[test]
+fn it_ends_with_its_terminal() {
+    let running = Portreeve::new().app("web", worker()).start();
+    let config = running.config();
+    let words = [portreeve().to_str().unwrap(), "monit", "-c", config.to_str().unwrap()];
+    let Some(terminal) = Terminal::open((80, 24), &words) else { return };
+    terminal.shows(&["> web", "serving"]);
+    drop(terminal);
+}
+
+#[test]
 fn without_a_supervisor_it_says_so_and_leaves_the_screen_alone() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("nobody");

@@ -67,7 +67,8 @@ async fn watch(terminal: &mut DefaultTerminal, client: &Client) -> anyhow::Resul
         AbortOnDropHandle::new(tokio::spawn(asked_to_end(news.clone()))),
     ];
     let keys = news.clone();
-    let keyboard = std::thread::Builder::new().name("keys".into()).spawn(move || read_keys(&keys))?;
+    // Nobody waits for its end: where the terminal has gone away, a read of the keyboard may never return.
+    std::thread::Builder::new().name("keys".into()).spawn(move || read_keys(&keys))?;
     let mut picture = Picture::default();
     let mut goes_on = true;
     while goes_on {
@@ -79,8 +80,6 @@ async fn watch(terminal: &mut DefaultTerminal, client: &Client) -> anyhow::Resul
             goes_on = take_in(more, &mut picture, client, &news);
         }
     }
-    drop(coming);
-    let _ = tokio::task::spawn_blocking(move || keyboard.join()).await;
     Ok(())
 }
 

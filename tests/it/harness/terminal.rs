@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::poll::{SOON, until};
+use super::process;
 use crate::tools;
 
 pub(crate) struct Terminal {
@@ -60,9 +61,15 @@ impl Terminal {
 }
 
 impl Drop for Terminal {
+    /// Takes the terminal away from whatever runs in it, which then has to end.
     fn drop(&mut self) {
+        let shell = self.tmux(&["list-panes", "-F", "#{pane_pid}"]).trim().parse();
+        let programs = shell.map(process::family).unwrap_or_default();
         self.tmux(&["kill-server"]);
         until(SOON, "tmux ends", || std::os::unix::net::UnixStream::connect(&self.socket).is_err().then_some(()));
+        let left: Vec<_> = programs.into_iter().filter(|program| !program.ends_within(SOON)).collect();
+        left.iter().for_each(|program| process::send(program.pid, rustix::process::Signal::KILL));
+        assert!(std::thread::panicking() || left.is_empty(), "left behind by the terminal: {left:?}");
     }
 }
 
