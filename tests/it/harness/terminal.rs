@@ -68,7 +68,9 @@ impl Drop for Terminal {
         self.tmux(&["kill-server"]);
         until(SOON, "tmux ends", || std::os::unix::net::UnixStream::connect(&self.socket).is_err().then_some(()));
         let left: Vec<_> = programs.into_iter().filter(|program| !program.ends_within(SOON)).collect();
-        left.iter().for_each(|program| process::send(program.pid, rustix::process::Signal::KILL));
+        for program in &left {
+            process::send(program.pid, rustix::process::Signal::KILL);
+        }
         assert!(std::thread::panicking() || left.is_empty(), "left behind by the terminal: {left:?}");
     }
 }
