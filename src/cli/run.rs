@@ -33,7 +33,7 @@ pub(super) fn run(args: &Run) -> anyhow::Result<Code> {
         return run_list();
     }
     let Some(loaded) = super::load(&args.source) else { return Ok(Code::Config) };
-    serve(loaded, supervisor::Options::default())
+    serve(loaded, options())
 }
 
 fn run_list() -> anyhow::Result<Code> {
@@ -53,7 +53,11 @@ fn run_list() -> anyhow::Result<Code> {
         eprintln!("{list}: the admin socket of a home is {socket}; take [admin] out");
         return Ok(Code::Config);
     }
-    serve(loaded, supervisor::Options { is_list: true, claim: Some(claim), ..supervisor::Options::default() })
+    serve(loaded, supervisor::Options { is_list: true, claim: Some(claim), ..options() })
+}
+
+fn options() -> supervisor::Options {
+    supervisor::Options { state: Some(Home::state_folder()), ..supervisor::Options::default() }
 }
 
 fn serve(loaded: config::Loaded, options: supervisor::Options) -> anyhow::Result<Code> {

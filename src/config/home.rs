@@ -58,6 +58,15 @@ impl Home {
         Self { state, socket: folder.join("portreeve.sock") }
     }
 
+    /// Where a supervisor keeps what is to outlive it: the service manager's folder for that (`STATE_DIRECTORY`,
+    /// systemd.exec(5)), else the home of whoever asks.
+    #[must_use]
+    pub fn state_folder() -> PathBuf {
+        let given = env::var_os("STATE_DIRECTORY");
+        let first = given.as_ref().and_then(|folders| env::split_paths(folders).next());
+        first.filter(|folder| folder.is_absolute()).unwrap_or_else(|| Self::find().state)
+    }
+
     /// Where it takes orders.
     #[must_use]
     pub fn socket(&self) -> &Path {

@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Supervisor;
 use super::site::Site;
-use crate::config::home::Home;
 use crate::control::words;
 use crate::id::AppName;
 
@@ -40,18 +39,12 @@ struct Book {
 pub(super) type Exits = BTreeMap<AppName, Vec<words::Exit>>;
 
 /// What an earlier supervisor has left, the thread that writes, and when it is next given something.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Archive {
     earlier: Exits,
+    /// `None`: nothing is kept, or not any more.
     writer: Option<Writer>,
     due: Option<Instant>,
-}
-
-/// Where the file is: the service manager's folder for it (`STATE_DIRECTORY`, systemd.exec(5)), else the home.
-pub(super) fn folder() -> PathBuf {
-    let given = std::env::var_os("STATE_DIRECTORY");
-    let first = given.as_ref().and_then(|folders| std::env::split_paths(folders).next());
-    first.filter(|folder| folder.is_absolute()).unwrap_or_else(|| Home::find().folder().to_owned())
 }
 
 #[derive(Debug)]
@@ -82,7 +75,9 @@ impl Archive {
 
     /// Something is to be kept.
     pub(super) fn note(&mut self) {
-        self.due.get_or_insert_with(|| Instant::now() + PAUSE);
+        if self.writer.is_some() {
+            self.due.get_or_insert_with(|| Instant::now() + PAUSE);
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -101,6 +96,7 @@ impl Archive {
 
     /// Hands over the last records and waits until they are written; blocks for as long as the disk takes.
     pub(super) fn close(&mut self, exits: Exits) {
+        self.due = None;
         if let Some(Writer { snapshots, thread }) = self.writer.take() {
             let _ = snapshots.send(exits);
             drop(snapshots);
@@ -231,6 +227,14 @@ mod tests {
         archive.keep(due + PAUSE, || panic!("nothing has changed"));
         archive.close(exits(2));
         assert_eq!(Archive::open(folder.path(), Path::new("/run/a.sock")).unwrap().earlier, exits(2));
+    }
+
+    #[test]
+    fn where_nothing_is_kept_nothing_is_due() {
+        let mut archive = Archive::default();
+        archive.note();
+        assert_eq!(archive.deadline(), None);
+        archive.close(exits(1));
     }
 
     #[test]

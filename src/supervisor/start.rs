@@ -3,13 +3,14 @@
 //! Everything that can fail at the start fails here, before the first worker is started.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::archive::{self, Archive};
+use super::archive::Archive;
 use super::calendar::Calendar;
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::launch::{Logs, Preload, Sockets, Starter};
@@ -52,6 +53,8 @@ pub struct Options {
     pub is_list: bool,
     /// The admin socket, if it was claimed before the configuration was read.
     pub claim: Option<Claim>,
+    /// The folder of what is to outlive us; `None`: nothing is.
+    pub state: Option<PathBuf>,
 }
 
 /// Why the supervisor did not come up.
@@ -155,7 +158,7 @@ fn build(
         reloads: Reloads::default(),
         published: Published { certificates, ..Published::default() },
         phase: Phase::Running,
-        chores: chores(&config).map_err(failed("the supervisor's chores"))?,
+        chores: chores(&config, options.state.as_deref()).map_err(failed("the supervisor's chores"))?,
         outlook: outlook(metrics, metrics_address, options)?,
         config,
     };
@@ -177,8 +180,11 @@ fn machines() -> Machines {
     }
 }
 
-fn chores(config: &Config) -> std::io::Result<Chores> {
-    let archive = Archive::open(&archive::folder(), &config.admin.socket)?;
+fn chores(config: &Config, state: Option<&Path>) -> std::io::Result<Chores> {
+    let archive = match state {
+        Some(folder) => Archive::open(folder, &config.admin.socket)?,
+        None => Archive::default(),
+    };
     let now = Instant::now();
     let mut calendar = Calendar::default();
     calendar.look_soon(now);

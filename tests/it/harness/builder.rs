@@ -144,7 +144,6 @@ impl Portreeve {
         let mark = format!("{MARK}={}", self.path().display());
         let mut command = self.command(&mark);
         command.args(words).current_dir(self.path()).env("XDG_RUNTIME_DIR", self.path());
-        command.env("STATE_DIRECTORY", self.path().join("state"));
         command.stdin(Stdio::null());
         command.stdout(File::create(self.path().join("stdout")).expect("a file can be made"));
         command.stderr(File::create(self.path().join("stderr")).expect("a file can be made"));
@@ -164,8 +163,9 @@ impl Portreeve {
 
     fn command(&self, mark: &str) -> Command {
         let notify = self.notices.as_ref().map(|notices| format!("NOTIFY_SOCKET={}", notices.path().display()));
+        let state = format!("STATE_DIRECTORY={}", self.path().join("state").display());
         let variables: Vec<String> =
-            notify.into_iter().chain([mark.to_owned()]).chain(self.variables.clone()).collect();
+            notify.into_iter().chain([mark.to_owned(), state]).chain(self.variables.clone()).collect();
         let Some((launcher, words)) = self.launcher.split_first() else {
             let mut command = isolated(binaries::portreeve());
             command.envs(variables.iter().filter_map(|pair| pair.split_once('=')));
