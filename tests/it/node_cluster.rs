@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::harness::process::Process;
-use crate::harness::{App, Load, Portreeve, Running, SOON, Target, program, until};
+use crate::harness::{App, Portreeve, Running, SOON, Target, program, until};
 use crate::tools;
 
 /// A kill that no test waits for, nor for half of the time before it.
@@ -103,15 +103,9 @@ fn serves_with(file: &str, node: impl FnOnce(&Own) -> toml::Value) {
         ("LEDGER", portreeve.path().join("ledger").display().to_string()),
     ]);
     let running = portreeve.app("web", cluster(file).workers(2).set("env", env).set("node", node)).start();
-    let load = Load::new().clients(6, &running.http()).start();
-    for _ in 0..3 {
-        running.reload_live();
-        load.goes_on(20);
+    running.reloads_without_a_loss(3, || {
         until(SOON, "the metrics are there", || asked_at(metrics).filter(|answer| answer.contains("200 OK")));
-    }
-    let tally = load.finish();
-    tally.assert_nothing_failed();
-    tally.assert_each_order_once(running.ledger());
+    });
 
     let dead = running.pids("web", 2)[0];
     crate::harness::process::kill(dead);

@@ -1,6 +1,6 @@
 //! Node apps with a port of their own behind other programs (`node = "preload"`), and what is told of apps that nobody moves.
 
-use crate::harness::{App, Load, Portreeve, SOON, program, until};
+use crate::harness::{App, Portreeve, SOON, program, until};
 use crate::node_cluster::{Own, are_there, env, folder, free_port};
 use crate::tools;
 
@@ -25,14 +25,7 @@ fn an_app_behind_npm_with_a_port_of_its_own_serves_through_reloads() {
         ("NODE_OPTIONS", "--no-warnings".to_owned()),
     ]);
     let running = portreeve.app("web", preload(&["npm", "start", "--silent"]).workers(2).set("env", env)).start();
-    let load = Load::new().clients(4, &running.http()).start();
-    for _ in 0..2 {
-        running.reload_live();
-        load.goes_on(20);
-    }
-    let tally = load.finish();
-    tally.assert_nothing_failed();
-    tally.assert_each_order_once(running.ledger());
+    running.reloads_without_a_loss(2, || ());
 }
 
 #[track_caller]

@@ -219,17 +219,18 @@ impl Book {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs;
 
     use tokio_util::task::TaskTracker;
 
     use super::*;
 
-    fn output(folder: &Path) -> Output {
+    /// One file for both streams, bare lines.
+    pub(in crate::supervisor::output) fn one_file(folder: &Path) -> Output {
         Output {
             file: Some(folder.join("all.log")),
-            out: Some(folder.join("out.log")),
+            out: None,
             err: None,
             format: LogFormat::Text,
             time: None,
@@ -237,6 +238,10 @@ mod tests {
             stdout: false,
             rotate: None,
         }
+    }
+
+    fn output(folder: &Path) -> Output {
+        Output { out: Some(folder.join("out.log")), ..one_file(folder) }
     }
 
     fn files(tasks: &TaskTracker) -> (Files, IntCounter) {

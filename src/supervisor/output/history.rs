@@ -78,27 +78,15 @@ fn end_of(path: &Path) -> std::io::Result<Vec<String>> {
 mod tests {
     use std::fs;
 
+    use super::super::files::tests::one_file;
     use super::*;
-
-    fn output(folder: &Path) -> Output {
-        Output {
-            file: Some(folder.join("all.log")),
-            out: None,
-            err: None,
-            format: LogFormat::Text,
-            time: None,
-            per_worker: false,
-            stdout: false,
-            rotate: None,
-        }
-    }
 
     #[test]
     fn the_end_of_a_large_file_is_read_in_whole_lines() {
         let folder = tempfile::tempdir().unwrap();
         let lines: Vec<_> = (0..100_000).map(|n| format!("line {n}")).collect();
         fs::write(folder.path().join("all.log"), lines.join("\n")).unwrap();
-        let lines = history(&output(folder.path()), 1);
+        let lines = history(&one_file(folder.path()), 1);
         assert_eq!(lines.len(), TAKEN_LINES);
         assert_eq!(lines.last().unwrap().1, "line 99999");
         assert_eq!(lines[0].1, format!("line {}", 100_000 - TAKEN_LINES));
@@ -112,7 +100,7 @@ mod tests {
             fs::write(at(name), text).unwrap();
         }
         let own =
-            Output { out: Some(at("out.log")), err: Some(at("err.log")), per_worker: true, ..output(folder.path()) };
+            Output { out: Some(at("out.log")), err: Some(at("err.log")), per_worker: true, ..one_file(folder.path()) };
         let lines = history(&own, 2);
         let expected = [(Stream::Stdout, "a"), (Stream::Stdout, "b"), (Stream::Stderr, "c")];
         assert_eq!(lines, expected.map(|(stream, line)| (stream, line.to_owned())));
@@ -121,7 +109,7 @@ mod tests {
     #[test]
     fn json_lines_are_understood_and_what_cannot_be_read_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
-        let json = Output { format: LogFormat::Json, ..output(folder.path()) };
+        let json = Output { format: LogFormat::Json, ..one_file(folder.path()) };
         assert_eq!(history(&json, 1), []);
         let text =
             "{\"time\":\"t\",\"app\":\"web\",\"generation\":1,\"slot\":0,\"stream\":\"stderr\",\"line\":\"x\"}\ntorn {";

@@ -106,6 +106,22 @@ struct Shared {
     floor: AtomicU64,
 }
 
+impl super::Running {
+    /// Reloads so many times under load, and looks at `each` one; nothing may fail, and nothing be done twice.
+    #[track_caller]
+    pub(crate) fn reloads_without_a_loss(&self, times: usize, mut each: impl FnMut()) {
+        let load = Load::new().clients(6, &self.http()).start();
+        for _ in 0..times {
+            self.reload_live();
+            load.goes_on(20);
+            each();
+        }
+        let tally = load.finish();
+        tally.assert_nothing_failed();
+        tally.assert_each_order_once(self.ledger());
+    }
+}
+
 /// Clients at work.
 #[derive(Debug)]
 pub(crate) struct Running {
