@@ -2,19 +2,22 @@
 //!
 //! The other side of [`super::notify`], as `sd_notify(3)` has it. What a message means is not known here. Invariants: the
 //! sender is whom the kernel names (`SCM_CREDENTIALS`), whatever the message says; descriptors that come along
-//! (`FDSTORE=1`, `BARRIER=1`) are closed at once, which is all that a barrier waits for.
+//! (`FDSTORE=1`, `BARRIER=1`) are closed at once, which is all that a barrier waits for. A process outside of our PID
+//! namespace has the number 0 here, be it a sender, a group or a session: it is nobody.
 
 use std::io::{self, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
-use rustix::process::{Pid, getpgid, getsid};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg};
+use nix::unistd::{getpgid, getsid};
+use rustix::process::Pid;
 
 /// How far up the line of parents a sender is looked for.
 const MOST_ANCESTORS: usize = 64;
+/// Descriptors that one message can carry (`unix(7)`).
+const MOST_DESCRIPTORS: usize = 253;
 
 /// One message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,32 +40,34 @@ pub fn bind(path: &Path) -> io::Result<UnixDatagram> {
 
 /// Takes the next message; `WouldBlock` when there is none.
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Datagram> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let message = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
+    let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; MOST_DESCRIPTORS]);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let mut buffers = [IoSliceMut::new(buffer)];
+    let message = recvmsg::<UnixAddr>(socket.as_fd().as_raw_fd(), &mut buffers, Some(&mut space), flags)?;
     let mut sender = None;
-    for word in control.drain() {
+    for word in message.cmsgs()? {
         match word {
-            RecvAncillaryMessage::ScmCredentials(credentials) => sender = Some(credentials.pid),
-            RecvAncillaryMessage::ScmRights(descriptors) => {
-                descriptors.for_each(|descriptor: OwnedFd| drop(descriptor));
+            ControlMessageOwned::ScmCredentials(credentials) => sender = Pid::from_raw(credentials.pid()),
+            ControlMessageOwned::ScmRights(descriptors) => {
+                descriptors.into_iter().for_each(|descriptor| drop(nix::unistd::close(descriptor)));
             }
             _ => {}
         }
     }
-    Ok(Datagram { length: message.bytes, is_cut: message.flags.contains(ReturnFlags::TRUNC), sender })
+    Ok(Datagram { length: message.bytes, is_cut: message.flags.contains(MsgFlags::MSG_TRUNC), sender })
 }
 
 /// Does this process belong to the program that was started as `leader`: to its process group or session, or to its
 /// descendants? One that has ended and is reaped belongs to nobody.
 #[must_use]
 pub fn belongs(process: Pid, leader: u32) -> bool {
-    let is_leader = |pid: Pid| pid.as_raw_pid().unsigned_abs() == leader;
-    is_leader(process)
-        || getpgid(Some(process)).is_ok_and(is_leader)
-        || getsid(Some(process)).is_ok_and(is_leader)
-        || std::iter::successors(Some(process), |process| parent(*process)).take(MOST_ANCESTORS).any(is_leader)
+    let is_leader = |pid: nix::unistd::Pid| pid.as_raw().unsigned_abs() == leader;
+    let number = nix::unistd::Pid::from_raw(process.as_raw_pid());
+    getpgid(Some(number)).is_ok_and(is_leader)
+        || getsid(Some(number)).is_ok_and(is_leader)
+        || std::iter::successors(Some(process), |process| parent(*process))
+            .take(MOST_ANCESTORS)
+            .any(|process| process.as_raw_pid().unsigned_abs() == leader)
 }
 
 fn parent(process: Pid) -> Option<Pid> {
@@ -104,6 +109,8 @@ mod tests {
 
     #[test]
     fn descriptors_that_come_along_are_closed() {
+        use std::mem::MaybeUninit;
+
         use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix};
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
