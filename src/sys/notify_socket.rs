@@ -49,7 +49,9 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Datagram> {
         match word {
             ControlMessageOwned::ScmCredentials(credentials) => sender = Pid::from_raw(credentials.pid()),
             ControlMessageOwned::ScmRights(descriptors) => {
-                descriptors.into_iter().for_each(|descriptor| drop(nix::unistd::close(descriptor)));
+                for descriptor in descriptors {
+                    let _ = nix::unistd::close(descriptor);
+                }
             }
             _ => {}
         }
