@@ -8,6 +8,7 @@ mod act;
 mod archive;
 mod calendar;
 mod channel;
+mod deploy;
 mod event;
 mod exits;
 mod invariants;
@@ -235,6 +236,7 @@ impl Supervisor {
         }
         self.retire_predecessors();
         self.answer_reloads();
+        self.close_deploys();
         self.announce();
         self.advance_shutdown();
     }
@@ -326,7 +328,10 @@ impl Supervisor {
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
             FromProxy::Fault { app, serial, kind } => self.note_fault(&app, serial, kind),
             FromProxy::Load(news) => self.note_loads(proxy, news),
-            FromProxy::Metrics { ticket, families } => self.scraped(proxy, ticket, families),
+            FromProxy::Metrics { ticket, families, longest_holds } => {
+                self.reloads.deploys.note_holds(&longest_holds);
+                self.scraped(proxy, ticket, families);
+            }
         }
     }
 }
