@@ -38,6 +38,17 @@ impl Store {
         Self { current: ArcSwap::from_pointee(Set::build(certificates)) }
     }
 
+    /// Do clients that ask for these two servers, the first maybe for none by name, get the same certificate? Names are in
+    /// lower case.
+    #[must_use]
+    pub fn is_same(&self, one: Option<&str>, other: &str) -> bool {
+        let set = self.current.load();
+        match (set.find(one), set.find(Some(other))) {
+            (Some(one), Some(other)) => Arc::ptr_eq(&one, &other),
+            _ => false,
+        }
+    }
+
     /// Replaces all certificates. Handshakes under way finish with what they began with.
     pub fn swap(&self, certificates: Vec<Parsed>) {
         self.current.store(Arc::new(Set::build(certificates)));

@@ -3,6 +3,7 @@
 //! Pure, and nothing is looked up: a name that would have to be resolved is refused with the address to write
 //! instead. What comes out is in one form only: hosts in lower case, prefixes without a slash at the end.
 
+use std::fmt::Write as _;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -141,8 +142,35 @@ pub(super) fn prefix(value: Value) -> Result<String, Fault> {
         }
         _ if segments().any(str::is_empty) || whole.len() + 1 < text.len() => Err(fault.label("a segment is empty")),
         _ if whole.is_empty() => Ok("/".to_owned()),
-        _ => Ok(whole.to_owned()),
+        _ => match spelling(whole) {
+            None => Err(fault.label("after `%` come two hexadecimal digits")),
+            Some(better) if better != whole => {
+                Err(fault.label("requests are routed in another spelling").help(format!("write \"{better}\"")))
+            }
+            Some(_) => Ok(whole.to_owned()),
+        },
     }
+}
+
+/// The path as the proxy spells it before it routes: escaped only where that is needed, and in capital letters (RFC 3986,
+/// section 6.2.2). `None`: an escape is broken.
+fn spelling(path: &str) -> Option<String> {
+    let mut spelt = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(c) = rest.chars().next() {
+        let (byte, length) = match rest.strip_prefix('%') {
+            Some(digits) => (u8::from_str_radix(digits.get(..2)?, 16).ok()?, 3),
+            None => (c as u8, 1),
+        };
+        let is_unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if is_unreserved || (length == 1 && b"!$&'()*+,;=:@/".contains(&byte)) {
+            spelt.push(char::from(byte));
+        } else {
+            let _ = write!(spelt, "%{byte:02X}");
+        }
+        rest = &rest[length..];
+    }
+    Some(spelt)
 }
 
 /// What may stand in a request line: begins with `/`, visible ASCII, no fragment (RFC 9112 section 3.2.1).
@@ -219,6 +247,10 @@ mod tests {
         for bad in ["api", "", "//", "/a//b", "/a//", "/a/../b", "/.", "/a?b", "/a#b", "/a b", "/ä", "http://x/"] {
             fault_of(bad, prefix);
         }
+        for (typed, better) in [("/%61", "/a"), ("/%2fb", "/%2Fb"), ("/{a}", "/%7Ba%7D")] {
+            assert_eq!(fault_of(typed, prefix).help.as_deref(), Some(&*format!("write \"{better}\"")));
+        }
+        assert!(fault_of("/%zz", prefix).label.contains("two hexadecimal digits"));
         assert_eq!(fault_of("api", prefix).label, "did you mean \"/api\"?");
     }
 

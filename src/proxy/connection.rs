@@ -70,6 +70,7 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
         listener,
         forwarded_for: HeaderValue::try_from(ip.to_string()).expect("an address is a valid field value"),
         is_tls,
+        server_name: stream.server_name(),
         pulse: Arc::new(Pulse::new(Instant::now())),
         _admission: admission,
     });

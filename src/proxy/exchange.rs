@@ -19,7 +19,7 @@ use super::forward;
 use super::headers::{self, Framing, Vouched};
 use super::outgoing::Outgoing;
 use super::peer::Peer;
-use super::policy::{self, Checked};
+use super::policy::{self, Checked, answer};
 use super::record::Record;
 use super::tunnel;
 use super::upload::{self, Streamed, Upload};
@@ -29,8 +29,8 @@ use super::world::App;
 struct Prepared {
     app: Arc<App>,
     outgoing: Outgoing,
-    /// The client's side of a tunnel, if it asks for one.
-    upgrade: Option<OnUpgrade>,
+    /// The client's side of a tunnel, if it asks for one, and the worker's proof that it takes part.
+    upgrade: Option<(OnUpgrade, HeaderValue)>,
     /// Has its sender said that it may be handled twice?
     has_key: bool,
 }
@@ -71,9 +71,9 @@ pub(crate) fn handle(
 fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record) -> Result<Prepared, Fault> {
     let (checked, app, bounds) = admit(peer, &request).inspect_err(|_| leave_body(peer, &request))?;
     record.route(&app);
-    let upgrade = checked.is_websocket.then(|| hyper::upgrade::on(&mut request));
+    let upgrade = checked.websocket.clone().map(|proof| (hyper::upgrade::on(&mut request), proof));
     let has_key = app.retries_by_key && request.headers().contains_key(headers::IDEMPOTENCY_KEY);
-    let outgoing = Outgoing::new(toward_worker(peer, &checked, bounds, request, record));
+    let outgoing = Outgoing::new(toward_worker(peer, checked, bounds, request, record));
     Ok(Prepared { app, outgoing, upgrade, has_key })
 }
 
@@ -83,18 +83,23 @@ async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Re
         outgoing = Box::pin(outgoing.with_body()).await?;
     }
     let (mut response, mut carriage) = forward::forward(peer, &app, outgoing, record).await?;
-    tunnel::check(&response, upgrade.is_some()).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
+    let proof = upgrade.as_ref().map(|(_, proof)| proof);
+    answer::check(&response, proof).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
+    answer::clean(&mut response);
     let is_204 = response.status() == StatusCode::NO_CONTENT;
     if let Some(keep) = headers::toward_client(response.headers_mut(), is_204, record.id()) {
         carriage.keep = keep;
     }
-    Ok(Answer { response, carriage, upgrade })
+    Ok(Answer { response, carriage, upgrade: upgrade.map(|(client, _)| client) })
 }
 
 fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>, upload::Bounds), Fault> {
     let world = peer.proxy.world.load();
     let checked = policy::check(request, &world.limits)?;
-    let app = world.find(peer.listener, checked.host.name(), request.uri().path()).ok_or(Fault::NoRoute)?;
+    if peer.is_misdirected(&checked.host) {
+        return Err(Fault::Misdirected);
+    }
+    let app = world.find(peer.listener, checked.host.name(), checked.path(request.uri())).ok_or(Fault::NoRoute)?;
     let bounds = upload::Bounds { bytes: world.limits.body_bytes, idle: world.limits.body_idle };
     Ok((checked, Arc::clone(app), bounds))
 }
@@ -109,7 +114,7 @@ fn leave_body(peer: &Peer, request: &Request<Incoming>) {
 /// The request as the worker is to see it.
 fn toward_worker(
     peer: &Arc<Peer>,
-    checked: &Checked,
+    checked: Checked,
     bounds: upload::Bounds,
     request: Request<Incoming>,
     record: &mut Record,
@@ -122,7 +127,8 @@ fn toward_worker(
         is_tls: peer.is_tls,
         id: record.id(),
         framing: checked.framing,
-        is_websocket: checked.is_websocket,
+        is_websocket: checked.websocket.is_some(),
+        refused: &checked.refused,
     };
     headers::toward_worker(&mut head.headers, checked.survey, &vouched);
     let body = match checked.framing {
@@ -135,7 +141,7 @@ fn toward_worker(
     };
     let mut outgoing = Request::new(body);
     *outgoing.method_mut() = head.method;
-    *outgoing.uri_mut() = policy::origin_form(head.uri);
+    *outgoing.uri_mut() = checked.into_target(head.uri);
     *outgoing.headers_mut() = head.headers;
     outgoing
 }

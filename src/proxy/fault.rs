@@ -15,8 +15,12 @@ pub(crate) enum Fault {
     Host,
     /// The target is in a form or of a scheme that is not served here.
     Target,
+    /// The host is of another certificate than the one that the connection was made with.
+    Misdirected,
     /// `CONNECT` and `TRACE`.
     Method,
+    /// A method whose name is not in capital letters, or is very long.
+    MethodName,
     /// An `Expect` other than `100-continue` (RFC 9110, section 10.1.1).
     Expectation,
     /// A transfer coding other than one `chunked` (RFC 9112, section 6.1).
@@ -83,6 +87,8 @@ impl Fault {
             Self::Host => client(400, "host", "400 Bad Request: the request names no host, or not one host\n"),
             Self::Target => client(400, "target", "400 Bad Request: the request target is not served here\n"),
             Self::Method => client(405, "method", "405 Method Not Allowed\n"),
+            Self::Misdirected => client(421, "misdirected", MISDIRECTED),
+            Self::MethodName => client(400, "method-name", "400 Bad Request: the method is no method in use\n"),
             Self::Expectation => client(417, "expectation", "417 Expectation Failed\n"),
             Self::Coding => client(400, "coding", "400 Bad Request: the only transfer coding served here is chunked\n"),
             Self::ManyHeaders => client(431, "many-headers", "431 Request Header Fields Too Large\n"),
@@ -111,6 +117,7 @@ impl Fault {
     }
 }
 
+const MISDIRECTED: &str = "421 Misdirected Request: this connection was made for another host\n";
 const UNREACHABLE: &str = "502 Bad Gateway: the app cannot be reached\n";
 const NONSENSE: &str = "502 Bad Gateway: the app's answer cannot be understood\n";
 const TOO_LATE: &str = "504 Gateway Timeout: the app has not answered in time\n";
@@ -141,10 +148,12 @@ impl std::error::Error for Fault {}
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 20] = [
+    const ALL: [Fault; 22] = [
         Fault::Host,
         Fault::Target,
         Fault::Method,
+        Fault::MethodName,
+        Fault::Misdirected,
         Fault::Expectation,
         Fault::Coding,
         Fault::ManyHeaders,

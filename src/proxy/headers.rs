@@ -76,18 +76,23 @@ pub(crate) struct Survey {
     pub(crate) hosts: u8,
     cookies: u8,
     lengths: u8,
+    /// Is there one that a worker might take for another field, or for one of ours?
+    pub(crate) is_doubtful: bool,
 }
 
 impl Survey {
-    /// Looks over the fields once.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    /// Looks over the fields once; of a request, `is_doubtful` says which of them are worth another look.
+    pub(crate) fn of(headers: &HeaderMap, is_doubtful: impl Fn(&str) -> bool) -> Self {
         let mut survey = Self::default();
         for name in headers.iter().map(|(name, _)| name.as_str()) {
             match name {
                 "host" => survey.hosts = survey.hosts.saturating_add(1),
                 "cookie" => survey.cookies = survey.cookies.saturating_add(1),
                 "content-length" => survey.lengths = survey.lengths.saturating_add(1),
-                name => survey.present |= stripped(name).map_or(0, |index| 1 << index),
+                name => match stripped(name) {
+                    Some(index) => survey.present |= 1 << index,
+                    None => survey.is_doubtful |= is_doubtful(name),
+                },
             }
         }
         survey
@@ -142,11 +147,16 @@ pub(crate) struct Vouched<'a> {
     pub(crate) id: &'a HeaderValue,
     pub(crate) framing: Framing,
     pub(crate) is_websocket: bool,
+    /// Names of fields that go no further.
+    pub(crate) refused: &'a [HeaderName],
 }
 
 /// Makes the fields of a client's request fit for a worker.
 pub(crate) fn toward_worker(headers: &mut HeaderMap, survey: Survey, vouched: &Vouched<'_>) {
     strip(headers, survey);
+    for name in vouched.refused {
+        headers.remove(name);
+    }
     headers.reserve(8);
     if survey.cookies > 1 {
         join_cookies(headers);
@@ -171,7 +181,7 @@ pub(crate) fn toward_worker(headers: &mut HeaderMap, survey: Survey, vouched: &V
 /// `Content-Length` goes when `Transfer-Encoding` was there too (RFC 9112, section 6.3) and from a 204 (RFC 9110, section
 /// 8.6); one that is repeated has been checked to say the same each time when the head was read.
 pub(crate) fn toward_client(headers: &mut HeaderMap, is_204: bool, id: &HeaderValue) -> Option<Duration> {
-    let survey = Survey::of(headers);
+    let survey = Survey::of(headers, |_| false);
     let kept = if survey.has(KEPT_ALIVE) { headers.get(KEEP_ALIVE).and_then(idle_limit) } else { None };
     strip(headers, survey);
     if survey.lengths > 0 && (survey.has(TRANSFER_ENCODING) || is_204) {

@@ -15,7 +15,7 @@ fn text(map: &HeaderMap, name: &str) -> Vec<String> {
 /// What a worker gets of these fields.
 fn passed(lines: &[(&str, &str)], framing: Framing) -> HeaderMap {
     let mut map = fields(lines);
-    let survey = Survey::of(&map);
+    let survey = Survey::of(&map, |_| false);
     let vouched = Vouched {
         host: &Host::parse(&HeaderValue::from_static("example.com:8080")).unwrap(),
         client: &HeaderValue::from_static("192.0.2.1"),
@@ -23,6 +23,7 @@ fn passed(lines: &[(&str, &str)], framing: Framing) -> HeaderMap {
         id: &HeaderValue::from_static("abc"),
         framing,
         is_websocket: survey.wants_websocket(&map),
+        refused: &[],
     };
     toward_worker(&mut map, survey, &vouched);
     map
@@ -125,7 +126,7 @@ fn a_body_is_framed_in_one_way() {
 fn a_websocket_needs_both_fields_and_no_other_protocol() {
     let wants = |lines: &[(&str, &str)]| {
         let map = fields(lines);
-        Survey::of(&map).wants_websocket(&map)
+        Survey::of(&map, |_| false).wants_websocket(&map)
     };
     assert!(wants(&[("connection", "Upgrade"), ("upgrade", "websocket")]));
     assert!(wants(&[("connection", "keep-alive"), ("connection", "x, upgrade"), ("upgrade", "WebSocket")]));

@@ -79,6 +79,14 @@ impl Stream {
         }
     }
 
+    /// The server that the client has asked for by name, in lower case.
+    pub(crate) fn server_name(&self) -> Option<Box<str>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => tls.get_ref().1.server_name().map(|name| name.to_ascii_lowercase().into()),
+        }
+    }
+
     fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(tcp) => tcp,

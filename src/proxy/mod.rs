@@ -51,6 +51,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::certs::Store;
 use crate::link::FromProxy;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
@@ -67,6 +68,7 @@ pub use crate::link::DESCRIPTOR as LINK;
 struct Proxy {
     world: ArcSwap<World>,
     tls: TlsAcceptor,
+    certificates: Arc<Store>,
     permits: Arc<Permits>,
     metrics: ExchangeMetrics,
     /// For exchanges that no app was found for.

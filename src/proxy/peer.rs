@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::Proxy;
+use super::host::Host;
 use super::permits::Permit;
 use super::pulse::Pulse;
 use crate::telemetry::exchange_metrics::Raised;
@@ -24,8 +25,20 @@ pub(crate) struct Peer {
     /// The address as workers are told it.
     pub(crate) forwarded_for: HeaderValue,
     pub(crate) is_tls: bool,
+    /// The name that the client asked for in its handshake, in lower case.
+    pub(crate) server_name: Option<Box<str>>,
     pub(crate) pulse: Arc<Pulse>,
     pub(super) _admission: Admission,
+}
+
+impl Peer {
+    /// Is a request for this host on the wrong connection? It is, when a handshake for that host would have shown another
+    /// certificate: what was agreed on for one server is not to be used for another (RFC 9110, section 7.4; RFC 9113,
+    /// section 9.1.2).
+    pub(crate) fn is_misdirected(&self, host: &Host) -> bool {
+        let name = self.server_name.as_deref();
+        self.is_tls && name != Some(host.name()) && !self.proxy.certificates.is_same(name, host.name())
+    }
 }
 
 /// What a connection holds for as long as it lives.

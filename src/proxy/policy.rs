@@ -1,10 +1,16 @@
 //! Which requests are let in, and what they say once the ways of saying it are taken apart.
 //!
 //! Pure. Does not know apps or workers. Invariants: an accepted request names one host, and names it in one form, whether
-//! in its target, its `Host` or its `:authority`; and it says in one way how its body ends.
+//! in its target, its `Host` or its `:authority`; it has one path, which is routed and forwarded; and it says in one way how its
+//! body ends.
 
-use http::header::{self, HeaderValue};
-use http::uri::Scheme;
+pub(crate) mod answer;
+mod names;
+mod target;
+mod websocket;
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Uri};
 use http_body::Body;
 
@@ -17,10 +23,14 @@ use crate::link::Limits;
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) host: Host,
+    /// Path and query; `None`: those of the request.
+    target: Option<PathAndQuery>,
     pub(crate) survey: Survey,
     pub(crate) framing: Framing,
-    /// Does it ask to become a WebSocket?
-    pub(crate) is_websocket: bool,
+    /// If it asks to become a WebSocket: the proof that a worker has to give for that.
+    pub(crate) websocket: Option<HeaderValue>,
+    /// Fields that go no further.
+    pub(crate) refused: Vec<HeaderName>,
 }
 
 /// Looks a request over.
@@ -28,14 +38,13 @@ pub(crate) struct Checked {
 /// # Errors
 /// With the fault that its client is to be told.
 pub(crate) fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Checked, Fault> {
-    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
-        return Err(Fault::Method);
-    }
+    check_method(request.method())?;
     if request.headers().len() > limits.header_count as usize {
         return Err(Fault::ManyHeaders);
     }
-    let survey = Survey::of(request.headers());
+    let survey = Survey::of(request.headers(), names::is_doubtful);
     check_target(request)?;
+    let target = target::canonical(request.uri())?;
     let host = host(request, survey)?;
     check_expectation(request, survey)?;
     check_coding(request, survey)?;
@@ -47,16 +56,45 @@ pub(crate) fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Ch
     }
     let may_upgrade =
         *request.method() == Method::GET && request.version() == http::Version::HTTP_11 && framing == Framing::Empty;
-    let is_websocket = may_upgrade && survey.wants_websocket(request.headers());
-    Ok(Checked { host, survey, framing, is_websocket })
+    let wants = may_upgrade && survey.wants_websocket(request.headers());
+    let websocket = if wants { websocket::proof(request.headers()) } else { None };
+    let refused = if survey.is_doubtful { names::refused(request.headers(), &[], false) } else { Vec::new() };
+    Ok(Checked { host, target, survey, framing, websocket, refused })
 }
 
-/// The target without scheme and authority: what a server that is no proxy is sent (RFC 9112, section 3.2.1).
-pub(crate) fn origin_form(uri: Uri) -> Uri {
-    if uri.authority().is_none() {
-        return uri;
+impl Checked {
+    /// The path that is routed.
+    pub(crate) fn path<'a>(&'a self, uri: &'a Uri) -> &'a str {
+        self.target.as_ref().map_or_else(|| uri.path(), PathAndQuery::path)
     }
-    uri.into_parts().path_and_query.map_or(Uri::from_static("/"), Uri::from)
+
+    /// The target for the worker, without scheme and authority: what a server that is no proxy is sent (RFC 9112, section
+    /// 3.2.1).
+    pub(crate) fn into_target(self, uri: Uri) -> Uri {
+        match self.target {
+            Some(target) => Uri::from(target),
+            None if uri.authority().is_none() => uri,
+            None => uri.into_parts().path_and_query.map_or(Uri::from_static("/"), Uri::from),
+        }
+    }
+}
+
+/// Longest name of a method, in bytes: none in use has half of it.
+const MOST_IN_METHOD: usize = 32;
+
+/// `CONNECT` and `TRACE` are for proxies and debuggers. Any other name in the form that all have is the app's matter; in
+/// another form it may be another method to the worker, as `get` is to many (RFC 9110, section 9.1).
+fn check_method(method: &Method) -> Result<(), Fault> {
+    if matches!(*method, Method::GET | Method::HEAD | Method::POST) {
+        return Ok(());
+    }
+    let name = method.as_str();
+    let is_usual = |byte: u8| byte.is_ascii_uppercase() || byte == b'-';
+    match *method {
+        Method::CONNECT | Method::TRACE => Err(Fault::Method),
+        _ if name.len() > MOST_IN_METHOD || !name.bytes().all(is_usual) => Err(Fault::MethodName),
+        _ => Ok(()),
+    }
 }
 
 /// A path, or `*` for `OPTIONS`; with a scheme only one of those that are served.
@@ -115,5 +153,4 @@ fn framing<B: Body>(request: &Request<B>) -> Framing {
 }
 
 #[cfg(test)]
-#[path = "policy_tests.rs"]
 mod tests;

@@ -113,6 +113,7 @@ fn proxy(manifest: &Manifest, store: &Arc<Store>, reports: mpsc::Sender<FromProx
     Ok(Proxy {
         world: ArcSwap::from_pointee(World::empty()),
         tls: TlsAcceptor::from(Arc::new(tls)),
+        certificates: Arc::clone(store),
         permits: Arc::default(),
         no_app: metrics.no_app(),
         metrics,

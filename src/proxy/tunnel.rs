@@ -7,8 +7,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::Response;
 use http::header::{self, HeaderValue};
-use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -18,7 +18,6 @@ use tokio::time::{Instant, timeout};
 
 use super::body::{Body, Carriage};
 use super::fault::Fault;
-use super::headers;
 use super::peer::Peer;
 use super::record::Record;
 
@@ -30,12 +29,6 @@ const HANDOVER: Duration = Duration::from_secs(5);
 
 /// How long one side may still speak after the other has closed.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// May this response open a tunnel? Only one that was asked for, and only to the protocol asked for.
-pub(crate) fn check(response: &Response<Incoming>, is_websocket: bool) -> Result<(), Fault> {
-    let opens = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if opens && !(is_websocket && headers::is_websocket(response.headers())) { Err(Fault::Malformed) } else { Ok(()) }
-}
 
 /// Starts the tunnel and returns the response that opens it for the client.
 pub(crate) fn open(

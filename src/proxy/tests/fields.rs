@@ -14,8 +14,9 @@ fn the_worker_is_told_who_asks_and_the_client_by_which_name_it_was_handled() {
         let worker = Worker::start(1).await;
         let rig = Rig::serving(&[&worker]).await;
         let mut client = Client::connect(rig.http).await;
-        let request = "GET /x?y HTTP/1.1\r\nHost: Example.COM:80\r\nX-Forwarded-For: 10.0.0.1\r\n\
-            Connection: keep-alive, x-secret\r\nX-Secret: 1\r\nTE: trailers\r\n\r\n";
+        let request = "GET /%78/../x?y HTTP/1.1\r\nHost: Example.COM:80\r\nX-Forwarded-For: 10.0.0.1\r\n\
+            Connection: keep-alive, x-secret\r\nX-Secret: 1\r\nTE: trailers\r\n\
+            X_Real_IP: 1\r\nX-Forwarded-Port: 1\r\nTrue-Client-IP: 1\r\n\r\n";
         client.write(request).await;
         let ((_served, request), response) = tokio::join!(worker.serve_once("x"), client.response());
         assert_eq!(request.start, "GET /x?y HTTP/1.1");
@@ -30,6 +31,9 @@ fn the_worker_is_told_who_asks_and_the_client_by_which_name_it_was_handled() {
             ("x-secret", None),
             ("connection", None),
             ("te", None),
+            ("x_real_ip", None),
+            ("x-forwarded-port", None),
+            ("true-client-ip", None),
         ] {
             assert_eq!(request.field(name), value, "{name}");
         }
@@ -81,6 +85,9 @@ fn what_is_refused_says_why_and_has_a_name() {
             ("GET http://a/ HTTP/1.1\r\nhost: b\r\n\r\n", 400),
             ("TRACE / HTTP/1.1\r\nhost: a\r\n\r\n", 405),
             ("POST / HTTP/1.1\r\nhost: a\r\nexpect: miracles\r\n\r\n", 417),
+            ("GET /a/../../b HTTP/1.1\r\nhost: a\r\n\r\n", 400),
+            ("GET /%00 HTTP/1.1\r\nhost: a\r\n\r\n", 400),
+            ("get / HTTP/1.1\r\nhost: a\r\n\r\n", 400),
         ] {
             let mut client = Client::connect(rig.http).await;
             client.write(request).await;
@@ -93,7 +100,7 @@ fn what_is_refused_says_why_and_has_a_name() {
         client.write("HEAD / HTTP/1.1\r\nhost: other\r\n\r\nGET / HTTP/1.1\r\nhost: other\r\n\r\n").await;
         let head = client.read_until("\r\n\r\n").await;
         assert!(head.starts_with("HTTP/1.1 404"), "{head}");
-        rig.metric_becomes("portreeve_requests_total", &[("app", "-"), ("code_class", "4xx")], 8).await;
+        rig.metric_becomes("portreeve_requests_total", &[("app", "-"), ("code_class", "4xx")], 11).await;
         rig.stop().await;
     });
 }

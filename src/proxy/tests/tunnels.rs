@@ -12,6 +12,10 @@ use super::run;
 use super::worker::Worker;
 use crate::link::FromProxy;
 
+/// The one of RFC 6455, section 1.3.
+const HANDSHAKE: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n";
+
 /// Opens a WebSocket through the proxy; returns both ends.
 async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     socket: S,
@@ -67,10 +71,42 @@ fn a_worker_that_refuses_an_upgrade_is_heard() {
         let worker = Worker::start(1).await;
         let rig = Rig::serving(&[&worker]).await;
         let mut client = Client::connect(rig.http).await;
-        client.write("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n").await;
-        let ((_served, request), response) = tokio::join!(worker.serve_once("no"), client.response());
+        client.write(HANDSHAKE).await;
+        let ((mut served, request), response) = tokio::join!(worker.serve_once("no"), client.response());
         assert_eq!((request.field("upgrade"), request.field("connection")), (Some("websocket"), Some("upgrade")));
         assert_eq!(response.body, "no");
+        // One that lacks its key is passed on as what it is: a GET.
+        client.write(&HANDSHAKE.replace("sec-websocket-key", "x-key")).await;
+        let answer = async {
+            let request = served.request().await;
+            served.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nplain").await;
+            request
+        };
+        let (request, response) = tokio::join!(answer, client.response());
+        assert_eq!((request.field("upgrade"), request.field("connection")), (None, None));
+        assert_eq!(response.body, "plain");
+        rig.stop().await;
+    });
+}
+
+#[test]
+fn a_worker_that_did_not_read_the_handshake_opens_nothing() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let rig = Rig::serving(&[&worker]).await;
+        for (accept, status) in [("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", 101), ("AAAAAAAAAAAAAAAAAAAAAAAAAAA=", 502)] {
+            let mut client = Client::connect(rig.http).await;
+            client.write(HANDSHAKE).await;
+            let answer = async {
+                let mut served = worker.accept().await;
+                served.request().await;
+                let consent = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n";
+                served.write(&format!("{consent}sec-websocket-accept: {accept}\r\n\r\n")).await;
+                served
+            };
+            let (_served, head) = tokio::join!(answer, client.read_until("\r\n\r\n"));
+            assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
+        }
         rig.stop().await;
     });
 }

@@ -63,7 +63,13 @@ fn only_targets_of_a_server_are_served() {
 fn methods_of_proxies_and_debuggers_are_refused() {
     assert_eq!(outcome("CONNECT", "a:80", &[("host", "a:80")]), Err(Fault::Method));
     assert_eq!(outcome("TRACE", "/", &[("host", "a")]), Err(Fault::Method));
-    assert_eq!(outcome("PROPFIND", "/", &[("host", "a")]), Ok("a".into()));
+    for method in ["PROPFIND", "M-SEARCH", "VERSION-CONTROL"] {
+        assert_eq!(outcome(method, "/", &[("host", "a")]), Ok("a".into()));
+    }
+    let long = "A".repeat(33);
+    for method in ["get", "Get", "G3T~!x", "GET!", &long] {
+        assert_eq!(outcome(method, "/", &[("host", "a")]), Err(Fault::MethodName), "{method}");
+    }
 }
 
 #[test]
@@ -109,23 +115,42 @@ fn a_post_without_a_body_says_so() {
 }
 
 #[test]
-fn only_a_plain_get_over_http_1_1_becomes_a_websocket() {
-    let fields = [("host", "a"), ("connection", "upgrade"), ("upgrade", "websocket")];
-    let is_websocket = |request: &Request<Empty<Bytes>>| check(request, &limits()).unwrap().is_websocket;
+fn only_a_plain_get_over_http_1_1_with_a_whole_handshake_becomes_a_websocket() {
+    let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let fields =
+        [("host", "a"), ("connection", "upgrade"), ("upgrade", "websocket"), key, ("sec-websocket-version", "13")];
+    let is_websocket = |request: &Request<Empty<Bytes>>| check(request, &limits()).unwrap().websocket.is_some();
     assert!(is_websocket(&request("GET", "/", &fields)));
     assert!(!is_websocket(&request("POST", "/", &fields)));
+    assert!(!is_websocket(&request("GET", "/", &fields[..4])));
     let mut old = request("GET", "/", &fields);
     *old.version_mut() = Version::HTTP_10;
     assert!(!is_websocket(&old));
     let with_body = request("GET", "/", &fields).map(|_| Full::new(Bytes::from_static(b"x")));
-    assert!(!check(&with_body, &limits()).unwrap().is_websocket);
+    assert!(check(&with_body, &limits()).unwrap().websocket.is_none());
 }
 
 #[test]
-fn a_worker_gets_the_origin_form() {
-    for (target, expected) in
-        [("/x?y", "/x?y"), ("http://a/x?y", "/x?y"), ("http://a", "/"), ("http://a?y", "/?y"), ("*", "*")]
-    {
-        assert_eq!(origin_form(target.parse().unwrap()).to_string(), expected, "{target}");
+fn a_field_that_passes_for_another_is_refused() {
+    let checked =
+        check(&request("GET", "/", &[("host", "a"), ("x_real_ip", "1"), ("accept", "x")]), &limits()).unwrap();
+    assert_eq!(checked.refused, [HeaderName::from_static("x_real_ip")]);
+    assert!(check(&request("GET", "/", &[("host", "a"), ("x-y", "1")]), &limits()).unwrap().refused.is_empty());
+}
+
+#[test]
+fn a_worker_gets_the_one_form_of_a_target_without_scheme_and_host() {
+    for (target, expected) in [
+        ("/x?y", "/x?y"),
+        ("http://a/x?y", "/x?y"),
+        ("http://a", "/"),
+        ("http://a?y", "/?y"),
+        ("http://a/x/../%79?z", "/y?z"),
+        ("/x/../y", "/y"),
+    ] {
+        let request = request("GET", target, &[("host", "a")]);
+        let checked = check(&request, &limits()).unwrap();
+        assert_eq!(checked.path(request.uri()), expected.split('?').next().unwrap(), "{target}");
+        assert_eq!(checked.into_target(request.uri().clone()).to_string(), expected, "{target}");
     }
 }

@@ -1,0 +1,87 @@
+//! Which responses of a worker are answers, and what of them is not for clients.
+//!
+//! Pure. Does not know bodies: how they are framed, hyper has checked.
+
+use http::header::{HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use hyper::ext::ReasonPhrase;
+
+use super::super::fault::Fault;
+use super::super::headers;
+use super::websocket;
+
+/// Words of a worker to its front, in dialects that we do not speak. They name paths that no client should learn.
+const ORDERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-accel-redirect"),
+    HeaderName::from_static("x-sendfile"),
+    HeaderName::from_static("x-reproxy-url"),
+];
+
+/// May it be passed on? A 101 only as the consent to a WebSocket that was asked for, whose `proof` it must give; and only
+/// with a status that there can be (RFC 9110, section 15).
+///
+/// # Errors
+/// [`Fault::Malformed`].
+pub(crate) fn check<B>(response: &Response<B>, proof: Option<&HeaderValue>) -> Result<(), Fault> {
+    let fields = response.headers();
+    let is_answer = match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => {
+            headers::is_websocket(fields) && proof.is_some_and(|proof| websocket::is_proven(fields, proof))
+        }
+        status => (200..600).contains(&status.as_u16()),
+    };
+    if is_answer { Ok(()) } else { Err(Fault::Malformed) }
+}
+
+/// Takes off what is not for clients: orders to a front, and a phrase of the worker's own in the status line.
+pub(crate) fn clean<B>(response: &mut Response<B>) {
+    response.extensions_mut().remove::<ReasonPhrase>();
+    for name in &ORDERS {
+        response.headers_mut().remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, fields: &[(&str, &str)]) -> Response<()> {
+        let mut response = Response::builder().status(status);
+        for (name, value) in fields {
+            response = response.header(*name, *value);
+        }
+        response.body(()).unwrap()
+    }
+
+    #[test]
+    fn only_a_status_that_there_can_be_is_an_answer() {
+        for status in [200, 204, 304, 404, 500, 599] {
+            assert_eq!(check(&response(status, &[]), None), Ok(()), "{status}");
+        }
+        for status in [100, 101, 103, 199, 600, 999] {
+            assert_eq!(check(&response(status, &[]), None), Err(Fault::Malformed), "{status}");
+        }
+    }
+
+    #[test]
+    fn only_the_websocket_that_was_asked_for_is_opened() {
+        let proof = HeaderValue::from_static("proof");
+        let good = [("upgrade", "WebSocket"), ("sec-websocket-accept", "proof")];
+        assert_eq!(check(&response(101, &good), Some(&proof)), Ok(()));
+        assert_eq!(check(&response(101, &good), None), Err(Fault::Malformed));
+        for bad in [&good[..1], &good[1..], &[("upgrade", "h2c"), good[1]], &[good[0], ("sec-websocket-accept", "x")]] {
+            assert_eq!(check(&response(101, bad), Some(&proof)), Err(Fault::Malformed), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn words_to_a_front_are_not_for_clients() {
+        let mut response =
+            response(200, &[("x-sendfile", "/etc/x"), ("x-accel-redirect", "/y"), ("x-accel-buffering", "no")]);
+        response.extensions_mut().insert(ReasonPhrase::from_static(b"Fine"));
+        clean(&mut response);
+        let left: Vec<_> = response.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-accel-buffering"]);
+        assert!(response.extensions().get::<ReasonPhrase>().is_none());
+    }
+}
