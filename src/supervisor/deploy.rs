@@ -16,6 +16,9 @@ use crate::id::{AppName, Generation, Serial};
 use crate::lifecycle::GenerationState;
 use crate::telemetry::exposition::{Family, Value};
 
+/// From the end of a change to the last counts: who was held until then is on its way to a worker, and is to be counted.
+const SETTLE: Duration = Duration::from_millis(100);
+
 /// Reports that are kept for those who come late.
 const KEPT: usize = 16;
 
@@ -41,13 +44,15 @@ struct Deploy {
     callers: Vec<Reply>,
 }
 
-/// Begins => (Drains => Counts => told)
+/// Begins => (Drains => Settles => Counts => told)
 #[derive(Debug)]
 enum Stage {
     Begins,
     /// These generations are on their way out.
     Drains(Vec<(AppName, Generation)>),
-    /// The last counts are asked for, so long after it began.
+    /// Nothing is left, since then.
+    Settles(Instant),
+    /// The last counts are asked for; it took so long.
     Counts(Duration),
 }
 
@@ -85,9 +90,9 @@ impl Supervisor {
         }
     }
 
-    /// Asks for the last counts of those changes of which nothing is left.
+    /// Asks for the last counts of those changes of which nothing is left any more.
     pub(super) fn close_deploys(&mut self) {
-        for number in self.reloads.deploys.take_drained(&self.sites, Instant::now()) {
+        for number in self.reloads.deploys.take_settled(&self.sites, Instant::now()) {
             self.count_closing(number);
         }
     }
@@ -145,18 +150,32 @@ impl Deploys {
         }
     }
 
-    /// Those of which nothing is left since.
-    fn take_drained(&mut self, sites: &BTreeMap<AppName, Site>, now: Instant) -> Vec<u64> {
+    /// When [`Supervisor::close_deploys`] is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let settling = self.open.iter().filter_map(|deploy| match deploy.stage {
+            Stage::Settles(since) => Some(since + SETTLE),
+            Stage::Begins | Stage::Drains(_) | Stage::Counts(_) => None,
+        });
+        settling.min()
+    }
+
+    /// Those whose last counts are due.
+    fn take_settled(&mut self, sites: &BTreeMap<AppName, Site>, now: Instant) -> Vec<u64> {
         let is_there = |(app, generation): &(AppName, Generation)| leaving(app, sites).any(|one| one.1 == *generation);
-        let mut drained = Vec::new();
+        let mut settled = Vec::new();
         for deploy in &mut self.open {
-            if matches!(&deploy.stage, Stage::Drains(leavers) if !leavers.iter().any(is_there)) {
-                // Drains => Counts
-                deploy.stage = Stage::Counts(now.duration_since(deploy.began));
-                drained.push(deploy.number);
+            match &deploy.stage {
+                // Drains => Settles
+                Stage::Drains(leavers) if !leavers.iter().any(is_there) => deploy.stage = Stage::Settles(now),
+                // Settles => Counts
+                Stage::Settles(since) if *since + SETTLE <= now => {
+                    deploy.stage = Stage::Counts(since.duration_since(deploy.began));
+                    settled.push(deploy.number);
+                }
+                Stage::Begins | Stage::Drains(_) | Stage::Settles(_) | Stage::Counts(_) => {}
             }
         }
-        drained
+        settled
     }
 
     pub(super) fn close_books(&mut self, number: u64, families: &[Family]) {
@@ -181,7 +200,7 @@ impl Deploy {
     fn report(&self, families: &[Family]) -> Report {
         let took = match self.stage {
             Stage::Counts(took) => took,
-            Stage::Begins | Stage::Drains(_) => self.began.elapsed(),
+            Stage::Begins | Stage::Drains(_) | Stage::Settles(_) => self.began.elapsed(),
         };
         let apps = self.books.iter().map(|(app, book)| book.close(app, Counts::of(app, families)));
         Report { deploy: self.number, millis: millis(took), apps: apps.collect() }
@@ -270,7 +289,10 @@ mod tests {
         let (reply, mut answer) = oneshot::channel();
         deploys.ask(number, reply);
         deploys.await_leavers(number, &BTreeMap::new());
-        assert_eq!(deploys.take_drained(&BTreeMap::new(), Instant::now()), [number]);
+        let now = Instant::now();
+        assert_eq!(deploys.take_settled(&BTreeMap::new(), now), [0; 0]);
+        assert_eq!(deploys.deadline(), Some(now + SETTLE));
+        assert_eq!(deploys.take_settled(&BTreeMap::new(), now + SETTLE), [number]);
         assert!(answer.try_recv().is_err(), "there is no report yet");
         deploys.close_books(number, &metrics.gather());
         let report = answer.try_recv().unwrap().unwrap();

@@ -292,7 +292,8 @@ impl Supervisor {
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
         let order = self.machines.order.deadline();
-        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline(), order];
+        let deploys = self.reloads.deploys.deadline();
+        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline(), order, deploys];
         sites.chain(others.into_iter().flatten()).min()
     }
 

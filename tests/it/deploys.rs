@@ -55,11 +55,12 @@ fn under_load_a_reload_counts_as_many_requests_as_the_proxies_do() {
 #[test]
 fn a_restart_counts_the_requests_that_were_held_and_the_longest_hold() {
     let running = Portreeve::new().app("web", worker()).start();
-    running.site("web").rewrite(&["late=400ms"]);
+    running.site("web").rewrite(&["late=1500ms"]);
     let said = thread::scope(|scope| {
         let restart = scope.spawn(|| running.cli(&["restart", "web", "--json"]));
         until(SOON, "nobody serves", || running.status().app("web").serving().is_empty().then_some(()));
         let held: Vec<_> = (0..3).map(|_| running.http().get_meanwhile("/whoami")).collect();
+        running.held("web", 3.0);
         assert!(held.into_iter().all(|one| one.join().unwrap().unwrap().status == 200));
         restart.join().unwrap()
     });
