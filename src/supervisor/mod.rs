@@ -265,7 +265,7 @@ impl Supervisor {
 
     fn snapshot(&self) -> crate::link::Snapshot {
         let Published { epoch, certificates, .. } = &self.published;
-        publish::snapshot(*epoch, &self.sites, &self.listeners, certificates, &self.config.limits)
+        publish::snapshot(*epoch, &self.sites, &self.listeners, certificates, &self.config)
     }
 
     /// Queues what the proxies have acknowledged since; says whether there was anything.
