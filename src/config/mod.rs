@@ -40,6 +40,7 @@ mod unknown;
 mod value;
 mod values;
 mod verify;
+mod watch;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +62,7 @@ pub use recycle::Schedule;
 pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
+pub use watch::{NEVER_WATCHED, Watch};
 
 use crate::id::{Address, AppName};
 
@@ -186,6 +188,8 @@ pub struct App {
     pub server: Server,
     pub probe: Probe,
     pub forwarding: Forwarding,
+    /// Files whose change reloads it; `None`: none.
+    pub watch: Option<Watch>,
 }
 
 /// Who answers for an app.
