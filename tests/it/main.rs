@@ -53,3 +53,4 @@ mod streams;
 mod tools;
 mod trees;
 mod units;
+mod watch;
