@@ -130,16 +130,6 @@ impl fmt::Display for Address {
     }
 }
 
-/// Names one exchange in logs and headers: 128 random bits, printed as 32 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RequestId(pub u128);
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,10 +149,5 @@ mod tests {
         let app = "web".parse().unwrap();
         let worker = WorkerId { app, generation: Generation(12), slot: Slot(0) };
         assert_eq!(worker.to_string(), "web 12.0");
-    }
-
-    #[test]
-    fn a_request_id_has_32_digits() {
-        assert_eq!(RequestId(0xabc).to_string(), format!("{:0>32}", "abc"));
     }
 }

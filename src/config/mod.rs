@@ -8,6 +8,7 @@
 
 mod app;
 mod bounds;
+mod clients;
 mod command;
 mod conflicts;
 mod contract;
@@ -48,6 +49,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use bounds::{Bounds, Limit, Limited, Memory};
+pub use clients::Clients;
 pub use contract::{Channel, Contract, Readiness, Socket};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use format::format;
@@ -75,6 +77,7 @@ pub struct Config {
     pub admin: Admin,
     pub metrics: Metrics,
     pub proxy: Proxy,
+    pub clients: Clients,
     pub limits: Limits,
     pub log: Log,
     pub apps: BTreeMap<AppName, App>,

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{AccessLog, Admin, App, CertificateFiles, Config, Limits, Listen, Log, LogFormat, Metrics, Proxy};
-use super::{app, defaults, home, names, unknown};
+use super::{app, clients, defaults, home, names, unknown};
 use crate::id::{AppName, BadAppName};
 
 const PAIR: &str = "`cert` and `key` go together; both name PEM files";
@@ -37,6 +37,7 @@ pub(super) fn file(table: &mut Table, path: PathBuf) -> Config {
         admin: table.section("admin", |table| admin(table, &base)),
         metrics: table.section("metrics", metrics),
         proxy: table.section("proxy", proxy),
+        clients: table.section("clients", clients::clients),
         limits: table.section("limits", limits),
         log: table.section("log", |table| log(table, &base)),
         apps,

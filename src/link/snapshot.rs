@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Address, AppName, Generation, Serial, Slot};
@@ -24,6 +25,7 @@ pub struct Snapshot {
     pub apps: Vec<App>,
     /// The first one answers clients that name no known server.
     pub certificates: Vec<Certificate>,
+    pub clients: Clients,
     pub limits: Limits,
 }
 
@@ -90,6 +92,15 @@ impl std::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Certificate").field("chain", &self.chain.len()).finish_non_exhaustive()
     }
+}
+
+/// As `config::Clients`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clients {
+    pub trusted: Vec<IpNet>,
+    pub proxy_protocol: Vec<IpNet>,
+    pub forwarded: bool,
+    pub allow_headers: Vec<String>,
 }
 
 /// As `config::Limits`.

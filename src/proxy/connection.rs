@@ -24,6 +24,7 @@ use super::Proxy;
 use super::body::Body;
 use super::cork::Cork;
 use super::exchange;
+use super::introduction;
 use super::io::{Io, Stream};
 use super::peer::{Admission, Peer};
 use super::pulse::Pulse;
@@ -56,8 +57,15 @@ pub(crate) struct Accepted {
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) {
-    let limits = proxy.world.load().limits.clone();
-    let Accepted { socket, address, listener, is_tls, admission } = accepted;
+    let (limits, is_introduced) = {
+        let world = proxy.world.load();
+        (world.limits.clone(), world.clients.is_introduced_by(accepted.address.ip().to_canonical()))
+    };
+    let Accepted { mut socket, mut address, listener, is_tls, admission } = accepted;
+    if is_introduced {
+        let Ok(said) = introduction::read(&mut socket).await else { return };
+        address = said.unwrap_or(address);
+    }
     // Fails on a connection that is gone already, which the first read will tell.
     let _ = socket.set_nodelay(true);
     let Some(stream) = Box::pin(secure(&proxy, socket, is_tls, limits.handshake_timeout)).await else { return };

@@ -71,6 +71,9 @@ pub(crate) fn handle(
 fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record) -> Result<Prepared, Fault> {
     let (checked, app, bounds) = admit(peer, &request).inspect_err(|_| leave_body(peer, &request))?;
     record.route(&app);
+    if let Some(identity) = &checked.identity {
+        record.identify(identity);
+    }
     let upgrade = checked.websocket.clone().map(|proof| (hyper::upgrade::on(&mut request), proof));
     let has_key = app.retries_by_key && request.headers().contains_key(headers::IDEMPOTENCY_KEY);
     let outgoing = Outgoing::new(toward_worker(peer, checked, bounds, request, record));
@@ -95,7 +98,7 @@ async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Re
 
 fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>, upload::Bounds), Fault> {
     let world = peer.proxy.world.load();
-    let checked = policy::check(request, &world.limits)?;
+    let checked = policy::check(request, peer.address.ip(), &world)?;
     if peer.is_misdirected(&checked.host) {
         return Err(Fault::Misdirected);
     }
@@ -121,16 +124,7 @@ fn toward_worker(
 ) -> Request<Upload> {
     let is_http2 = request.version() == Version::HTTP_2;
     let (mut head, incoming) = request.into_parts();
-    let vouched = Vouched {
-        host: &checked.host,
-        client: &peer.forwarded_for,
-        is_tls: peer.is_tls,
-        id: record.id(),
-        framing: checked.framing,
-        is_websocket: checked.websocket.is_some(),
-        refused: &checked.refused,
-    };
-    headers::toward_worker(&mut head.headers, checked.survey, &vouched);
+    headers::toward_worker(&mut head.headers, checked.survey, vouch(peer, &checked, record.id().clone()));
     let body = match checked.framing {
         Framing::Empty | Framing::Length(0) => Upload::none(),
         Framing::Length(_) | Framing::Chunked => {
@@ -144,6 +138,35 @@ fn toward_worker(
     *outgoing.uri_mut() = checked.into_target(head.uri);
     *outgoing.headers_mut() = head.headers;
     outgoing
+}
+
+/// What we say of the client: what we see, or what fronts say that we trust.
+fn vouch<'a>(peer: &Peer, checked: &'a Checked, id: HeaderValue) -> Vouched<'a> {
+    let host = checked.host.value();
+    let mut vouched = Vouched {
+        host: host.clone(),
+        forwarded_for: peer.forwarded_for.clone(),
+        client: peer.forwarded_for.clone(),
+        forwarded_host: host.clone(),
+        is_https: peer.is_tls,
+        forwarded: None,
+        id,
+        framing: checked.framing,
+        is_websocket: checked.websocket.is_some(),
+        refused: &checked.refused,
+    };
+    if let Some(said) = &checked.identity {
+        vouched.forwarded_for = said.forwarded_for();
+        vouched.client = HeaderValue::try_from(said.client().to_string()).expect("an address is a valid field value");
+        vouched.is_https = said.is_https.unwrap_or(peer.is_tls);
+        vouched.forwarded_host = said.host.clone().unwrap_or_else(|| host.clone());
+    }
+    if checked.wants_forwarded {
+        let own = [peer.address.ip()];
+        let chain = checked.identity.as_ref().map_or(&own[..], |said| &said.chain);
+        vouched.forwarded = policy::forwarded(chain, vouched.is_https, &vouched.forwarded_host);
+    }
+    vouched
 }
 
 impl Answer {

@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::host::Host;
-
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const ATTEMPT: HeaderName = HeaderName::from_static("x-portreeve-attempt");
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
@@ -140,11 +138,16 @@ pub(crate) enum Framing {
 
 /// What a request carries to a worker that its client did not write.
 pub(crate) struct Vouched<'a> {
-    pub(crate) host: &'a Host,
-    /// The client's address.
-    pub(crate) client: &'a HeaderValue,
-    pub(crate) is_tls: bool,
-    pub(crate) id: &'a HeaderValue,
+    pub(crate) host: HeaderValue,
+    /// The client's address, and the fronts that it came through.
+    pub(crate) forwarded_for: HeaderValue,
+    pub(crate) client: HeaderValue,
+    /// As the client asked for it, at the first front.
+    pub(crate) forwarded_host: HeaderValue,
+    pub(crate) is_https: bool,
+    /// The same in the words of RFC 7239, where it is wanted.
+    pub(crate) forwarded: Option<HeaderValue>,
+    pub(crate) id: HeaderValue,
     pub(crate) framing: Framing,
     pub(crate) is_websocket: bool,
     /// Names of fields that go no further.
@@ -152,7 +155,7 @@ pub(crate) struct Vouched<'a> {
 }
 
 /// Makes the fields of a client's request fit for a worker.
-pub(crate) fn toward_worker(headers: &mut HeaderMap, survey: Survey, vouched: &Vouched<'_>) {
+pub(crate) fn toward_worker(headers: &mut HeaderMap, survey: Survey, vouched: Vouched<'_>) {
     strip(headers, survey);
     for name in vouched.refused {
         headers.remove(name);
@@ -166,13 +169,16 @@ pub(crate) fn toward_worker(headers: &mut HeaderMap, survey: Survey, vouched: &V
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     }
-    let scheme = if vouched.is_tls { "https" } else { "http" };
-    headers.insert(header::HOST, vouched.host.value().clone());
-    headers.insert(FORWARDED_FOR, vouched.client.clone());
-    headers.insert(REAL_IP, vouched.client.clone());
+    let scheme = if vouched.is_https { "https" } else { "http" };
+    headers.insert(header::HOST, vouched.host);
+    headers.insert(FORWARDED_FOR, vouched.forwarded_for);
+    headers.insert(REAL_IP, vouched.client);
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
-    headers.insert(FORWARDED_HOST, vouched.host.value().clone());
-    headers.insert(REQUEST_ID, vouched.id.clone());
+    headers.insert(FORWARDED_HOST, vouched.forwarded_host);
+    headers.insert(REQUEST_ID, vouched.id);
+    if let Some(forwarded) = vouched.forwarded {
+        headers.insert(header::FORWARDED, forwarded);
+    }
 }
 
 /// Makes the fields of a worker's response fit for a client; returns for how long its connection may lie idle, if the worker

@@ -17,15 +17,18 @@ fn passed(lines: &[(&str, &str)], framing: Framing) -> HeaderMap {
     let mut map = fields(lines);
     let survey = Survey::of(&map, |_| false);
     let vouched = Vouched {
-        host: &Host::parse(&HeaderValue::from_static("example.com:8080")).unwrap(),
-        client: &HeaderValue::from_static("192.0.2.1"),
-        is_tls: true,
-        id: &HeaderValue::from_static("abc"),
+        host: HeaderValue::from_static("example.com:8080"),
+        forwarded_for: HeaderValue::from_static("192.0.2.1"),
+        client: HeaderValue::from_static("192.0.2.1"),
+        forwarded_host: HeaderValue::from_static("example.com:8080"),
+        is_https: true,
+        forwarded: None,
+        id: HeaderValue::from_static("abc"),
         framing,
         is_websocket: survey.wants_websocket(&map),
         refused: &[],
     };
-    toward_worker(&mut map, survey, &vouched);
+    toward_worker(&mut map, survey, vouched);
     map
 }
 

@@ -1,6 +1,6 @@
 //! The data plane: accepts, TLS, HTTP, routing, holding, forwarding.
 //!
-//! A request goes down these files in this order: [`listener`] → [`connection`] (with [`io`], [`pulse`] and [`watch`] at its
+//! A request goes down these files in this order: [`listener`] → [`connection`] (with [`introduction`], [`io`], [`pulse`] and [`watch`] at its
 //! side) → [`exchange`], the one page → [`policy`] → [`headers`] → [`forward`] → [`wire`] → [`body`] or [`tunnel`]. What all
 //! of them share is [`Proxy`]; what changes under way is the [`World`]. It knows no process, no
 //! configuration and no life cycle: what it is to serve, it is told over the link.
@@ -19,6 +19,7 @@ mod fault;
 mod forward;
 mod headers;
 mod host;
+mod introduction;
 mod io;
 mod listener;
 mod load;

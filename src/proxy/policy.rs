@@ -5,9 +5,12 @@
 //! body ends.
 
 pub(crate) mod answer;
+mod identity;
 mod names;
 mod target;
 mod websocket;
+
+use std::net::IpAddr;
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::{PathAndQuery, Scheme};
@@ -17,7 +20,9 @@ use http_body::Body;
 use super::fault::Fault;
 use super::headers::{Framing, Survey};
 use super::host::Host;
-use crate::link::Limits;
+use super::world::World;
+
+pub(crate) use identity::{Clients, Identity, forwarded};
 
 /// What an accepted request says.
 #[derive(Debug)]
@@ -29,15 +34,20 @@ pub(crate) struct Checked {
     pub(crate) framing: Framing,
     /// If it asks to become a WebSocket: the proof that a worker has to give for that.
     pub(crate) websocket: Option<HeaderValue>,
+    /// What trusted fronts say of it; `None`: our peer is its client.
+    pub(crate) identity: Option<Identity>,
+    /// Do workers get `Forwarded`?
+    pub(crate) wants_forwarded: bool,
     /// Fields that go no further.
     pub(crate) refused: Vec<HeaderName>,
 }
 
-/// Looks a request over.
+/// Looks a request over that has come from this peer.
 ///
 /// # Errors
 /// With the fault that its client is to be told.
-pub(crate) fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Checked, Fault> {
+pub(crate) fn check<B: Body>(request: &Request<B>, peer: IpAddr, world: &World) -> Result<Checked, Fault> {
+    let World { limits, clients, .. } = world;
     check_method(request.method())?;
     if request.headers().len() > limits.header_count as usize {
         return Err(Fault::ManyHeaders);
@@ -58,8 +68,13 @@ pub(crate) fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Ch
         *request.method() == Method::GET && request.version() == http::Version::HTTP_11 && framing == Framing::Empty;
     let wants = may_upgrade && survey.wants_websocket(request.headers());
     let websocket = if wants { websocket::proof(request.headers()) } else { None };
-    let refused = if survey.is_doubtful { names::refused(request.headers(), &[], false) } else { Vec::new() };
-    Ok(Checked { host, target, survey, framing, websocket, refused })
+    let identity = Identity::of(request.headers(), peer, clients);
+    let refused = if survey.is_doubtful {
+        names::refused(request.headers(), &clients.allowed, identity.is_some())
+    } else {
+        Vec::new()
+    };
+    Ok(Checked { host, target, survey, framing, websocket, identity, wants_forwarded: clients.forwarded, refused })
 }
 
 impl Checked {

@@ -4,6 +4,7 @@
 //! that happens when its record is dropped; one that is dropped without a word has lost its client. The access line is put
 //! together only when there is a log.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,10 +16,11 @@ use super::body::Body;
 use super::fault::{Fault, Side};
 use super::headers;
 use super::peer::Peer;
+use super::policy::Identity;
 use super::upload::Progress;
 use super::wire::Wire;
 use super::world::App;
-use crate::id::{Generation, RequestId, Slot};
+use crate::id::{Generation, Slot};
 use crate::link::FromProxy;
 use crate::telemetry::access;
 use crate::telemetry::exchange_metrics::Raised;
@@ -28,7 +30,8 @@ use crate::upstream::Lease;
 pub(crate) struct Record {
     peer: Arc<Peer>,
     started: Instant,
-    id: Id,
+    /// The exchange's name, as headers carry it.
+    id: HeaderValue,
     asked: Option<Box<Asked>>,
     is_head: bool,
     app: Option<(Arc<App>, Raised)>,
@@ -41,14 +44,10 @@ pub(crate) struct Record {
     ended: Option<Instant>,
 }
 
-/// The exchange's name.
-struct Id {
-    id: RequestId,
-    header: HeaderValue,
-}
-
 /// What the access line says of the request.
 struct Asked {
+    /// `None`: the peer.
+    client: Option<IpAddr>,
     time: SystemTime,
     method: Method,
     uri: Uri,
@@ -73,7 +72,7 @@ impl Record {
         Self {
             peer: Arc::clone(peer),
             started: Instant::now(),
-            id: Id::random(),
+            id: random_id(),
             asked: peer.proxy.access.is_some().then(|| Box::new(Asked::of(request))),
             is_head: *request.method() == Method::HEAD,
             app: None,
@@ -93,7 +92,18 @@ impl Record {
 
     /// The exchange's name as a header carries it.
     pub(crate) fn id(&self) -> &HeaderValue {
-        &self.id.header
+        &self.id
+    }
+
+    /// Fronts that are trusted say whom it is from, and maybe by which name they know it.
+    pub(crate) fn identify(&mut self, said: &Identity) {
+        if let Some(asked) = &mut self.asked {
+            asked.client = Some(said.client());
+        }
+        if let Some(id) = &said.id {
+            self.id = id.clone();
+            self.id.set_sensitive(true);
+        }
     }
 
     /// The thread it is on.
@@ -161,7 +171,7 @@ impl Record {
         let mut response = Response::new(Body::none());
         *response.status_mut() = fault.status();
         let fields = response.headers_mut();
-        fields.insert(headers::REQUEST_ID, self.id.header.clone());
+        fields.insert(headers::REQUEST_ID, self.id.clone());
         fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         if let Some(seconds) = row.retry_after {
             fields.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
@@ -183,8 +193,11 @@ impl Record {
         let (Some(log), Some(asked)) = (&self.peer.proxy.access, &self.asked) else { return };
         log.write(&access::Line {
             time: asked.time,
-            client: access::Client { address: self.peer.address.ip(), tls: self.peer.is_tls },
-            request: asked.line(self.id.id),
+            client: access::Client {
+                address: asked.client.unwrap_or_else(|| self.peer.address.ip()),
+                tls: self.peer.is_tls,
+            },
+            request: asked.line(self.id.to_str().unwrap_or_default()),
             service: access::Service {
                 app: self.app.as_ref().map(|(app, _)| &app.name),
                 worker: self.served.worker,
@@ -211,23 +224,24 @@ impl Drop for Record {
         self.peer.pulse.end(now);
         let metrics = self.app.as_ref().map_or(&self.peer.proxy.no_app, |(app, _)| &app.metrics);
         metrics.finish(self.status(), took);
+        if self.fault.is_some_and(|fault| fault.row().side != Side::Client) {
+            metrics.fail();
+        }
         self.log(took);
     }
 }
 
-impl Id {
-    fn random() -> Self {
-        let id = RequestId(fastrand::u128(..));
-        let mut digits = [0; 32];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(id.0.to_be_bytes()) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 0xf)];
-        }
-        let mut header = HeaderValue::from_bytes(&digits).expect("hexadecimal digits are a valid field value");
-        // Keeps it out of HPACK's table (RFC 7541, section 7.1.3), where it would push out what does come again.
-        header.set_sensitive(true);
-        Self { id, header }
+/// 128 random bits as hexadecimal digits.
+fn random_id() -> HeaderValue {
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(fastrand::u128(..).to_be_bytes()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
     }
+    let mut id = HeaderValue::from_bytes(&digits).expect("hexadecimal digits are a valid field value");
+    // Keeps it out of HPACK's table (RFC 7541, section 7.1.3), where it would push out what does come again.
+    id.set_sensitive(true);
+    id
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -236,6 +250,7 @@ impl Asked {
     fn of<B>(request: &Request<B>) -> Self {
         let field = |name| request.headers().get(name).cloned();
         Self {
+            client: None,
             time: SystemTime::now(),
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -246,7 +261,7 @@ impl Asked {
         }
     }
 
-    fn line(&self, id: RequestId) -> access::Request<'_> {
+    fn line<'a>(&'a self, id: &'a str) -> access::Request<'a> {
         let authority = self.uri.authority().map(http::uri::Authority::as_str);
         let host = self.host.as_ref().and_then(|host| host.to_str().ok());
         access::Request {
@@ -270,10 +285,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_the_same_in_header_and_log() {
-        for _ in 0..100 {
-            let id = Id::random();
-            assert_eq!(id.header.to_str().unwrap(), id.id.to_string());
-        }
+    fn an_id_has_32_digits_and_is_new_each_time() {
+        let ids: std::collections::HashSet<_> = (0..100).map(|_| random_id().to_str().unwrap().to_owned()).collect();
+        assert_eq!(ids.len(), 100);
+        assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|digit| DIGITS.contains(&digit))));
     }
 }

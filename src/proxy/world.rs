@@ -16,11 +16,13 @@ use crate::route::Table;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
 use crate::upstream::{Bounds, Budget, Endpoint, OnIdle, Spec, Upstream};
 
+use super::policy::Clients;
 use super::wire::Wire;
 
 /// What exchanges are carried out under.
 pub(crate) struct World {
     pub(crate) limits: Limits,
+    pub(crate) clients: Clients,
     /// Whom each listener is for; `None`: whom the routes say.
     listeners: HashMap<SocketAddr, Option<Arc<App>>>,
     routes: Table<Arc<App>>,
@@ -95,7 +97,7 @@ impl World {
             h2_streams: 1,
         };
         let routes = Table::build(Vec::new()).unwrap_or_else(|_| unreachable!("nothing conflicts with nothing"));
-        Self { limits, listeners: HashMap::new(), routes, apps: Vec::new() }
+        Self { limits, clients: Clients::default(), listeners: HashMap::new(), routes, apps: Vec::new() }
     }
 
     /// The app that serves a host and a path on this listener.
@@ -137,7 +139,8 @@ impl Atlas {
         let routes = Table::build(entries).map_err(|conflict| Rejected::Routes(told(&conflict)))?;
         let listeners =
             snapshot.listeners.into_iter().map(|listener| owned(listener, &apps)).collect::<Result<_, _>>()?;
-        let world = World { limits: snapshot.limits, listeners, routes, apps };
+        let clients = Clients::new(&snapshot.clients);
+        let world = World { limits: snapshot.limits, clients, listeners, routes, apps };
         Ok(Draft { world, listings, certificates })
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::listeners::{Group, Listeners};
 use super::site::Site;
-use crate::config::Limits;
+use crate::config::{Clients, Config, Limits};
 use crate::id::AppName;
 use crate::link::{self, Certificate, Condition, Epoch, Snapshot};
 
@@ -16,11 +16,12 @@ pub(super) fn snapshot(
     sites: &BTreeMap<AppName, Site>,
     listeners: &Listeners,
     certificates: &[Certificate],
-    limits: &Limits,
+    config: &Config,
 ) -> Snapshot {
     let apps = sites.iter().map(|(name, site)| app(name, site)).collect();
     let listeners = listeners.iter().filter_map(listener).collect();
-    Snapshot { epoch, listeners, apps, certificates: certificates.to_vec(), limits: translate(limits) }
+    let (clients, limits) = (told(&config.clients), translate(&config.limits));
+    Snapshot { epoch, listeners, apps, certificates: certificates.to_vec(), clients, limits }
 }
 
 fn listener(group: &Group) -> Option<link::Listener> {
@@ -43,6 +44,15 @@ fn app(name: &AppName, site: &Site) -> link::App {
         response_timeout: forwarding.response_timeout,
         keepalive: forwarding.keepalive,
         retry_idempotency_key: forwarding.retry_idempotency_key,
+    }
+}
+
+fn told(clients: &Clients) -> link::Clients {
+    link::Clients {
+        trusted: clients.trusted_proxies.clone(),
+        proxy_protocol: clients.proxy_protocol.clone(),
+        forwarded: clients.forwarded,
+        allow_headers: clients.allow_headers.clone(),
     }
 }
 

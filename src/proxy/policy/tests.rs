@@ -5,6 +5,14 @@ use http::Version;
 use http_body_util::{Empty, Full};
 
 use super::*;
+use crate::link::Limits;
+
+/// Looks a request over under these limits.
+fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Checked, Fault> {
+    let mut world = World::empty();
+    world.limits = limits.clone();
+    super::check(request, [192, 0, 2, 1].into(), &world)
+}
 
 fn limits() -> Limits {
     Limits {

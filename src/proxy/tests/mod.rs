@@ -2,6 +2,7 @@
 //! and workers that the test plays itself, byte by byte.
 
 mod client;
+mod clients;
 mod rig;
 mod worker;
 

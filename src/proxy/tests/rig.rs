@@ -11,8 +11,8 @@ use tokio::net::UnixStream;
 use super::worker::Worker;
 use crate::id::{Address, AppName, Generation, Serial, Slot};
 use crate::link::{
-    App, Certificate, Condition, Endpoint, Epoch, FromProxy, Limits, Listener, Manifest, ManifestEntry, Snapshot,
-    ToProxy, codec,
+    App, Certificate, Clients, Condition, Endpoint, Epoch, FromProxy, Limits, Listener, Manifest, ManifestEntry,
+    Snapshot, ToProxy, codec,
 };
 use crate::proxy::error::Error;
 use crate::proxy::run::serve;
@@ -55,13 +55,20 @@ impl Rig {
         let mut manifest = Manifest { threads: 2, listeners, access_log: None, access_json: false };
         change(&mut manifest);
         let (near, far) = crate::sys::socket::pair().unwrap();
-        let thread = std::thread::spawn(move || serve(far, &[]));
+        let thread = std::thread::spawn(move || serve(far, &[], |_| {}));
         let near = std::os::unix::net::UnixStream::from(near);
         near.set_nonblocking(true).unwrap();
         let (chain, key) = crate::certs::self_signed(&["localhost"]).unwrap();
         let certificates = vec![Certificate { chain: chain.clone(), key }];
         let listeners = [http, https].map(|address| Listener { address, app: None }).to_vec();
-        let snapshot = Snapshot { epoch: Epoch(0), listeners, apps: vec![app("web")], certificates, limits: limits() };
+        let snapshot = Snapshot {
+            epoch: Epoch(0),
+            listeners,
+            apps: vec![app("web")],
+            certificates,
+            clients: Clients::default(),
+            limits: limits(),
+        };
         let link = UnixStream::from_std(near).unwrap();
         let mut rig = Self { http, https, snapshot, chain, link, thread, unread: Vec::new() };
         rig.tell(ToProxy::Manifest(manifest)).await;

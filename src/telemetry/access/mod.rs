@@ -11,7 +11,7 @@ mod writer;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use crate::id::{AppName, Generation, RequestId, Slot};
+use crate::id::{AppName, Generation, Slot};
 
 pub use format::Format;
 pub use writer::{AccessLog, OpenError, Target};
@@ -39,7 +39,7 @@ pub struct Line<'a> {
 /// Who asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
-    /// The address the connection came from.
+    /// The address the connection came from, or the one that a trusted front names.
     pub address: IpAddr,
     pub tls: bool,
 }
@@ -47,7 +47,8 @@ pub struct Client {
 /// What was asked.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    pub id: RequestId,
+    /// Its name: visible ASCII without quotes.
+    pub id: &'a str,
     pub method: &'a str,
     /// As the client sent it; empty when it sent none.
     pub host: &'a str,

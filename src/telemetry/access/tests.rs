@@ -19,7 +19,7 @@ fn hostile() -> Vec<Vec<u8>> {
 
 fn request() -> Request<'static> {
     Request {
-        id: RequestId(0xabc),
+        id: "00000000000000000000000000000abc",
         method: "GET",
         host: "example.org:8080",
         path: "/a/b?c=d",
