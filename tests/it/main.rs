@@ -31,6 +31,7 @@ mod metrics;
 mod monit;
 mod node_cluster;
 mod node_preload;
+mod notify;
 #[path = "../worker/pattern.rs"]
 mod pattern;
 mod pm2_faults;
