@@ -137,6 +137,10 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Longest silence within a request's body.
     pub body_idle: Duration,
+    /// Bytes of a request's body a second, in the long run; `None`: as slow as it likes.
+    pub body_rate: Option<u64>,
+    /// Longest time in which a client may take nothing of a response.
+    pub write_stall: Duration,
     /// Longest life of a connection without an exchange.
     pub keepalive_idle: Duration,
     /// Concurrent exchanges on one HTTP/2 connection.

@@ -184,6 +184,7 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("clientheadertimeout", Is("header_timeout")),
     ("clientbodytimeout", Is("body_idle")),
     ("keepalivetimeout", Is("keepalive_idle")),
+    ("sendtimeout", Is("write_stall")),
     ("accesslog", Is("access")),
     ("apps", Is("app")),
     ("server", Is("app")),

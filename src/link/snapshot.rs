@@ -113,6 +113,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     pub header_timeout: Duration,
     pub body_idle: Duration,
+    pub body_rate: Option<u64>,
+    pub write_stall: Duration,
     pub keepalive_idle: Duration,
     pub h2_streams: u32,
 }

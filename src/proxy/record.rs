@@ -17,6 +17,7 @@ use super::fault::{Fault, Side};
 use super::headers;
 use super::peer::Peer;
 use super::policy::Identity;
+use super::pulse::Pulse;
 use super::upload::Progress;
 use super::wire::Wire;
 use super::world::App;
@@ -104,6 +105,16 @@ impl Record {
             self.id = id.clone();
             self.id.set_sensitive(true);
         }
+    }
+
+    /// Is it one of many on its connection?
+    pub(crate) fn is_http2(&self) -> bool {
+        self.peer.is_http2
+    }
+
+    /// What its connection is doing.
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.peer.pulse
     }
 
     /// The thread it is on.
@@ -229,7 +240,7 @@ impl Drop for Record {
 }
 
 /// 128 random bits as hexadecimal digits.
-fn random_id() -> HeaderValue {
+pub(crate) fn random_id() -> HeaderValue {
     let mut digits = [0; 32];
     for (pair, byte) in digits.chunks_exact_mut(2).zip(fastrand::u128(..).to_be_bytes()) {
         pair[0] = DIGITS[usize::from(byte >> 4)];

@@ -1,9 +1,9 @@
 //! When a client connection has to end although its client has not ended it.
 //!
-//! Decides, and does nothing itself. Three limits: a head that takes too long, a connection that is idle for too long, and
-//! one that is still idle when the proxy retires. Does not know HTTP. Invariant: a connection is closed for idleness only
-//! after the kernel has been asked whether a request has just arrived; what is lost then was sent after that moment, and
-//! nobody who closes a connection can help that (RFC 9112, section 9.5).
+//! Decides, and does nothing itself. Four limits: a head that takes too long, a client that takes nothing of what it has
+//! asked for, a connection that is idle for too long, and one that is still idle when the proxy retires. Does not know HTTP.
+//! Invariant: a connection is closed for idleness only after the kernel has been asked whether a request has just arrived;
+//! what is lost then was sent after that moment, and nobody who closes a connection can help that (RFC 9112, section 9.5).
 //!
 //! hyper offers one timer for both heads and idleness, and its `graceful_shutdown` closes an HTTP/1 connection that is
 //! about to read a request. Hence neither is used while a request may be coming.
@@ -18,7 +18,9 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::alarm::Alarm;
 use super::peer::Peer;
-use super::pulse::Stage;
+use super::pulse::{Order, Stage};
+use super::refusal;
+use crate::telemetry::exchange_metrics::Cut;
 
 /// How long a connection that was told to close may take to do so.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -44,13 +46,23 @@ pub(crate) struct Limits {
     pub(crate) head: Duration,
     /// Without an exchange.
     pub(crate) idle: Duration,
+    /// Without a byte that is taken, while there are some to send.
+    pub(crate) stall: Duration,
+}
+
+/// A limit that is running, with its beginning.
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    Head(Instant),
+    Stall,
+    Idle,
 }
 
 /// What is to be done with the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Let it read once more: the kernel will be asked.
-    Look,
+    /// Let it read once more: that read has an order.
+    Read,
     /// Let it close by itself.
     Close,
     /// Drop it.
@@ -79,21 +91,47 @@ impl Watch {
             // HTTP/2 can say goodbye without losing anything: exchanges end first, new ones go elsewhere.
             return self.close();
         }
-        let (deadline, is_idle) = match self.peer.pulse.stage() {
-            Stage::Busy => return Poll::Pending,
-            Stage::Head(since) => (since + self.limits.head, false),
-            Stage::Idle(since) => (self.idle_end(since), true),
-        };
+        let Some((deadline, limit)) = self.next() else { return Poll::Pending };
         ready!(self.alarm.poll(cx, deadline));
-        if !is_idle || self.closing.is_some() {
-            return Poll::Ready(Verdict::Drop);
+        match limit {
+            Limit::Stall => {
+                self.peer.proxy.metrics.cut(Cut::WriteStall);
+                Poll::Ready(Verdict::Drop)
+            }
+            Limit::Head(since) if self.closing.is_none() => self.refuse(since),
+            Limit::Idle if self.closing.is_none() => self.rest(deadline),
+            Limit::Head(_) | Limit::Idle => Poll::Ready(Verdict::Drop),
         }
+    }
+
+    /// The limit that is reached first, and when.
+    fn next(&self) -> Option<(Instant, Limit)> {
+        let stage = match self.peer.pulse.stage() {
+            Stage::Busy => None,
+            Stage::Head(since) => Some((self.head_end(since), Limit::Head(since))),
+            Stage::Idle(since) => Some((self.idle_end(since), Limit::Idle)),
+        };
+        let stall = self.peer.pulse.blocked().map(|since| (since + self.limits.stall, Limit::Stall));
+        stage.into_iter().chain(stall).min_by_key(|(deadline, _)| *deadline)
+    }
+
+    /// A head has taken too long: its client is told so, and has a moment to take it.
+    fn refuse(&mut self, since: Instant) -> Poll<Verdict> {
+        self.closing = Some(Instant::now());
+        self.peer.proxy.metrics.cut(Cut::SlowHead);
+        refusal::note(&self.peer, since);
+        self.peer.pulse.ask(Order::Refuse);
+        Poll::Ready(Verdict::Read)
+    }
+
+    /// The connection has been idle for long enough, unless a request has just arrived.
+    fn rest(&mut self, deadline: Instant) -> Poll<Verdict> {
         if self.is_http2 || self.looked == Some(deadline) {
             return self.close();
         }
         self.looked = Some(deadline);
-        self.peer.pulse.ask_to_look();
-        Poll::Ready(Verdict::Look)
+        self.peer.pulse.ask(Order::Look);
+        Poll::Ready(Verdict::Read)
     }
 
     fn close(&mut self) -> Poll<Verdict> {
@@ -102,6 +140,11 @@ impl Watch {
             self.peer.pulse.dismiss();
         }
         Poll::Ready(Verdict::Close)
+    }
+
+    /// When a head that began then has had its time.
+    fn head_end(&self, since: Instant) -> Instant {
+        self.closing.map_or(since + self.limits.head, |closing| closing + FAREWELL)
     }
 
     /// When a connection that has been idle since then has been idle for long enough.

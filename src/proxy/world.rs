@@ -93,6 +93,8 @@ impl World {
             handshake_timeout: Duration::ZERO,
             header_timeout: Duration::ZERO,
             body_idle: Duration::ZERO,
+            body_rate: None,
+            write_stall: Duration::ZERO,
             keepalive_idle: Duration::ZERO,
             h2_streams: 1,
         };

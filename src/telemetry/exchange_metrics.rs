@@ -5,6 +5,7 @@
 //! Invariant: a gauge that was raised is lowered by a drop, so no path out of an exchange can forget it.
 
 mod app;
+mod cut;
 mod gauge;
 
 use std::net::SocketAddr;
@@ -14,8 +15,10 @@ use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry}
 use super::exposition::{self, Family};
 use super::registration::{counter, counters, gauges, histograms_by_app};
 use crate::id::AppName;
+use cut::Cuts;
 
 pub use app::{AppMetrics, Held, HoldEnd, RetryRule};
+pub use cut::Cut;
 pub use gauge::{Gauge, Raised};
 
 /// Upper bounds in seconds for whole exchanges and for waiting.
@@ -31,6 +34,7 @@ pub struct ExchangeMetrics {
     apps: ByApp,
     client_connections: IntGaugeVec,
     access_log_dropped: IntCounter,
+    cuts: Cuts,
     invariants: Invariants,
 }
 
@@ -75,6 +79,7 @@ impl ExchangeMetrics {
                 "portreeve_access_log_dropped_total",
                 "Access lines that could not be written.",
             ),
+            cuts: Cuts::new(&registry),
             invariants: Invariants::new(&registry),
             registry,
         }
@@ -102,6 +107,11 @@ impl ExchangeMetrics {
     #[must_use]
     pub fn access_log_dropped(&self) -> IntCounter {
         self.access_log_dropped.clone()
+    }
+
+    /// A client was cut off.
+    pub fn cut(&self, why: Cut) {
+        self.cuts.count(why);
     }
 
     /// Counters of what must never happen.

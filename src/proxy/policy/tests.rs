@@ -23,6 +23,8 @@ fn limits() -> Limits {
         handshake_timeout: Duration::from_secs(1),
         header_timeout: Duration::from_secs(1),
         body_idle: Duration::from_secs(1),
+        body_rate: None,
+        write_stall: Duration::from_secs(1),
         keepalive_idle: Duration::from_secs(1),
         h2_streams: 1,
     }

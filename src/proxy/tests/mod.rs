@@ -3,6 +3,7 @@
 
 mod client;
 mod clients;
+mod frames;
 mod rig;
 mod worker;
 
@@ -15,6 +16,7 @@ mod limits;
 mod load;
 mod publishing;
 mod retrying;
+mod slow;
 mod tunnels;
 
 use std::time::Duration;

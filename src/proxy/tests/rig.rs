@@ -207,6 +207,8 @@ fn limits() -> Limits {
         handshake_timeout: Duration::from_secs(10),
         header_timeout: Duration::from_secs(10),
         body_idle: Duration::from_secs(10),
+        body_rate: None,
+        write_stall: Duration::from_secs(10),
         keepalive_idle: Duration::from_mins(1),
         h2_streams: 100,
     }
