@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 
 use super::Scope;
 use super::lines::Entries;
-use super::words::{Environment, LogQuery, Order, Reached, Refusal, Reloaded, Status};
+use super::words::{Environment, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status};
 use crate::id::AppName;
 
 /// Speaks to the supervisor behind one socket.
@@ -73,6 +73,11 @@ impl Client {
     /// Adds the apps of a configuration, as TOML, to the supervisor's list, and starts them; returns when that has ended.
     pub async fn add(&self, list: &str) -> Result<Reloaded, Error> {
         self.call(Method::POST, "/v1/add", list).await
+    }
+
+    /// What came of a change; returns when the last worker that it replaced is gone.
+    pub async fn report(&self, deploy: u64) -> Result<Report, Error> {
+        self.call(Method::GET, &format!("/v1/report?deploy={deploy}"), "").await
     }
 
     /// Sends a signal to every worker of these apps.

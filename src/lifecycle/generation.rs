@@ -14,6 +14,8 @@
 //! ```
 //! Later states have their place: Canary between Verified and Promoting, Retained between Live and Draining.
 
+mod said;
+
 use std::time::Instant;
 
 use super::circuit::{Circuit, Mode};
@@ -223,6 +225,7 @@ impl Generation {
                 self.late(index, failure, step);
             }
         }
+        self.dismiss_silent(step);
         self.try_again(step);
         self.give_up_if_stalled(step);
     }
@@ -356,7 +359,8 @@ impl Generation {
     fn stalled_at(&self) -> Option<Instant> {
         match self.stage {
             Stage::Staging { progressed, .. } | Stage::Verified { progressed, .. } => {
-                Some(after(progressed, self.plan.timeouts.progress))
+                let stretched = self.workers().filter_map(Worker::stretched);
+                stretched.chain([after(progressed, self.plan.timeouts.progress)]).max()
             }
             _ => None,
         }

@@ -13,6 +13,7 @@ mod contract;
 mod crash;
 mod daemon;
 mod demo;
+mod deploys;
 mod docs;
 mod environment;
 mod fixed_upstream;
@@ -29,6 +30,7 @@ mod metrics;
 mod monit;
 mod node_cluster;
 mod node_preload;
+mod notify;
 #[path = "../worker/pattern.rs"]
 mod pattern;
 mod pm2_faults;

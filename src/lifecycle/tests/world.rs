@@ -19,11 +19,13 @@ mod books;
 mod choice;
 mod health;
 mod judge;
+mod words;
 
 use books::Books;
 use choice::Past;
-pub(super) use choice::{Choice, Mischief};
+pub(super) use choice::{Choice, Mischief, Says};
 use health::Health;
+pub(super) use words::MORE;
 
 #[derive(Clone)]
 pub(super) struct World {
@@ -70,6 +72,8 @@ pub(super) struct Process {
     pub(super) streak: u32,
     pub(super) stopped: Option<Instant>,
     pub(super) killed: Option<Instant>,
+    /// It has said that it stops.
+    leaves: bool,
     pub(super) forced: bool,
     pub(super) idle: bool,
     /// The latest version that lists it.
@@ -119,6 +123,9 @@ impl World {
     pub(super) fn feed(&mut self, event: Event) {
         let share = f64::from(self.mischief.dice) / 255.0;
         self.note_end(&event);
+        if event == Event::Wake {
+            self.silence_due();
+        }
         self.condemn();
         if let Event::Recycle { serial, .. } = event {
             self.wished.insert(serial);
@@ -130,6 +137,7 @@ impl World {
             self.perform(action);
         }
         self.next_serial = todo.fresh_serial().0;
+        self.note_dismissed();
         self.reseat();
         self.follow_health();
         self.audit();
@@ -211,6 +219,11 @@ impl World {
                 process.declared = true;
                 process.streak = u32::MAX;
                 Event::Declared { serial }
+            }
+            Choice::Told(serial, word) => {
+                let due = self.processes[&serial].health.due.filter(|_| word == Says::JustInTime);
+                self.now = self.now.max(due.unwrap_or(self.now));
+                self.say(serial, word.spelt())
             }
             Choice::Exited(serial) => self.exit(serial, 1),
             Choice::Ended(serial, code) => self.exit(serial, code),
