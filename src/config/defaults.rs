@@ -75,6 +75,8 @@ pub const WRITE_STALL: Setting<Duration> = setting(secs(60), millis(100), hours(
 pub const KEEPALIVE_IDLE: Setting<Duration> = setting(secs(75), millis(100), hours(1));
 /// At least 100 is advised by RFC 9113 section 6.5.2.
 pub const H2_STREAMS: Setting<u32> = setting(128, 1, 10_000);
+/// Nobody notices: the client is told before, and nothing of it is lost.
+pub const H2_REQUESTS: Setting<u32> = setting(10_000, 1, 1_000_000_000);
 
 /// One line for each event of note.
 pub const LOG_LEVEL: &str = "info";

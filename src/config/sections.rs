@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{AccessLog, Admin, App, CertificateFiles, Config, Limits, Listen, Log, LogFormat, Metrics, Proxy};
+use super::{AccessLog, Admin, App, CertificateFiles, Config, Http2, Limits, Listen, Log, LogFormat, Metrics, Proxy};
 use super::{app, clients, defaults, home, names, unknown};
 use crate::id::{AppName, BadAppName};
 
@@ -128,7 +128,10 @@ fn limits(table: &mut Table) -> Limits {
         body_rate: table.take("body_rate", body_rate).unwrap_or(Some(defaults::BODY_RATE.default)),
         write_stall: table.duration("write_stall", &defaults::WRITE_STALL),
         keepalive_idle: table.duration("keepalive_idle", &defaults::KEEPALIVE_IDLE),
-        h2_streams: table.count("h2_streams", &defaults::H2_STREAMS),
+        http2: Http2 {
+            streams: table.count("h2_streams", &defaults::H2_STREAMS),
+            requests: table.count("h2_requests", &defaults::H2_REQUESTS),
+        },
     }
 }
 

@@ -186,6 +186,8 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("clientbodytimeout", Is("body_idle")),
     ("keepalivetimeout", Is("keepalive_idle")),
     ("sendtimeout", Is("write_stall")),
+    ("http2maxconcurrentstreams", Is("h2_streams")),
+    ("keepaliverequests", Is("h2_requests")),
     ("accesslog", Is("access")),
     ("apps", Is("app")),
     ("server", Is("app")),

@@ -120,6 +120,9 @@ impl Relayed {
             if self.is_http2 && self.rest.len() > PIECE { self.rest.split_to(PIECE) } else { take(&mut self.rest) };
         if let Some((record, _)) = &mut self.exchange {
             record.sent(piece.len());
+            if self.is_http2 {
+                record.pulse().conduct().pass(piece.len());
+            }
         }
         self.note_turn(Turn::Client);
         if self.rest.is_empty() && self.incoming.is_end_stream() {

@@ -93,7 +93,7 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
         pulse,
         _admission: admission,
     });
-    let io = Io::new(stream, Arc::clone(&peer.pulse), !is_http2);
+    let io = Io::new(stream, Arc::clone(&peer.pulse), is_http2);
     if is_http2 {
         Box::pin(serve_http2(peer, Cork::new(io), &limits)).await;
     } else {
@@ -126,7 +126,7 @@ async fn serve_http2(peer: Arc<Peer>, io: Cork, limits: &Limits) {
     let mut builder = http2::Builder::new(Streams::new(Arc::clone(&peer), limits.write_stall));
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.h2_streams)
+        .max_concurrent_streams(limits.http2.streams)
         .max_header_list_size(limits.header_bytes)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -152,7 +152,12 @@ fn service(
 }
 
 fn watch_limits(limits: &Limits) -> watch::Limits {
-    watch::Limits { head: limits.header_timeout, idle: limits.keepalive_idle, stall: limits.write_stall }
+    watch::Limits {
+        head: limits.header_timeout,
+        idle: limits.keepalive_idle,
+        stall: limits.write_stall,
+        requests: limits.http2.requests,
+    }
 }
 
 /// Runs a connection under its watch; `after_turn` is called whenever it has done what it could.
@@ -173,6 +178,13 @@ async fn drive<C: Future>(
                 Verdict::Read => {}
                 Verdict::Close => close(connection.as_mut()),
                 Verdict::Drop => return Poll::Ready(()),
+                Verdict::Expel => {
+                    // What it says in farewell goes out if there is room for it.
+                    close(connection.as_mut());
+                    let _ = connection.as_mut().poll(cx);
+                    after_turn(cx);
+                    return Poll::Ready(());
+                }
             }
         }
     })

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use super::alarm::Alarm;
+use super::meter::Meter;
 use super::pulse::{Order, Pulse};
 use super::refusal;
 use super::socket::Socket;
@@ -28,8 +29,8 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(crate) struct Io {
     stream: Stream,
     pulse: Arc<Pulse>,
-    /// Do bytes from an idle client begin a head? Not in HTTP/2, where they may be anything.
-    has_heads: bool,
+    /// `None`: HTTP/1, where bytes from an idle client begin a head.
+    meter: Option<Box<Meter>>,
     closing: Option<Closing>,
 }
 
@@ -47,8 +48,8 @@ struct Closing {
 }
 
 impl Io {
-    pub(crate) fn new(stream: Stream, pulse: Arc<Pulse>, has_heads: bool) -> Self {
-        Self { stream, pulse, has_heads, closing: None }
+    pub(crate) fn new(stream: Stream, pulse: Arc<Pulse>, is_http2: bool) -> Self {
+        Self { stream, pulse, meter: is_http2.then(Box::default), closing: None }
     }
 
     /// Tells the client that it was too slow, and closes. A client that does not take even this much goes without.
@@ -145,8 +146,14 @@ impl AsyncRead for Io {
         }
         let before = buffer.filled().len();
         ready!(this.stream.poll_read(cx, buffer))?;
-        if this.has_heads && buffer.filled().len() > before {
-            this.pulse.heard();
+        let new = &buffer.filled()[before..];
+        match &mut this.meter {
+            _ if new.is_empty() => {}
+            None => this.pulse.heard(),
+            Some(meter) => {
+                meter.read(new);
+                this.pulse.heard_frames(meter);
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -10,6 +10,7 @@
 
 mod alarm;
 mod body;
+mod conduct;
 mod conductor;
 mod connection;
 mod cork;
@@ -23,6 +24,7 @@ mod introduction;
 mod io;
 mod listener;
 mod load;
+mod meter;
 mod outgoing;
 mod pace;
 mod peer;

@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::conduct::{Block, Conduct};
+use super::meter::Meter;
+
 /// The state of one client connection.
 #[derive(Debug)]
 pub(crate) struct Pulse {
@@ -23,6 +26,9 @@ pub(crate) struct Pulse {
     turn: AtomicU8,
     /// Milliseconds from `began` to when a write found no room, and one more; 0: there is room.
     blocked: AtomicU64,
+    /// In the same way, when a block of header fields began that is not at its end.
+    fields: AtomicU64,
+    conduct: Conduct,
     /// A request's body was not read to its end.
     is_unread: AtomicBool,
     /// The connection was closed for being idle.
@@ -77,6 +83,8 @@ impl Pulse {
             order: AtomicU8::new(Order::Read as u8),
             turn: AtomicU8::new(Turn::Nothing as u8),
             blocked: AtomicU64::new(0),
+            fields: AtomicU64::new(0),
+            conduct: Conduct::default(),
             is_unread: AtomicBool::new(false),
             is_dismissed: AtomicBool::new(false),
             has_lost: AtomicBool::new(false),
@@ -89,6 +97,25 @@ impl Pulse {
             self.mark(Instant::now());
             self.is_in_head.store(true, Relaxed);
         }
+    }
+
+    /// Frames have come from the client.
+    pub(crate) fn heard_frames(&self, meter: &Meter) {
+        match self.conduct.note(meter) {
+            Block::Same => {}
+            Block::Begun => self.fields.store(self.millis(Instant::now()) + 1, Relaxed),
+            Block::Ended => self.fields.store(0, Relaxed),
+        }
+    }
+
+    /// Since when a block of header fields is not at its end.
+    pub(crate) fn fields(&self) -> Option<Instant> {
+        self.instant(&self.fields)
+    }
+
+    /// How the client behaves, if it speaks HTTP/2.
+    pub(crate) fn conduct(&self) -> &Conduct {
+        &self.conduct
     }
 
     /// An exchange begins: its head has been read.
@@ -165,8 +192,7 @@ impl Pulse {
 
     /// Since when the client takes nothing of what is to be sent.
     pub(crate) fn blocked(&self) -> Option<Instant> {
-        let millis = self.blocked.load(Relaxed).checked_sub(1)?;
-        Some(self.began + Duration::from_millis(millis))
+        self.instant(&self.blocked)
     }
 
     /// A request's body was given up before its end.
@@ -197,6 +223,11 @@ impl Pulse {
 
     fn mark(&self, now: Instant) {
         self.since.store(self.millis(now), Relaxed);
+    }
+
+    fn instant(&self, mark: &AtomicU64) -> Option<Instant> {
+        let millis = mark.load(Relaxed).checked_sub(1)?;
+        Some(self.began + Duration::from_millis(millis))
     }
 
     fn millis(&self, now: Instant) -> u64 {

@@ -70,6 +70,9 @@ impl Record {
     /// An exchange begins: its head has been read.
     pub(crate) fn begin<B>(peer: &Arc<Peer>, request: &Request<B>) -> Self {
         peer.pulse.begin();
+        if peer.is_http2 {
+            peer.pulse.conduct().begin();
+        }
         Self {
             peer: Arc::clone(peer),
             started: Instant::now(),
@@ -233,6 +236,9 @@ impl Drop for Record {
         let now = self.ended.unwrap_or_else(Instant::now);
         let took = now.saturating_duration_since(self.started);
         self.peer.pulse.end(now);
+        if self.peer.is_http2 {
+            self.peer.pulse.conduct().end(self.status.is_none());
+        }
         let metrics = self.app.as_ref().map_or(&self.peer.proxy.no_app, |(app, _)| &app.metrics);
         metrics.finish(self.status(), took);
         if self.fault.is_some_and(|fault| fault.row().side != Side::Client) {

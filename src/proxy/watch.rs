@@ -1,7 +1,8 @@
 //! When a client connection has to end although its client has not ended it.
 //!
-//! Decides, and does nothing itself. Four limits: a head that takes too long, a client that takes nothing of what it has
-//! asked for, a connection that is idle for too long, and one that is still idle when the proxy retires. Does not know HTTP.
+//! Decides, and does nothing itself. Five limits: a head that takes too long, a client that takes nothing of what it has
+//! asked for, a connection that is idle for too long, one that is still idle when the proxy retires, and what the client of
+//! an HTTP/2 connection may do to it. Does not know how either protocol is written.
 //! Invariant: a connection is closed for idleness only after the kernel has been asked whether a request has just arrived;
 //! what is lost then was sent after that moment, and nobody who closes a connection can help that (RFC 9112, section 9.5).
 //!
@@ -24,6 +25,12 @@ use crate::telemetry::exchange_metrics::Cut;
 
 /// How long a connection that was told to close may take to do so.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How long an HTTP/2 client may take to begin.
+const PREFACE: Duration = Duration::from_secs(5);
+
+/// Exchanges that an HTTP/2 client may begin after it was told that there are to be no more: what was under way.
+const DEAF: u32 = 5_000;
 
 /// Watches one connection.
 pub(crate) struct Watch {
@@ -48,12 +55,17 @@ pub(crate) struct Limits {
     pub(crate) idle: Duration,
     /// Without a byte that is taken, while there are some to send.
     pub(crate) stall: Duration,
+    /// Exchanges on an HTTP/2 connection.
+    pub(crate) requests: u32,
 }
 
 /// A limit that is running, with its beginning.
 #[derive(Clone, Copy, Debug)]
 enum Limit {
     Head(Instant),
+    /// The same in HTTP/2, where no answer is possible.
+    Fields,
+    Preface,
     Stall,
     Idle,
 }
@@ -67,6 +79,8 @@ pub(crate) enum Verdict {
     Close,
     /// Drop it.
     Drop,
+    /// Let it say goodbye, and drop it.
+    Expel,
 }
 
 impl Watch {
@@ -87,32 +101,58 @@ impl Watch {
     /// What is to be done now, if anything. To be polled after each poll of the connection, from the same task always.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict> {
         self.register(cx);
-        if self.is_http2 && self.peer.proxy.is_retiring() && self.closing.is_none() {
+        if self.is_http2 && self.closing.is_none() && (self.peer.proxy.is_retiring() || self.is_worn()) {
             // HTTP/2 can say goodbye without losing anything: exchanges end first, new ones go elsewhere.
             return self.close();
+        }
+        if self.is_http2
+            && let Some(why) = self.offence()
+        {
+            return self.cut(why, Verdict::Expel);
         }
         let Some((deadline, limit)) = self.next() else { return Poll::Pending };
         ready!(self.alarm.poll(cx, deadline));
         match limit {
-            Limit::Stall => {
-                self.peer.proxy.metrics.cut(Cut::WriteStall);
-                Poll::Ready(Verdict::Drop)
-            }
+            Limit::Stall => self.cut(Cut::WriteStall, Verdict::Drop),
+            Limit::Fields => self.cut(Cut::SlowHead, Verdict::Expel),
+            Limit::Preface => self.cut(Cut::Preface, Verdict::Drop),
             Limit::Head(since) if self.closing.is_none() => self.refuse(since),
             Limit::Idle if self.closing.is_none() => self.rest(deadline),
             Limit::Head(_) | Limit::Idle => Poll::Ready(Verdict::Drop),
         }
     }
 
+    /// Has the connection carried as much as it is to carry?
+    fn is_worn(&self) -> bool {
+        self.peer.pulse.conduct().begun() >= self.limits.requests
+    }
+
+    /// What the client is to be cut off for. One that goes on as if it had not been told to make another connection floods.
+    fn offence(&self) -> Option<Cut> {
+        let conduct = self.peer.pulse.conduct();
+        let most = self.limits.requests.saturating_add(DEAF);
+        conduct.offence().or_else(|| (conduct.begun() > most).then_some(Cut::Flood))
+    }
+
+    fn cut(&self, why: Cut, verdict: Verdict) -> Poll<Verdict> {
+        self.peer.proxy.metrics.cut(why);
+        Poll::Ready(verdict)
+    }
+
     /// The limit that is reached first, and when.
     fn next(&self) -> Option<(Instant, Limit)> {
-        let stage = match self.peer.pulse.stage() {
+        let pulse = &self.peer.pulse;
+        let stage = match pulse.stage() {
             Stage::Busy => None,
+            Stage::Idle(since) if self.is_http2 && !pulse.conduct().has_begun() => {
+                Some((since + self.limits.head.min(PREFACE), Limit::Preface))
+            }
             Stage::Head(since) => Some((self.head_end(since), Limit::Head(since))),
             Stage::Idle(since) => Some((self.idle_end(since), Limit::Idle)),
         };
-        let stall = self.peer.pulse.blocked().map(|since| (since + self.limits.stall, Limit::Stall));
-        stage.into_iter().chain(stall).min_by_key(|(deadline, _)| *deadline)
+        let stall = pulse.blocked().map(|since| (since + self.limits.stall, Limit::Stall));
+        let fields = pulse.fields().map(|since| (since + self.limits.head, Limit::Fields));
+        stage.into_iter().chain(stall).chain(fields).min_by_key(|(deadline, _)| *deadline)
     }
 
     /// A head has taken too long: its client is told so, and has a moment to take it.

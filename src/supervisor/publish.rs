@@ -68,6 +68,6 @@ fn translate(limits: &Limits) -> link::Limits {
         body_rate: limits.body_rate,
         write_stall: limits.write_stall,
         keepalive_idle: limits.keepalive_idle,
-        h2_streams: limits.h2_streams,
+        http2: link::Http2 { streams: limits.http2.streams, requests: limits.http2.requests },
     }
 }

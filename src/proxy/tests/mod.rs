@@ -8,6 +8,7 @@ mod rig;
 mod worker;
 
 mod bodies;
+mod conduct;
 mod ends;
 mod fields;
 mod holding;

@@ -15,10 +15,17 @@ pub enum Cut {
     SlowBody,
     /// It took nothing of a response for too long.
     WriteStall,
+    /// It did not begin to speak HTTP/2.
+    Preface,
+    /// Too little of what it sent over HTTP/2 was of use.
+    Flood,
+    /// It called off too many exchanges before they had an answer.
+    RapidReset,
 }
 
 impl Cut {
-    pub(super) const ALL: [Self; 3] = [Self::SlowHead, Self::SlowBody, Self::WriteStall];
+    pub(super) const ALL: [Self; 6] =
+        [Self::SlowHead, Self::SlowBody, Self::WriteStall, Self::Preface, Self::Flood, Self::RapidReset];
 
     /// The label value.
     #[must_use]
@@ -27,6 +34,9 @@ impl Cut {
             Self::SlowHead => "slow-head",
             Self::SlowBody => "slow-body",
             Self::WriteStall => "write-stall",
+            Self::Preface => "preface",
+            Self::Flood => "flood",
+            Self::RapidReset => "rapid-reset",
         }
     }
 }
