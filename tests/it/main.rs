@@ -15,6 +15,7 @@ mod daemon;
 mod demo;
 mod deploys;
 mod docs;
+mod ecosystem;
 mod environment;
 mod fixed_upstream;
 mod following;
