@@ -54,3 +54,4 @@ mod streams;
 mod tools;
 mod trees;
 mod units;
+mod wire;
