@@ -55,3 +55,4 @@ mod tools;
 mod trees;
 mod units;
 mod watch;
+mod wire;
