@@ -9,6 +9,7 @@ mod archive;
 mod calendar;
 mod channel;
 mod deploy;
+mod diff;
 mod event;
 mod exits;
 mod invariants;
