@@ -42,7 +42,7 @@ impl Supervisor {
             apps: self
                 .sites
                 .iter()
-                .map(|(name, site)| self.with_memory(app(self.roster.id(name), name, site, &self.proxies.loads)))
+                .map(|(name, site)| self.with_usage(app(self.roster.id(name), name, site, &self.proxies.loads)))
                 .collect(),
         }
     }
@@ -217,7 +217,7 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
         place: place(running.map(|worker| worker.berth.address())),
         uptime_seconds: uptime.as_secs(),
         restarts: site.told_restarts(report),
-        memory: words::Memory::default(),
+        usage: words::Usage::default(),
         says: running.and_then(|worker| worker.notify.as_ref()?.status()),
         load: report.serial.map(|serial| load(serial, loads)).unwrap_or_default(),
     })
@@ -255,7 +255,7 @@ fn fixed(site: &Fixed, loads: &Loads) -> Vec<words::Worker> {
         place: place(Some(server.address.clone())),
         uptime_seconds: server.since.elapsed().as_secs(),
         restarts: 0,
-        memory: words::Memory::default(),
+        usage: words::Usage::default(),
         says: None,
         load: load(server.serial, loads),
     };
