@@ -5,8 +5,15 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Code, Source, Wrong, table};
+use super::table::{self, Cell, Column, Room, Side};
+use super::{Code, Source, Wrong};
 use crate::config::{self, Origin, Shown};
+
+const COLUMNS: [Column; 3] = [column("KEY"), column("VALUE"), column("FROM")];
+
+const fn column(heading: &'static str) -> Column {
+    Column { heading, side: Side::Left, leaves: None }
+}
 
 /// What is to be shown.
 #[derive(Args, Debug)]
@@ -59,8 +66,9 @@ pub(super) fn show(args: &Show) -> anyhow::Result<Code> {
         let all: Vec<_> = shown.iter().map(|one| Told { key: &one.key, value: &one.value, from: told(one) }).collect();
         println!("{}", serde_json::to_string_pretty(&all)?);
     } else {
-        let rows: Vec<_> = shown.iter().map(|one| [one.key.clone(), one.value.clone(), told(one)]).collect();
-        print!("{}", table::render(["KEY", "VALUE", "FROM"], &rows));
+        let rows: Vec<_> =
+            shown.iter().map(|one| [one.key.clone(), one.value.clone(), told(one)].map(Cell::from)).collect();
+        print!("{}", table::render(&COLUMNS, &rows, Room::default()));
     }
     Ok(Code::Done)
 }
