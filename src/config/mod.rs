@@ -141,10 +141,22 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Longest silence within a request's body.
     pub body_idle: Duration,
+    /// Bytes of a request's body a second, in the long run; `None`: as slow as it likes.
+    pub body_rate: Option<u64>,
+    /// Longest time in which a client may take nothing of a response.
+    pub write_stall: Duration,
     /// Longest life of a connection without an exchange.
     pub keepalive_idle: Duration,
-    /// Concurrent exchanges on one HTTP/2 connection.
-    pub h2_streams: u32,
+    pub http2: Http2,
+}
+
+/// Bounds on one HTTP/2 connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http2 {
+    /// Concurrent exchanges.
+    pub streams: u32,
+    /// Exchanges in all, after which its client is asked to make another one.
+    pub requests: u32,
 }
 
 /// What portreeve writes about itself and its exchanges.

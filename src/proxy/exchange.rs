@@ -18,8 +18,10 @@ use super::fault::Fault;
 use super::forward;
 use super::headers::{self, Framing, Vouched};
 use super::outgoing::Outgoing;
+use super::pace::Pace;
 use super::peer::Peer;
 use super::policy::{self, Checked, answer};
+use super::pulse::Turn;
 use super::record::Record;
 use super::tunnel;
 use super::upload::{self, Streamed, Upload};
@@ -58,6 +60,10 @@ pub(crate) fn handle(
             Ok(answer) => answer.into_response(&peer, record),
             Err(fault) => record.finish_with(fault),
         };
+        if version == Version::HTTP_2 {
+            // From now on it is the client's turn.
+            peer.pulse.note_turn(Turn::Client);
+        }
         let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if version != Version::HTTP_2 && peer.proxy.is_retiring() && !is_tunnel {
             // The last one on this connection. The client is told, and so loses nothing when the connection closes.
@@ -103,7 +109,8 @@ fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>,
         return Err(Fault::Misdirected);
     }
     let app = world.find(peer.listener, checked.host.name(), checked.path(request.uri())).ok_or(Fault::NoRoute)?;
-    let bounds = upload::Bounds { bytes: world.limits.body_bytes, idle: world.limits.body_idle };
+    let limits = &world.limits;
+    let bounds = upload::Bounds { bytes: limits.body_bytes, pace: Pace::new(limits.body_idle, limits.body_rate) };
     Ok((checked, Arc::clone(app), bounds))
 }
 

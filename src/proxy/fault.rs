@@ -29,7 +29,7 @@ pub(crate) enum Fault {
     ManyHeaders,
     /// A body longer than the limit.
     LargeBody,
-    /// The client was silent for too long within a body.
+    /// The client was silent for too long within a body, or too slow.
     SlowBody,
     /// The body from the client broke off or was not framed right.
     BrokenBody,
@@ -93,7 +93,7 @@ impl Fault {
             Self::Coding => client(400, "coding", "400 Bad Request: the only transfer coding served here is chunked\n"),
             Self::ManyHeaders => client(431, "many-headers", "431 Request Header Fields Too Large\n"),
             Self::LargeBody => client(413, "large-body", "413 Content Too Large\n"),
-            Self::SlowBody => client(408, "slow-body", "408 Request Timeout: the request body stopped coming\n"),
+            Self::SlowBody => client(408, "slow-body", "408 Request Timeout: the request body did not come in time\n"),
             Self::BrokenBody => client(400, "broken-body", "400 Bad Request: the request body broke off\n"),
             Self::ClientGone => client(499, "client-gone", ""),
             Self::NoRoute => us(404, "no-route", "404 Not Found: no app serves this host and path\n", None),

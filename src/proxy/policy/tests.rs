@@ -5,7 +5,7 @@ use http::Version;
 use http_body_util::{Empty, Full};
 
 use super::*;
-use crate::link::Limits;
+use crate::link::{Http2, Limits};
 
 /// Looks a request over under these limits.
 fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Checked, Fault> {
@@ -23,8 +23,10 @@ fn limits() -> Limits {
         handshake_timeout: Duration::from_secs(1),
         header_timeout: Duration::from_secs(1),
         body_idle: Duration::from_secs(1),
+        body_rate: None,
+        write_stall: Duration::from_secs(1),
         keepalive_idle: Duration::from_secs(1),
-        h2_streams: 1,
+        http2: Http2 { streams: 1, requests: 1 },
     }
 }
 
