@@ -55,3 +55,4 @@ mod streams;
 mod tools;
 mod trees;
 mod units;
+mod wire;
