@@ -7,7 +7,7 @@ use std::path::Path;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{App, Forwarding, Readiness, Server};
+use super::{App, Forwarding, Readiness, Said, Server};
 use super::{bounds, contract, defaults, liveness, names, node, readiness, watch, worker};
 use crate::id::{Address, AppName};
 
@@ -46,7 +46,20 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
             Server::Fixed(_) => None,
         });
         let watch = watch::watch(table, directory.as_deref().unwrap_or(base));
-        Some(App { name, hosts, path, ports, routed, enabled, depends_on, server: server?, probe, forwarding, watch })
+        Some(App {
+            name,
+            hosts,
+            path,
+            ports,
+            routed,
+            enabled,
+            depends_on,
+            server: server?,
+            probe,
+            forwarding,
+            watch,
+            said: Said::default(),
+        })
     });
     app.filter(|_| is_clean)
 }

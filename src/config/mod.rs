@@ -34,7 +34,9 @@ mod readiness;
 mod recycle;
 mod render;
 mod restart;
+mod said;
 mod sections;
+mod shown;
 mod units;
 mod unknown;
 mod value;
@@ -59,6 +61,8 @@ pub use node::{Node, NodeMode};
 pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use recycle::Schedule;
+pub use said::{Changed, Said};
+pub use shown::{Origin, Shown, shown};
 pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
@@ -202,6 +206,7 @@ pub struct App {
     pub forwarding: Forwarding,
     /// Files whose change reloads it; `None`: none.
     pub watch: Option<Watch>,
+    pub said: Said,
 }
 
 /// Who answers for an app.

@@ -12,7 +12,9 @@ use tracing_subscriber::EnvFilter;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{AccessLog, Admin, App, CertificateFiles, Config, Http2, Limits, Listen, Log, LogFormat, Metrics, Proxy};
+use super::{
+    AccessLog, Admin, App, CertificateFiles, Config, Http2, Limits, Listen, Log, LogFormat, Metrics, Proxy, Said,
+};
 use super::{app, clients, defaults, home, names, unknown};
 use crate::id::{AppName, BadAppName};
 
@@ -222,7 +224,8 @@ fn apps(table: &mut Table, base: &Path) -> BTreeMap<AppName, App> {
 
 fn named_app(apps: &Table, key: Range<usize>, value: Value, base: &Path) -> Option<(AppName, App)> {
     let name = app_name(key, value).map_err(|fault| apps.report(fault)).ok()?;
-    let app = apps.inner(value, apps.dotted(value.key), |table| app::app(table, name.clone(), base))?;
+    let mut app = apps.inner(value, apps.dotted(value.key), |table| app::app(table, name.clone(), base))?;
+    app.said = value.table().map(|table| Said::of(table, value.text)).unwrap_or_default();
     Some((name, app))
 }
 

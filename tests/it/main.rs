@@ -14,6 +14,7 @@ mod crash;
 mod daemon;
 mod demo;
 mod deploys;
+mod diff;
 mod docs;
 mod ecosystem;
 mod environment;
