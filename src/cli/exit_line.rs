@@ -23,8 +23,13 @@ pub(super) fn exit_line(exit: &Exit) -> String {
     let reason = exit.due.reason.as_ref().map(|reason| format!(" for {reason}")).unwrap_or_default();
     let oom = if exit.footprint.oom == Some(true) { " (the kernel killed it: memory ran out)" } else { "" };
     let killed = if exit.due.killed { " (killed: it did not end in time)" } else { "" };
-    let second = exit.ended.split_once('.').map_or(exit.ended.clone(), |(second, _)| format!("{second}Z"));
-    format!("{} (pid {}) {verb} with {end}{core}{reason} at {second}{oom}{killed}", exit.worker, exit.pid)
+    let ended = second(&exit.ended);
+    format!("{} (pid {}) {verb} with {end}{core}{reason} at {ended}{oom}{killed}", exit.worker, exit.pid)
+}
+
+/// A point in time without its fraction.
+pub(super) fn second(time: &str) -> String {
+    time.split_once('.').map_or_else(|| time.to_owned(), |(second, _)| format!("{second}Z"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::{Code, block_on};
 use crate::control::client::{self, Client};
-use crate::control::words::{AppReloaded, AppReport, Order, Outcome, RefusalKind, Reloaded, Status};
+use crate::control::words::{self, AppReloaded, AppReport, Order, Outcome, RefusalKind, Reloaded, Status};
 use crate::id::AppName;
 
 /// Prints the answer to an order; the code is part of it.
@@ -91,7 +91,7 @@ fn tell(order: Order, app: &AppReloaded, status: Option<&Status>) -> String {
     let generation = app.generation.map_or_else(String::new, |generation| format!("generation {generation} "));
     let reason = app.reason.as_deref().unwrap_or("unknown reason");
     match (app.outcome, order) {
-        (Outcome::Live, _) => format!("{name}: {generation}serves ({seconds:.2} s)\n"),
+        (Outcome::Live, _) => format!("{name}: {generation}{} ({seconds:.2} s)\n", works(name, status)),
         (Outcome::Superseded, Order::Reload) => format!("{name}: a newer reload took its place\n"),
         (Outcome::Superseded, _) => format!("{name}: another order took the place of this one\n"),
         (Outcome::Applied, _) => format!("{name}: applied\n"),
@@ -99,6 +99,7 @@ fn tell(order: Order, app: &AppReloaded, status: Option<&Status>) -> String {
         (Outcome::Removed, _) => format!("{name}: no longer configured, being stopped\n"),
         (Outcome::Started, _) => format!("{name} {} ({seconds:.2} s)\n", served(name, status)),
         (Outcome::Stopped, _) => format!("{name}: stopped; `portreeve start {name}` starts it again\n"),
+        (Outcome::Scheduled, _) => format!("{name} {}\n", scheduled(name, status)),
         (Outcome::Unchanged, _) => format!("{name}: was stopped already\n"),
         (Outcome::Failed, _) => {
             let next = format!("  to see what becomes of it: portreeve status; to stop it: portreeve stop {name}\n");
@@ -116,9 +117,24 @@ fn last_lines(app: &AppReloaded) -> String {
     format!("{heading}{lines}")
 }
 
+fn works(name: &AppName, status: Option<&Status>) -> &'static str {
+    let app = status.and_then(|status| status.apps.iter().find(|app| app.name == *name));
+    if app.is_some_and(|app| app.kind == words::TASK) { "runs" } else { "serves" }
+}
+
+/// `runs next at 2026-01-31T03:00:00Z; now: portreeve restart report`.
+fn scheduled(name: &AppName, status: Option<&Status>) -> String {
+    let app = status.and_then(|status| status.apps.iter().find(|app| app.name == *name));
+    let next = app.and_then(|app| app.job.as_ref()?.next.as_deref());
+    match next {
+        Some(next) => format!("runs next at {next}; to run it now: portreeve restart {name}"),
+        None => "runs when its time comes".to_owned(),
+    }
+}
+
 /// `serves on http://0.0.0.0:3000 with 2 workers`.
 fn served(name: &AppName, status: Option<&Status>) -> String {
-    let mut text = "serves".to_owned();
+    let mut text = works(name, status).to_owned();
     let Some(status) = status else { return text };
     let own = status.listeners.iter().filter(|listener| listener.app.as_ref() == Some(name));
     for (index, listener) in own.enumerate() {

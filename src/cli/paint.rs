@@ -22,7 +22,7 @@ impl Tone {
         match state {
             "serving" | "running" | "up" | "live" => Self::Good,
             "crash-looping" | "given-up" | "killing" | "unkillable" | "unready" | "down" | "degraded" => Self::Bad,
-            "stopped" | "exited" => Self::Faint,
+            "stopped" | "exited" | "scheduled" => Self::Faint,
             _ => Self::Underway,
         }
     }

@@ -103,6 +103,7 @@ mod tests {
         let app = |(id, name): (u32, &&str)| App {
             id,
             name: name.parse().unwrap(),
+            kind: "web".to_owned(),
             state: "running".to_owned(),
             panic_routing: false,
             generation: None,
@@ -111,6 +112,7 @@ mod tests {
             last_failure: None,
             exits: Vec::new(),
             recycling: Vec::new(),
+            job: None,
         };
         (0..).zip(names).map(app).collect()
     }

@@ -7,22 +7,27 @@ use std::path::Path;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{App, Forwarding, Readiness, Said, Server};
-use super::{bounds, contract, defaults, liveness, names, node, readiness, watch, worker};
+use super::{App, Forwarding, Kind, Readiness, Said, Server};
+use super::{bounds, contract, defaults, liveness, names, node, readiness, task, watch, worker};
 use crate::id::{Address, AppName};
 
 /// The app, or `None` when something about it is wrong and recorded.
 pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> {
     let (app, is_clean) = table.judged(|table| {
+        let kind = task::kind(table);
         let hosts = table.filled_list("hosts", "leave it out to serve every host", names::host);
         let path = table.take("path", names::prefix).unwrap_or_else(|| "/".to_owned());
         let ports = table.filled_list("port", "leave it out to serve the app on [listen]", names::own_address);
-        let routed = !table.has("port") || table.has("hosts") || table.has("path");
         let enabled = table.take("enabled", value::boolean).unwrap_or(true);
         let mut server = server(table, base);
         let (readiness, probe) = readiness::readiness(table, &hosts);
         match &mut server {
+            Some(Server::Command(command)) if kind.is_task() => {
+                task::settle(table, &kind, command, readiness, &probe);
+            }
+            Some(Server::Fixed(_)) if kind.is_task() => refuse_task(table),
             Some(Server::Command(command)) => {
+                readiness::refuse_uptime(table, readiness);
                 let is_asked = readiness != Readiness::Probe || table.has("ready");
                 let ready = if node::announces(command, is_asked) { Readiness::Listening } else { readiness };
                 contract::settle(table, command, ready, &probe);
@@ -34,7 +39,7 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
         }
         let forwarding = forwarding(table);
         let live = liveness::liveness(table, &hosts, readiness, &probe);
-        if let Some(Server::Command(command)) = &mut server {
+        if let (Some(Server::Command(command)), Kind::Web { .. }) = (&mut server, &kind) {
             if let Some(live) = &live {
                 liveness::check_age(table, live, forwarding.response_timeout);
             }
@@ -48,10 +53,10 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
         let watch = watch::watch(table, directory.as_deref().unwrap_or(base));
         Some(App {
             name,
+            kind,
             hosts,
             path,
             ports,
-            routed,
             enabled,
             depends_on,
             server: server?,
@@ -93,6 +98,11 @@ fn server(table: &mut Table, base: &Path) -> Option<Server> {
             None
         }
     }
+}
+
+fn refuse_task(table: &Table) {
+    let fault = Fault::error(table.span_of("kind"), "a task has a `command`");
+    table.report(fault.label("nothing to run").related(table.span_of("upstream"), "something else runs these"));
 }
 
 fn refuse_worker_keys(table: &Table) {

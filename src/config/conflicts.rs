@@ -113,7 +113,7 @@ struct Claim<'a> {
 /// Every pair of host and path belongs to one app: the one that the file names first.
 fn shared_routes(config: &Config, places: &Places) -> Vec<Fault> {
     let mut claims: Vec<Claim> =
-        config.apps.values().filter(|app| app.routed).flat_map(|app| claims(app, places)).collect();
+        config.apps.values().filter(|app| app.is_routed()).flat_map(|app| claims(app, places)).collect();
     claims.sort_by_key(|claim| claim.place.start);
     let mut owners: BTreeMap<(&str, &str), &Claim> = BTreeMap::new();
     let mut faults = Vec::new();

@@ -32,6 +32,8 @@ pub enum Socket {
     Inherit,
     /// It opens one itself, at the path that it is told (`listen = "unix"`).
     Unix,
+    /// None: nobody connects to it (`kind = "task"`).
+    Absent,
 }
 
 /// Node's IPC channel to each worker.
@@ -54,6 +56,8 @@ pub enum Readiness {
     Notify,
     /// It says so itself: a line on this descriptor (`ready = { fd = 4 }`).
     Descriptor(u8),
+    /// It has run for so long (`ready = { uptime = "1s" }`).
+    Lasting(Duration),
 }
 
 const SOCKETS: [(&str, Socket); 3] = [("port", Socket::Port), ("inherit", Socket::Inherit), ("unix", Socket::Unix)];
@@ -99,7 +103,7 @@ pub(super) fn settle(table: &Table, command: &mut Command, ready: Readiness, pro
             command.contract.channel = Channel::Present;
             warn_of_wrapper(table, command);
         }
-        Readiness::Listening => {}
+        Readiness::Listening | Readiness::Lasting(_) => {}
         Readiness::Notify => {
             require(table, ["ready", "notify"], command.contract.notify, "the socket");
             command.contract.notify = true;
@@ -143,11 +147,19 @@ fn require_placeholders(table: &Table, command: &Command) {
     let [wrong, right] = match command.contract.socket {
         Socket::Unix => PLACEHOLDERS,
         Socket::Port | Socket::Inherit => [PLACEHOLDERS[1], PLACEHOLDERS[0]],
+        Socket::Absent => return refuse_placeholders(table, words),
     };
     if words.iter().any(|word| word.contains(wrong)) {
         let fault = Fault::error(table.span_of("command"), format!("nothing stands for \"{wrong}\" in `command`"));
         let help = format!("write {right}, or change `listen`: \"unix\" has a {{socket}}, the others have a {{port}}");
         table.report(fault.label("as `listen` is").help(help));
+    }
+}
+
+fn refuse_placeholders(table: &Table, words: &[String]) {
+    if let Some(wrong) = PLACEHOLDERS.iter().find(|wrong| words.iter().any(|word| word.contains(**wrong))) {
+        let fault = Fault::error(table.span_of("command"), format!("nothing stands for \"{wrong}\" in `command`"));
+        table.report(fault.label("a task has no place of its own").related(table.span_of("kind"), "a task"));
     }
 }
 

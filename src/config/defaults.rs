@@ -97,6 +97,12 @@ pub const PROBE_TIMEOUT: Setting<Duration> = setting(secs(5), millis(10), mins(5
 pub const PROBE_SUCCESSES: Setting<NonZeroU32> = setting(positive(3), positive(1), positive(100));
 /// One failure may be a pause; three in a row are an outage.
 pub const PROBE_FAILURES: Setting<NonZeroU32> = setting(positive(3), positive(1), positive(100));
+/// Of a task that does not say that it is ready: what fails at its start has failed by then, and a reload is not slowed.
+pub const READY_UPTIME: Setting<Duration> = setting(secs(1), millis(0), hours(1));
+/// A task is as often as it is said: how much one worker of a queue can do is not known here, and some must be alone.
+pub const TASK_WORKERS: NonZeroU32 = positive(1);
+/// Unlimited by default: some jobs take the night.
+pub const RUN_TIMEOUT: RangeInclusive<Duration> = RangeInclusive::new(millis(100), hours(24 * 366));
 /// Above the standard streams.
 pub const READY_DESCRIPTOR: RangeInclusive<u8> = RangeInclusive::new(3, 255);
 /// As often as costs nothing to speak of, also with a hundred workers.

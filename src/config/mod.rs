@@ -38,6 +38,7 @@ mod said;
 mod sections;
 mod settings;
 mod shown;
+mod task;
 mod units;
 mod unknown;
 mod value;
@@ -46,7 +47,7 @@ mod verify;
 mod watch;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -63,9 +64,11 @@ pub use output::{Output, Rotate};
 pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use recycle::Schedule;
+pub use restart::{Backoff, Restart, RestartPolicy};
 pub use said::{Changed, Said};
 pub use settings::{settings, shown_words};
 pub use shown::{Origin, Shown, shown};
+pub use task::{Job, Kind, Overlap};
 pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
@@ -192,14 +195,13 @@ pub struct AccessLog {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
     pub name: AppName,
+    pub kind: Kind,
     /// Host names served, lower case, a leading `*.` standing for one label; empty: any host.
     pub hosts: Vec<String>,
     /// Path prefix served, on whole segments; begins with `/` and ends without one, unless that is all.
     pub path: String,
     /// Addresses of its own: what comes in there is for this app, whatever host and path.
     pub ports: Vec<SocketAddr>,
-    /// Is it served on `[listen]` as well? An app with a port of its own only is if it names hosts or a path.
-    pub routed: bool,
     /// Is it to run? If not, it keeps its place and its routes, and nothing is started.
     pub enabled: bool,
     /// Apps that are started before this one, and stopped after it.
@@ -272,25 +274,6 @@ pub enum StopSignal {
     Usr2,
 }
 
-/// What follows when a worker ends by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Restart {
-    pub policy: RestartPolicy,
-    /// A worker that ends with one of these is not started again, and has not crashed.
-    pub stop_exit_codes: BTreeSet<u8>,
-    /// The pause before every restart; `None`: as `backoff` says.
-    pub delay: Option<Duration>,
-    pub backoff: Backoff,
-    /// More unexpected ends than these within `period` are a crash loop; `None`: twice the number of workers, and no
-    /// fewer than 5.
-    pub intensity: Option<NonZeroU32>,
-    pub period: Duration,
-    /// In a crash loop, from the latest end until one worker is tried.
-    pub retry: Duration,
-    /// In a crash loop nothing more is tried.
-    pub give_up: bool,
-}
-
 /// When workers are replaced although nothing is wrong with them, each after its successor serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recycle {
@@ -302,24 +285,6 @@ pub struct Recycle {
     pub jitter: u32,
     /// All workers, one after another, at these times.
     pub schedule: Option<Schedule>,
-}
-
-/// Which workers that have ended by themselves are started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RestartPolicy {
-    Always,
-    /// All but those that ended with exit code 0.
-    OnFailure,
-    Never,
-}
-
-/// How long to wait before a crashed worker is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
-    pub min: Duration,
-    pub max: Duration,
-    /// A worker that lived this long starts the count anew.
-    pub reset: Duration,
 }
 
 /// How readiness is asked for, where it is.

@@ -95,6 +95,13 @@ impl<'a> Table<'a> {
         self.entries.is_some_and(|entries| entries.contains_key(key))
     }
 
+    /// Does the file give this key this word, or a table in which `inner` has it?
+    pub(super) fn says(&self, key: &str, inner: &str, word: &str) -> bool {
+        let Some(value) = self.entries.and_then(|entries| entries.get(key)) else { return false };
+        let inside = value.get_ref().as_table().and_then(|table| table.get(inner));
+        inside.unwrap_or(value).get_ref().as_str() == Some(word)
+    }
+
     /// The bytes of a key's value, or of the table when it has none.
     pub(super) fn span_of(&self, key: &str) -> Range<usize> {
         let value = self.entries.and_then(|entries| entries.get(key));

@@ -17,10 +17,13 @@ pub(super) fn readiness(table: &mut Table, hosts: &[String]) -> (Readiness, Prob
     if let Some(value) = value.filter(|value| value.table().is_some()) {
         return table.inner(value, table.dotted("ready"), |table| {
             let descriptor = table.take("fd", |value| value::count(value, &defaults::READY_DESCRIPTOR));
-            if table.has("fd") {
-                refuse_asking(table);
+            let probe = ready(table, hosts);
+            let uptime = table.take("uptime", |value| value::duration(value, &defaults::READY_UPTIME.range));
+            for key in ["fd", "uptime"].into_iter().filter(|key| table.has(key)) {
+                refuse_asking(table, key);
             }
-            (descriptor.map_or(Readiness::Probe, Readiness::Descriptor), ready(table, hosts))
+            let lasting = uptime.map_or(Readiness::Probe, Readiness::Lasting);
+            (descriptor.map_or(lasting, Readiness::Descriptor), probe)
         });
     }
     let word = value.map_or(Ok(Readiness::Probe), word).map_err(|fault| table.report(fault));
@@ -41,11 +44,20 @@ fn word(value: Value) -> Result<Readiness, Fault> {
     }
 }
 
-/// Whoever says it itself is not asked.
-fn refuse_asking(table: &Table) {
-    for key in ASKING.into_iter().filter(|key| table.has(key)) {
-        let fault = Fault::error(table.span_of(key), format!("`{key}` has no meaning beside `fd`"));
-        table.report(fault.label("never looked at").related(table.span_of("fd"), "the worker is not asked"));
+/// Whoever says it itself, or has only to last, is not asked.
+fn refuse_asking(table: &Table, beside: &str) {
+    let other = if beside == "fd" { "uptime" } else { "" };
+    for key in ASKING.into_iter().chain([other]).filter(|key| table.has(key)) {
+        let fault = Fault::error(table.span_of(key), format!("`{key}` has no meaning beside `{beside}`"));
+        table.report(fault.label("never looked at").related(table.span_of(beside), "the worker is not asked"));
+    }
+}
+
+/// To have run for a while proves nothing about requests.
+pub(super) fn refuse_uptime(table: &Table, ready: Readiness) {
+    if matches!(ready, Readiness::Lasting(_)) {
+        let fault = Fault::error(table.span_of("ready"), "`uptime` is for tasks");
+        table.report(fault.label("requests would come before it listens").help("write ready = { http = \"/health\" }"));
     }
 }
 
@@ -90,6 +102,14 @@ pub(super) fn refuse_declaring(table: &Table) {
 
 /// A worker that needs longer to be believed than it is given to start would never serve.
 pub(super) fn check_patience(table: &Table, command: &Command, probe: &Probe) {
+    if let Readiness::Lasting(uptime) = command.contract.ready {
+        if uptime >= command.timeouts.start {
+            let [uptime, given] = [uptime, command.timeouts.start].map(units::format_duration);
+            let fault = Fault::error(table.span_of("ready"), "no worker could get ready in time");
+            table.report(fault.label(format!("`start_timeout` is {given}, and {uptime} are asked for")));
+        }
+        return;
+    }
     if command.contract.ready != Readiness::Probe {
         return;
     }

@@ -63,7 +63,7 @@ fn share(value: Value) -> Result<u32, Fault> {
     number.filter(|share| *share <= 100).ok_or_else(|| value.mismatch("a share from \"0%\" to \"100%\""))
 }
 
-fn schedule(value: Value) -> Result<Schedule, Fault> {
+pub(super) fn schedule(value: Value) -> Result<Schedule, Fault> {
     let text = value::text(value)?;
     text.parse().map_err(|error: String| {
         value

@@ -3,12 +3,50 @@
 //! Keys that contradict each other, or that could never matter, are faults here: nobody writes them on purpose.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use super::fault::Fault;
 use super::reader::Table;
 use super::value;
-use super::{Backoff, Restart, RestartPolicy};
 use super::{defaults, units};
+
+/// What follows when a worker ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    pub policy: RestartPolicy,
+    /// A worker that ends with one of these is not started again, and has not crashed.
+    pub stop_exit_codes: BTreeSet<u8>,
+    /// The pause before every restart; `None`: as `backoff` says.
+    pub delay: Option<Duration>,
+    pub backoff: Backoff,
+    /// More unexpected ends than these within `period` are a crash loop; `None`: twice the number of workers, and no
+    /// fewer than 5.
+    pub intensity: Option<NonZeroU32>,
+    pub period: Duration,
+    /// In a crash loop, from the latest end until one worker is tried.
+    pub retry: Duration,
+    /// In a crash loop nothing more is tried.
+    pub give_up: bool,
+}
+
+/// Which workers that have ended by themselves are started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartPolicy {
+    Always,
+    /// All but those that ended with exit code 0.
+    OnFailure,
+    Never,
+}
+
+/// How long to wait before a crashed worker is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    pub min: Duration,
+    pub max: Duration,
+    /// A worker that lived this long starts the count anew.
+    pub reset: Duration,
+}
 
 const POLICIES: [(&str, RestartPolicy); 3] =
     [("always", RestartPolicy::Always), ("on-failure", RestartPolicy::OnFailure), ("never", RestartPolicy::Never)];

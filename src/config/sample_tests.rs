@@ -103,8 +103,11 @@ fn every_default_that_is_shown_is_the_real_one() {
 
 /// In a table that is commented out as a whole: its header, and what makes it complete.
 fn is_needed(entry: &Entry) -> bool {
-    entry.key.is_none() || entry.table == "[app.api]" && entry.is_example
+    entry.key.is_none() || APART.contains(&entry.table.as_str()) && entry.is_example
 }
+
+/// Apps of other kinds, each commented out as a whole.
+const APART: [&str; 3] = ["[app.mail]", "[app.report]", "[app.api]"];
 
 #[test]
 fn the_sample_without_comments_is_a_file_with_everything() {
@@ -112,9 +115,9 @@ fn the_sample_without_comments_is_a_file_with_everything() {
         let loaded = good(&text);
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
         let config = loaded.config;
-        assert_eq!((config.certificates.len(), config.listen.https.len(), config.apps.len()), (2, 2, 2));
+        assert_eq!((config.certificates.len(), config.listen.https.len(), config.apps.len()), (2, 2, 4));
         let servers: Vec<&Server> = config.apps.values().map(|app| &app.server).collect();
-        assert!(matches!(servers[..], [Server::Fixed(_), Server::Command(_)]), "{servers:?}");
+        assert!(matches!(servers[..], [Server::Fixed(_), Server::Command(_), ..]), "{servers:?}");
     }
 }
 
@@ -129,9 +132,9 @@ fn every_key_that_the_reader_knows_is_in_the_sample() {
             for key in known_keys(&text.replacen(table, &format!("{table}\nzzz = 1"), 1)) {
                 let in_app = |app: &str| app == table || !table.starts_with("[app.");
                 let is_header = |app: &str| text.contains(&format!("[{}.{key}]", app.trim_matches(['[', ']'])));
-                let is_table = is_header(table) || table == "[app.api]" && is_header("[app.web]");
+                let is_table = is_header(table) || APART.contains(&table) && is_header("[app.web]");
                 // What is said of one app need not be said again of the other.
-                let shown = ["[app.web]", "[app.api]"].iter().any(|app| is_shown(app, &key) && !in_app(app));
+                let shown = APART.iter().chain(&["[app.web]"]).any(|app| is_shown(app, &key) && !in_app(app));
                 assert!(shown || is_table || is_shown(table, &key), "`{key}` of {table} is not in the sample");
             }
         }
@@ -156,7 +159,7 @@ fn every_key_of_an_inline_table_is_in_the_sample() {
         let others = |other: &Entry| other.is_live || (other.table == entry.table && is_needed(other));
         let with_unknown = entry.toml.replacen("{ ", "{ zzz = 1, ", 1);
         let text = match entry.table.as_str() {
-            "[app.api]" => file(others) + &with_unknown,
+            table if APART.contains(&table) => file(others) + &with_unknown,
             table => file(others).replacen(table, &format!("{table}\n{with_unknown}"), 1),
         };
         let forms: String =

@@ -29,7 +29,7 @@ pub(super) fn file(table: &mut Table, path: PathBuf) -> Config {
     let base = path.parent().unwrap_or(Path::new("/")).to_owned();
     let _ = table.take("version", version);
     let apps = apps(table, &base);
-    let is_routed = apps.values().any(|app| app.routed);
+    let is_routed = apps.values().any(App::is_routed);
     Config {
         path,
         // Chosen by whoever starts portreeve, not by the file.

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::masked::{HIDDEN, looks_secret};
 use super::{
-    Amount, App, Bounds, Channel, Command, Environment, Inherit, Live, LogFormat, Memory, NodeMode, Output, Probe,
-    ProbeKind, Program, Readiness, Restart, RestartPolicy, SecretSource, Server, Socket, StopSignal, format_duration,
-    format_size,
+    Amount, App, Bounds, Channel, Command, Environment, Inherit, Kind, Live, LogFormat, Memory, NodeMode, Output,
+    Overlap, Probe, ProbeKind, Program, Readiness, Restart, RestartPolicy, SecretSource, Server, Socket, StopSignal,
+    format_duration, format_size,
 };
 
 /// What there is not, where something could be.
@@ -48,6 +48,8 @@ pub fn settings(app: &App) -> BTreeMap<String, String> {
     all.or("response_timeout", forwarding.response_timeout.map(format_duration), UNLIMITED);
     all.time("keepalive", forwarding.keepalive);
     all.put("retry.idempotency_key", forwarding.retry_idempotency_key);
+    all.0.retain(|key, _| app.kind.has_meaning(key.split('.').next().unwrap_or(key)));
+    all.kind(&app.kind);
     all.0
 }
 
@@ -107,6 +109,24 @@ impl Settings {
         self.output(&command.output);
     }
 
+    fn kind(&mut self, kind: &Kind) {
+        self.put("kind", if kind.is_task() { "task" } else { "web" });
+        match kind {
+            Kind::Web { .. } => {}
+            Kind::Task { overlaps } => self.put("overlap", overlaps),
+            Kind::Job(job) => {
+                self.put("schedule", &job.schedule);
+                let overlap = match job.overlap {
+                    Overlap::Skip => "skip",
+                    Overlap::Replace => "replace",
+                    Overlap::Queue => "queue",
+                };
+                self.put("overlap", overlap);
+                self.or("run_timeout", job.timeout.map(format_duration), UNLIMITED);
+            }
+        }
+    }
+
     fn contract(&mut self, command: &Command, ready: &Probe) {
         let contract = &command.contract;
         self.put(
@@ -115,6 +135,7 @@ impl Settings {
                 Socket::Port => "port",
                 Socket::Inherit => "inherit",
                 Socket::Unix => "unix",
+                Socket::Absent => NONE,
             },
         );
         self.put("ipc", contract.channel == Channel::Present);
@@ -127,6 +148,7 @@ impl Settings {
                 Readiness::Listening => "it listens".to_owned(),
                 Readiness::Notify => "notify".to_owned(),
                 Readiness::Descriptor(number) => format!("fd {number}"),
+                Readiness::Lasting(uptime) => format!("uptime {}", format_duration(uptime)),
             },
         );
         self.put(

@@ -81,6 +81,9 @@ fn default(said: &Said, key: &str, full: &str, value: &str) -> Option<Shown> {
 /// Is the key about what an app has: workers, or servers that something else runs?
 fn means_something(app: &App, key: &str) -> bool {
     let first = key.split('.').next().unwrap_or(key);
+    if !app.kind.has_default(first) {
+        return false;
+    }
     matches!(app.server, Server::Command(_))
         || first == "depends_on"
         || !(worker::KEYS.contains(&first) || bounds::KEYS.contains(&first) || matches!(first, "live" | "command"))

@@ -3,7 +3,9 @@
 //! Knows the shape of answers and nothing of how they come about. Fields are only ever added.
 
 mod diff;
+mod exit;
 mod info;
+mod job;
 mod report;
 mod usage;
 
@@ -14,7 +16,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use diff::{AppDiff, Change, Diff, KeyDiff};
+pub use exit::{Due, Exit, Footprint};
 pub use info::{Flushed, Identity, Info, PastChange, Process};
+pub use job::{Job, Run};
 pub use report::{AppReport, GenerationProgress, Report};
 pub use usage::{Cpu, Memory, Usage};
 
@@ -66,6 +70,9 @@ pub struct App {
     #[serde(default)]
     pub id: u32,
     pub name: AppName,
+    /// [`WEB`], or [`TASK`]: no request is for it.
+    #[serde(default = "web")]
+    pub kind: String,
     pub state: String,
     /// Do workers that fail their probes get requests, because most of them do?
     #[serde(default)]
@@ -84,45 +91,16 @@ pub struct App {
     /// Workers that are to be replaced as planned.
     #[serde(default)]
     pub recycling: Vec<Recycling>,
-}
-
-/// A worker that has ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exit {
-    /// As printed, `web 12.0`.
-    pub worker: String,
-    pub generation: Generation,
-    pub slot: Slot,
-    pub pid: u32,
-    /// As RFC 3339 has it, in UTC; so is `ended`.
-    pub started: String,
-    pub ended: String,
-    /// The exit code; `None`: it was ended by `signal`.
-    pub code: Option<i32>,
-    pub signal: Option<i32>,
-    /// Its memory was dumped.
-    pub core: bool,
-    #[serde(flatten)]
-    pub due: Due,
-    #[serde(flatten)]
-    pub footprint: Footprint,
-    /// What it printed last.
-    pub lines: Vec<String>,
-}
-
-/// What the end of a worker is due to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Due {
-    /// `crashed` (nobody had asked it to end), `late` (not ready in time), `replaced` (by a new generation), `recycled`
-    /// (by another worker in its slot, as planned), `aborted` (its reload or its recycle was called off) or `stopped`
-    /// (with its app).
-    pub cause: String,
-    /// What for, if it was recycled: `max-age`, `max-requests`, `memory`, `schedule`, `watch`, `unhealthy`, `hung` or
-    /// `asked`.
+    /// Of a task with a schedule.
     #[serde(default)]
-    pub reason: Option<String>,
-    /// It had not ended within its kill timeout.
-    pub killed: bool,
+    pub job: Option<Job>,
+}
+
+pub const WEB: &str = "web";
+pub const TASK: &str = "task";
+
+fn web() -> String {
+    WEB.to_owned()
 }
 
 /// A worker that is to be replaced as planned.
@@ -135,17 +113,6 @@ pub struct Recycling {
     pub reason: String,
     /// Its successor is on its way; else it waits for its turn.
     pub begun: bool,
-}
-
-/// What memory a worker needed. Its fields stand beside those of its record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Footprint {
-    /// The most that was measured, in bytes; `None`: it ended before the first look.
-    pub max_memory: Option<u64>,
-    /// Did the kernel kill it, or some process of it, because memory ran out? `None`: there is no telling without a
-    /// control group with the memory controller.
-    pub oom: Option<bool>,
 }
 
 /// One worker, or one server of a fixed upstream.
@@ -286,6 +253,8 @@ pub enum Outcome {
     Stopped,
     /// It was so already.
     Unchanged,
+    /// It runs when its time comes.
+    Scheduled,
 }
 
 /// Any refusal, with an HTTP status of 400 or more.

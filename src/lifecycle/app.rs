@@ -203,12 +203,13 @@ impl App {
         self.admit(step);
         self.promote(step);
         self.bound_draining(step);
+        self.generations.iter_mut().for_each(|generation| generation.heed(step));
         self.generations.iter_mut().for_each(|generation| generation.dismiss_silent(step));
+        self.replace_as_planned(Generation::send_away, step);
         self.generations.iter_mut().for_each(|generation| generation.steer(step));
         self.publish(step);
         self.generations.iter_mut().for_each(|generation| generation.start_waiting(step));
-        self.generations.iter_mut().for_each(|generation| generation.heed(step));
-        self.start_successors(step);
+        self.replace_as_planned(Generation::start_successors, step);
         self.retire(step);
     }
 
@@ -241,10 +242,9 @@ impl App {
     }
 
     /// What a reload is about to replace anyway is not replaced before.
-    fn start_successors(&mut self, step: &mut Step<'_>) {
+    fn replace_as_planned(&mut self, replace: fn(&mut Generation, &mut Step<'_>), step: &mut Step<'_>) {
         if self.staging().next().is_none() {
-            let live = self.generations.iter_mut().filter(|generation| generation.is_live());
-            live.for_each(|generation| generation.start_successors(step));
+            self.generations.iter_mut().filter(|one| one.is_live()).for_each(|generation| replace(generation, step));
         }
     }
 

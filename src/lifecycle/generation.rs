@@ -181,8 +181,23 @@ impl Generation {
         }
     }
 
-    /// Starts successors for those who have wished first, as far as there are permits; in a crash loop there are none.
+    /// Sends those away who have wished first, where their successors may not run beside them.
+    pub(super) fn send_away(&mut self, step: &mut Step<'_>) {
+        if !self.plan.overlaps {
+            self.for_wishes(step, Place::send_away);
+        }
+    }
+
+    /// Starts successors for those who have wished first.
     pub(super) fn start_successors(&mut self, step: &mut Step<'_>) {
+        if self.plan.overlaps {
+            let plan = self.plan;
+            self.for_wishes(step, |place, step| place.start_successor(&plan, step));
+        }
+    }
+
+    /// Does this for the oldest wishes, as far as there are permits; in a crash loop there are none.
+    fn for_wishes(&mut self, step: &mut Step<'_>, replace: impl Fn(&mut Place, &mut Step<'_>)) {
         let starting = self.workers().filter(|worker| worker.state.is_starting()).count();
         let starts = (self.plan.concurrent_starts.max(1) as usize).saturating_sub(starting);
         let changing = self.places.iter().filter(|place| place.is_changing()).count();
@@ -190,7 +205,7 @@ impl Generation {
         for _ in 0..if self.circuit.is_closed() { permits.min(starts) } else { 0 } {
             let wished = self.places.iter_mut().filter_map(|place| Some((place.wished_since(step.now)?, place)));
             let Some((_, place)) = wished.min_by_key(|(since, _)| *since) else { return };
-            place.start_successor(&self.plan, step);
+            replace(place, step);
         }
     }
 
@@ -201,7 +216,11 @@ impl Generation {
             return possible;
         }
         let Some(failure) = self.places[index].vacate(end, step.now) else { return false };
-        self.replace(index, &failure, step);
+        if self.places[index].refill(step.now) {
+            self.hold_back_at(index, step.now);
+        } else {
+            self.replace(index, &failure, step);
+        }
         true
     }
 
@@ -288,7 +307,9 @@ impl Generation {
     /// A worker of the live generation has ended; without another one its place stays empty.
     fn restart(&mut self, index: usize, failure: &Failure, step: &mut Step<'_>) {
         let restart = self.plan.restart;
-        if !restart.is_fine(failure) {
+        if restart.is_fine(failure) {
+            self.places[index].note_success();
+        } else {
             self.places[index].note(failure);
         }
         self.circuit.put_off(&restart, step.now);
@@ -309,9 +330,13 @@ impl Generation {
 
     /// A crash loop has begun: whoever was to start soon is not to.
     fn hold_back(&mut self, now: Instant) {
+        (0..self.places.len()).for_each(|index| self.hold_back_at(index, now));
+    }
+
+    fn hold_back_at(&mut self, index: usize, now: Instant) {
         match self.circuit.mode {
-            Mode::Looping { .. } => self.places.iter_mut().for_each(|place| place.suspend(now)),
-            Mode::GivenUp => self.places.iter_mut().for_each(|place| place.give_up(now)),
+            Mode::Looping { .. } => self.places[index].suspend(now),
+            Mode::GivenUp => self.places[index].give_up(now),
             Mode::Closed => {}
         }
     }

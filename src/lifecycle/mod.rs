@@ -15,6 +15,7 @@ mod backoff;
 mod circuit;
 mod generation;
 mod health;
+mod job;
 mod liveness;
 mod memory;
 mod order;
@@ -33,6 +34,7 @@ use std::time::Duration;
 pub use app::App;
 pub use backoff::Backoff;
 pub use health::Health;
+pub use job::{Job, JobAction, JobEvent, Overlap, Run, RunResult, Terms};
 pub use liveness::Liveness;
 pub use memory::{MemoryLimits, MemoryWatch, Pressure};
 pub use order::{Order, Released};
@@ -60,6 +62,9 @@ pub struct Plan {
     pub recycling: Recycling,
     /// Workers of one generation on their way to readiness at any one time; 0 counts as 1.
     pub concurrent_starts: u32,
+    /// May the successor of a worker run beside it? If not, a planned replacement ends the old one first. Whoever wants
+    /// that of a whole generation stops the app and starts it again: a reload is always beside.
+    pub overlaps: bool,
 }
 
 /// How long the steps in the life of a worker, and of a reload, may take.
@@ -85,6 +90,12 @@ pub struct Probing {
     pub successes: u32,
 }
 
+impl Probing {
+    fn is_lasting(&self) -> bool {
+        matches!(self.readiness, Readiness::Lasting(_))
+    }
+}
+
 /// How it is known that a worker can serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
@@ -92,6 +103,8 @@ pub enum Readiness {
     Probed,
     /// It says so itself, by [`Event::Declared`]; nobody asks.
     Declared,
+    /// It has run for so long, which is less than it may take to start; nobody asks, and nothing need be said.
+    Lasting(Duration),
 }
 
 /// What has happened.

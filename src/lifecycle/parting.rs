@@ -6,7 +6,8 @@ use std::fmt;
 
 use super::App;
 use super::generation::{Generation, Stage};
-use super::place::relay::Role;
+use super::place::Place;
+use super::place::relay::{Role, Shift};
 use super::recycle::RecycleReason;
 use super::report::named;
 use super::state::State;
@@ -18,13 +19,15 @@ named! {
     Cause {
         /// Nobody had asked it to end.
         Crashed = "crashed",
+        /// It ended by itself, as it may.
+        Finished = "finished",
         /// It was not ready in time, or said that it would not be.
         Late = "late",
         /// A newer generation took over.
         Replaced = "replaced",
         /// The reload or the replacement that it was started for was called off.
         Aborted = "aborted",
-        /// Another worker took over in its slot, as planned.
+        /// Another worker took over in its slot, or is about to, as planned.
         Recycled = "recycled",
         /// It had said itself that it stops.
         Left = "left",
@@ -44,9 +47,10 @@ pub struct Parting {
 }
 
 impl App {
-    /// What the end of this worker would be due to now; `None`: there is no such worker.
+    /// What the end of this worker, with this exit code if it has one, would be due to now; `None`: there is no such worker.
     #[must_use]
-    pub fn parting(&self, serial: Serial) -> Option<Parting> {
+    pub fn parting(&self, serial: Serial, code: Option<i32>) -> Option<Parting> {
+        let parting = |worker: &Worker, asked_for, reason| parting(worker, code, asked_for, reason);
         if let Some(worker) = self.stranded.iter().find(|worker| worker.serial == serial) {
             return Some(Parting { killed: true, ..parting(worker, Cause::Stopped, None) });
         }
@@ -68,6 +72,10 @@ impl App {
 }
 
 fn recycled_for(generation: &Generation, serial: Serial) -> Option<RecycleReason> {
+    let sits = |place: &&Place| place.worker().is_some_and(|sitter| sitter.serial == serial);
+    if let Some(Shift::Leaving(reason)) = generation.places.iter().find(sits).and_then(|place| place.relay.shift) {
+        return Some(reason);
+    }
     let mut beside = generation.places.iter().filter_map(|place| place.relay.beside.as_ref());
     match beside.find(|beside| beside.worker.serial == serial)?.role {
         Role::Leaver(reason) => reason,
@@ -75,17 +83,18 @@ fn recycled_for(generation: &Generation, serial: Serial) -> Option<RecycleReason
     }
 }
 
-fn parting(worker: &Worker, asked_for: Cause, reason: Option<RecycleReason>) -> Parting {
-    let cause = cause(worker, asked_for);
+fn parting(worker: &Worker, code: Option<i32>, asked_for: Cause, reason: Option<RecycleReason>) -> Parting {
+    let cause = cause(worker, code, asked_for);
     let killed = matches!(worker.state, State::Killing { .. } | State::Unkillable);
     Parting { cause, reason: reason.filter(|_| cause == Cause::Recycled), killed }
 }
 
-fn cause(worker: &Worker, asked_for: Cause) -> Cause {
+fn cause(worker: &Worker, code: Option<i32>, asked_for: Cause) -> Cause {
     match worker.state {
         _ if worker.lateness().is_some() => Cause::Late,
         _ if worker.said.farewell.is_some() => Cause::Left,
         State::Cancelled { .. } | State::Stopping { .. } | State::Killing { .. } | State::Unkillable => asked_for,
+        _ if code.is_some_and(|code| worker.plan.restart.is_done(code)) => Cause::Finished,
         _ => Cause::Crashed,
     }
 }

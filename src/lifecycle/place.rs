@@ -221,6 +221,11 @@ impl Place {
         self.last_failure = Some(failure.sentence.clone());
     }
 
+    /// It has ended as it may: what went wrong before is made good.
+    pub(super) fn note_success(&mut self) {
+        self.last_failure = None;
+    }
+
     /// Acts on what is due; a failure is returned when the worker was not ready in time (it is then on its way out).
     pub(super) fn wake(&mut self, step: &mut Step<'_>) -> Option<Failure> {
         self.wake_relay(step);
@@ -259,7 +264,7 @@ impl Place {
             last_failure: self.last_failure.clone(),
             last_exit: self.last_exit.clone(),
             complaint: self.worker().and_then(Worker::complaint).map(str::to_owned),
-            recycle: self.relay.wish.as_ref().map(|wish| wish.reason),
+            recycle: self.recycle_reason(),
         }
     }
 

@@ -75,8 +75,12 @@ impl Restart {
 
     /// Has it ended as it may, so that nothing went wrong? With exit code 0 nobody says so who wants it back.
     pub(super) fn is_fine(&self, failure: &Failure) -> bool {
-        let is_done = |code| self.stop_codes.contains(code) || (code == 0 && self.policy != Policy::Always);
-        failure.code.is_some_and(is_done)
+        failure.code.is_some_and(|code| self.is_done(code))
+    }
+
+    /// Does this exit code say so?
+    pub(super) fn is_done(&self, code: i32) -> bool {
+        self.stop_codes.contains(code) || (code == 0 && self.policy != Policy::Always)
     }
 
     /// Is another worker wanted whatever code one ends with?

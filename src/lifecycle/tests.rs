@@ -41,6 +41,7 @@ pub(super) fn plan(workers: u32) -> Plan {
         watchdog: None,
         recycling: super::Recycling::default(),
         concurrent_starts: 4,
+        overlaps: true,
     }
 }
 
@@ -66,4 +67,14 @@ pub(super) fn watched(plan: Plan) -> Plan {
 /// A plan whose workers say themselves that they are ready.
 pub(super) fn declared(plan: Plan) -> Plan {
     tuned(plan, |plan| plan.probing.readiness = Readiness::Declared)
+}
+
+/// A plan whose workers are ready when they have run for 5 s.
+pub(super) fn lasting(plan: Plan) -> Plan {
+    tuned(plan, |plan| plan.probing.readiness = Readiness::Lasting(Duration::from_secs(5)))
+}
+
+/// A plan whose workers never run beside their successors.
+pub(super) fn alternating(plan: Plan) -> Plan {
+    tuned(plan, |plan| plan.overlaps = false)
 }

@@ -17,8 +17,8 @@
 //!      │                    │ deadline                                                    (published without it)
 //!      └────────────────► Killing ── deadline ──► Unkillable          any of them ── exit ──► (gone)
 //! ```
-//! Where readiness is declared and not probed, nobody asks: one word of the worker leads from Starting to Probing, and
-//! counts as all the successes there could be. Unready{gate,fate} stands beside Serving: failures of the liveness probe in
+//! Where readiness is declared or a matter of time, nobody asks: one word of the worker, or the end of that time, leads from
+//! Starting to Probing, and counts as all the successes there could be. Unready{gate,fate} stands beside Serving: failures of the liveness probe in
 //! a row lead there, successes in a row back; it leaves by the same way as Serving, from where its closing has come to.
 //! Later states have their place: Warming before Ready, Adopting before Serving.
 
@@ -111,8 +111,14 @@ impl Worker {
             // Spawning => Starting
             State::Spawning { until } => {
                 self.enter(State::Starting { until, turn: Turn::Theirs }, step);
-                if self.plan.probing.readiness == Readiness::Probed {
-                    step.push(Action::Probe { serial: self.serial });
+                match self.plan.probing.readiness {
+                    Readiness::Probed => step.push(Action::Probe { serial: self.serial }),
+                    Readiness::Declared => {}
+                    // Starting => Probing
+                    Readiness::Lasting(Duration::ZERO) => self.believe(until, step),
+                    Readiness::Lasting(wait) => {
+                        self.state = State::Starting { until, turn: Turn::Ours(step.after(wait)) }
+                    }
                 }
             }
             // Cancelled => Stopping
@@ -154,8 +160,8 @@ impl Worker {
     pub(super) fn declared(&mut self, step: &Step<'_>) -> bool {
         match self.state {
             // Starting => Probing
-            State::Starting { until, turn } if self.plan.probing.readiness == Readiness::Declared => {
-                self.enter(State::Probing { until, turn, passed: self.plan.probing.successes.max(1) }, step);
+            State::Starting { until, .. } if self.plan.probing.readiness == Readiness::Declared => {
+                self.believe(until, step);
                 true
             }
             _ => false,
@@ -255,14 +261,20 @@ impl Worker {
 
     /// Acts on what is due; a failure is returned when it was not ready in time (it has then left).
     pub(super) fn wake(&mut self, step: &mut Step<'_>) -> Option<Failure> {
+        // First of all, for whoever has fallen silent is not asked any more.
+        self.listen(step);
         if self.vigil.as_mut().is_some_and(|vigil| vigil.wake(step.now)) {
             step.push(Action::Check { serial: self.serial });
         }
-        self.listen(step);
         if !self.state.deadline().is_some_and(|at| step.is_due(at)) {
             return None;
         }
         match &mut self.state {
+            // Starting => Probing: it has lasted, also where the clock was looked at late
+            State::Starting { until, turn: Turn::Ours(at) } if self.plan.probing.is_lasting() && step.is_due(*at) => {
+                let until = *until;
+                self.believe(until, step);
+            }
             // (Spawning | Starting | Probing) => (Cancelled | Stopping)
             State::Spawning { until } | State::Starting { until, .. } | State::Probing { until, .. }
                 if step.is_due(*until) =>
@@ -302,7 +314,11 @@ impl Worker {
         let by_itself = if self.said.farewell.is_some() { Reason::Left } else { Reason::Crash };
         let (reason, sentence, code) = match end {
             End::Exited { how, code } => {
-                (by_itself, format!("worker {} exited with {how} {}", self.id, self.state.moment()), *code)
+                let moment = match self.state {
+                    State::Serving if self.plan.probing.is_lasting() => "while it ran",
+                    state => state.moment(),
+                };
+                (by_itself, format!("worker {} exited with {how} {moment}", self.id), *code)
             }
             End::NeverStarted(why) if self.state.may_lack_a_process() => {
                 (Reason::SpawnFailed, format!("worker {} could not be started: {why}", self.id), None)
@@ -326,6 +342,12 @@ impl Worker {
     /// Why it was given up, if it was not ready in time.
     pub(super) fn lateness(&self) -> Option<&Failure> {
         self.lateness.as_ref()
+    }
+
+    /// It has shown, in one go, all that could be asked of it.
+    fn believe(&mut self, until: Instant, step: &Step<'_>) {
+        let passed = self.plan.probing.successes.max(1);
+        self.enter(State::Probing { until, turn: Turn::Theirs, passed }, step);
     }
 
     fn stop(&mut self, step: &mut Step<'_>) {

@@ -11,7 +11,7 @@ use super::site::{Fixed, Server, Site, Supervised};
 use super::{Awaited, Supervisor, memory, probe};
 use crate::config::{self, App, Readiness};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, Action, AppState, Health};
+use crate::lifecycle::{self, Action, AppState, Health, JobEvent, Version};
 use crate::link::{self, FaultKind};
 use crate::sys::spawn::Exit;
 
@@ -25,7 +25,8 @@ impl Supervisor {
             site.note_new_generation(&report);
             site.tell_liveness(&app, &report);
             site.tell_of_stuck(&report);
-            if let Some(state) = site.new_state(&report) {
+            let is_job = site.runs.is_some();
+            if let Some(state) = site.new_state(&report).filter(|_| !is_job) {
                 tell(&app, state);
             }
             for (reason, count) in site.new_restarts(&report) {
@@ -35,6 +36,7 @@ impl Supervisor {
                 tracing::info!(%app, %reason, "worker recycled: its successor serves");
                 self.outlook.metrics.workers_recycled(&app, reason.as_str(), count);
             }
+            self.follow_job(&app, &report);
             for action in self.machines.todo.take() {
                 self.act(&app, action);
             }
@@ -47,10 +49,7 @@ impl Supervisor {
             Action::Probe { serial } => self.probe_worker(app, serial),
             Action::Check { serial } => self.check(app, serial),
             Action::Dump { serial } => self.dump(app, serial),
-            Action::Publish { version } => {
-                self.published.dirty = true;
-                self.published.awaited.push(Awaited { app: app.clone(), version, epoch: None });
-            }
+            Action::Publish { version } => self.tell_proxies(app, version),
             Action::Stop { serial } => self.with_worker(app, serial, super::workers::Worker::stop),
             Action::Kill { serial } => self.with_worker(app, serial, |worker| worker.process.kill()),
             Action::Forced { serial } => {
@@ -66,6 +65,18 @@ impl Supervisor {
                 tracing::info!(%app, %generation, "generation retired");
             }
             Action::Stopped => self.site_stopped(app),
+        }
+    }
+
+    fn tell_proxies(&mut self, app: &AppName, version: Version) {
+        match self.sites.get(app) {
+            Some(Site::Supervised(site)) if site.is_task() => {
+                self.machines.queue.extend(site.let_go(version).map(|event| (app.clone(), event)));
+            }
+            _ => {
+                self.published.dirty = true;
+                self.published.awaited.push(Awaited { app: app.clone(), version, epoch: None });
+            }
         }
     }
 
@@ -111,7 +122,9 @@ impl Supervisor {
             self.outlook.metrics.worker_ended(&app, ended.cause.as_str(), ended.for_memory);
             // A proxy may still list the worker; another one must not inherit its place until none does.
             let epoch = link::Epoch(self.published.epoch.0 + u64::from(is_listed));
-            self.published.berths.push((epoch, berth));
+            if berth.address().is_some() {
+                self.published.berths.push((epoch, berth));
+            }
         }
         self.chores.archive.note();
         self.proxies.forget(serial);
@@ -123,8 +136,8 @@ impl Supervisor {
     fn probe_worker(&self, app: &AppName, serial: Serial) {
         let Some(Site::Supervised(site)) = self.sites.get(app) else { return };
         let Some(worker) = site.workers.get(&serial) else { return };
-        if let Some(release) = site.releases.get(&worker.id.generation) {
-            self.ask(app.clone(), serial, worker.berth.address(), Arc::clone(&release.app));
+        if let (Some(release), Some(address)) = (site.releases.get(&worker.id.generation), worker.berth.address()) {
+            self.ask(app.clone(), serial, address, Arc::clone(&release.app));
         }
     }
 
@@ -233,8 +246,11 @@ impl Supervisor {
     }
 
     fn site_stopped(&mut self, app: &AppName) {
-        tracing::info!(%app, "app stopped");
         self.watch_leak(app);
+        self.drive_job(app, JobEvent::Gone);
+        if !self.sites.get(app).is_some_and(Site::is_job) {
+            tracing::info!(%app, "app stopped");
+        }
         if self.is_stopping() {
             return;
         }

@@ -1,4 +1,4 @@
-//! When the workers of which app are to be replaced by the clock on the wall.
+//! When jobs are to run, and workers of which app to be replaced, by the clock on the wall.
 //!
 //! Only knows times; what is done then is the loop's. Invariant: the clock is looked at once a minute at least, so that one
 //! that was set is noticed: set ahead over a point in time, that time has come; set back, it comes again.
@@ -10,7 +10,7 @@ use jiff::Zoned;
 
 use super::Supervisor;
 use super::site::Site;
-use crate::config::{Schedule, Server};
+use crate::config::{Kind, Schedule, Server};
 use crate::id::AppName;
 use crate::lifecycle::{Event, RecycleReason};
 
@@ -41,6 +41,11 @@ impl Calendar {
         self.look = Some(now);
     }
 
+    /// What is due next of an app that has a schedule.
+    pub(super) fn next(&self, app: &AppName) -> Option<&Zoned> {
+        self.dates.get(app)?.next.as_ref()
+    }
+
     /// Looks at the clock; gives the apps whose time has come since it last did. `schedules` are those that hold now.
     pub(super) fn look<'a>(
         &mut self,
@@ -66,17 +71,23 @@ impl Calendar {
 }
 
 impl Supervisor {
-    /// Asks for new workers where it is time for all of them.
+    /// Runs the jobs whose time has come, and asks for new workers where it is time for all of them.
     pub(super) fn consult_calendar(&mut self, now: Instant) {
         if self.chores.calendar.deadline().is_none_or(|look| look > now) {
             return;
         }
-        let schedules = self.config.apps.iter().filter_map(|(name, app)| match &app.server {
-            Server::Command(command) => Some((name, command.recycle.schedule.as_ref()?)),
-            Server::Fixed(_) => None,
+        let schedules = self.config.apps.iter().filter_map(|(name, app)| match (&app.kind, &app.server) {
+            (Kind::Job(job), _) => Some((name, &job.schedule)),
+            (_, Server::Command(command)) => Some((name, command.recycle.schedule.as_ref()?)),
+            (_, Server::Fixed(_)) => None,
         });
-        for app in self.chores.calendar.look(now, &Zoned::now(), schedules) {
+        let due = self.chores.calendar.look(now, &Zoned::now(), schedules);
+        for app in due.into_iter().filter(|_| !self.is_stopping()).collect::<Vec<_>>() {
             let Some(Site::Supervised(site)) = self.sites.get(&app) else { continue };
+            if site.runs.is_some() {
+                self.job_is_due(&app);
+                continue;
+            }
             let reason = RecycleReason::Schedule;
             let events = site.serving().into_iter().map(|serial| (app.clone(), Event::Recycle { serial, reason }));
             self.machines.queue.extend(events);

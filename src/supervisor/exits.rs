@@ -60,6 +60,11 @@ impl Exits {
         self.ours.iter().find(|record| record.serial == serial)
     }
 
+    /// Whoever ended last in our time.
+    pub(super) fn last(&self) -> Option<&Record> {
+        self.ours.back()
+    }
+
     /// As they are told, oldest first.
     pub(super) fn told(&self) -> Vec<words::Exit> {
         self.earlier.iter().cloned().chain(self.ours.iter().map(Record::told)).collect()

@@ -32,7 +32,8 @@ impl Supervisor {
         let Some(settings) = site.releases.get(&worker.id.generation).map(|release| Arc::clone(&release.app)) else {
             return;
         };
-        let (app, address, events) = (app.clone(), worker.berth.address(), self.starter.events.clone());
+        let Some(address) = worker.berth.address() else { return };
+        let (app, events) = (app.clone(), self.starter.events.clone());
         self.starter.tasks.spawn(async move {
             if let Server::Command(command) = &settings.server
                 && let Some(live) = &command.live

@@ -43,8 +43,8 @@ pub(super) enum Sight {
 
 impl Lookout {
     /// Looks again and again, until it listens at home or the time is over. A worker without a port is not looked at.
-    pub(super) fn post(tree: &Tree, home: &Address, subject: Subject, limit: Duration) -> Self {
-        let Address::Tcp(home) = *home else { return Self::default() };
+    pub(super) fn post(tree: &Tree, home: Option<&Address>, subject: Subject, limit: Duration) -> Self {
+        let Some(&Address::Tcp(home)) = home else { return Self::default() };
         let tree = tree.clone();
         let watch = async move {
             let (app, serial) = (subject.worker.app.clone(), subject.serial);
@@ -110,7 +110,8 @@ impl Supervisor {
         else {
             return;
         };
-        let sentence = elsewhere(&addresses, &worker.berth.address(), command);
+        let Some(home) = worker.berth.address() else { return };
+        let sentence = elsewhere(&addresses, &home, command);
         let told = worker.lookout.elsewhere.replace(sentence.clone());
         if told.as_ref() != Some(&sentence) {
             tracing::warn!(worker = %worker.id, "a worker is not ready: {sentence}");

@@ -14,7 +14,7 @@ use super::site::{Site, Supervised};
 use crate::config::{Memory, Server};
 use crate::control::words;
 use crate::id::{AppName, Serial};
-use crate::lifecycle::{self, MemoryLimits, MemoryWatch, Pressure, RecycleReason};
+use crate::lifecycle::{self, JobEvent, MemoryLimits, MemoryWatch, Pressure, RecycleReason};
 use crate::sys::memory::{Measured, Metric, Survey};
 use crate::sys::process;
 use crate::sys::tree::Tree;
@@ -124,6 +124,12 @@ impl Supervisor {
             gauge.latest = Some(measured);
             gauge.cpu.measured(at, measured.cpu);
             let pressure = gauge.watch.measured(measured.bytes, gauge.limits);
+            if self.sites.get(&app).is_some_and(Site::is_job) {
+                if pressure == Pressure::Hard {
+                    self.drive_job(&app, JobEvent::Exceeded);
+                }
+                continue;
+            }
             if pressure != Pressure::Fine {
                 tracing::debug!(%app, %serial, bytes = measured.bytes, ?pressure, "a worker needs too much memory");
                 self.machines

@@ -13,8 +13,10 @@ mod deploy;
 mod diff;
 mod event;
 mod exits;
+mod fixed;
 mod info;
 mod invariants;
+mod jobs;
 mod launch;
 mod listeners;
 mod liveness;
@@ -322,6 +324,7 @@ impl Supervisor {
         self.end_scrapes(now);
         self.look_for_orphans(now);
         self.consult_calendar(now);
+        self.wake_jobs(now);
         self.look_at_memory(now);
         self.keep_exits(now);
         self.hasten(now);

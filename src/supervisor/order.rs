@@ -24,8 +24,7 @@ impl Supervisor {
         let on = site.upcoming.depends_on.clone();
         site.held = !on.is_empty();
         if on.is_empty() {
-            let plan = plan(&site.upcoming);
-            self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan)));
+            self.start_now(name);
         } else {
             let waits: Vec<_> = on.into_iter().map(|app| (app.clone(), self.patience(&app))).collect();
             self.machines.order.hold(name.clone(), waits);
@@ -53,8 +52,15 @@ impl Supervisor {
             }
             let Some(Site::Supervised(site)) = self.sites.get_mut(&app) else { continue };
             site.held = false;
+            self.start_now(&app);
+        }
+    }
+
+    /// But for a job, whose time has to come.
+    fn start_now(&mut self, name: &AppName) {
+        if let Some(Site::Supervised(site)) = self.sites.get(name).filter(|site| !site.is_job()) {
             let plan = plan(&site.upcoming);
-            self.machines.queue.push_back((app, lifecycle::Event::Start(plan)));
+            self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan)));
         }
     }
 

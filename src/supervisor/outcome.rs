@@ -16,7 +16,7 @@ use super::site::{Site, Supervised};
 use super::{Notice, Supervisor};
 use crate::control::words::{AppReloaded, Order, Outcome, Refusal, Reloaded};
 use crate::id::{AppName, Generation};
-use crate::lifecycle::{self, AppState, GenerationState, Ticket};
+use crate::lifecycle::{self, AppState, GenerationState, RunResult, Ticket};
 
 /// Lines of a failed worker that the caller is shown.
 const SHOWN_LINES: usize = 20;
@@ -56,6 +56,8 @@ pub(super) enum Hope {
     Serves { after: Generation },
     /// None of its workers is left, which is then called so.
     Gone(Outcome),
+    /// More runs than these have begun.
+    Ran { after: u64 },
 }
 
 /// How an app of a change ended.
@@ -106,9 +108,14 @@ impl Reload {
     pub(super) fn expect(&mut self, app: &AppName, hope: Hope) {
         match (self.order, hope) {
             (Order::Reload, Hope::Gone(outcome)) => self.end(app, outcome),
-            (Order::Reload, Hope::Serves { .. }) => self.end(app, Outcome::Applied),
-            _ => drop(self.hopes.insert(app.clone(), hope)),
+            (Order::Reload, Hope::Serves { .. } | Hope::Ran { .. }) => self.end(app, Outcome::Applied),
+            _ => self.await_hope(app, hope),
         }
+    }
+
+    /// Waits for what is hoped for, whatever the order.
+    pub(super) fn await_hope(&mut self, app: &AppName, hope: Hope) {
+        self.hopes.insert(app.clone(), hope);
     }
 
     pub(super) fn end(&mut self, app: &AppName, outcome: Outcome) {
@@ -138,6 +145,9 @@ impl Supervisor {
     pub(super) fn hope(&self, app: &AppName) -> Hope {
         if self.config.apps.get(app).is_some_and(|app| !app.enabled) {
             return Hope::Gone(Outcome::Stopped);
+        }
+        if self.sites.get(app).is_some_and(Site::is_job) {
+            return Hope::Gone(Outcome::Scheduled);
         }
         let newest = |site: &Supervised| site.machine.report().generations.last().map(|newest| newest.number);
         let newest = match self.sites.get(app) {
@@ -187,6 +197,14 @@ impl Supervisor {
             let ends: Vec<_> = reload.hopes.iter_mut().filter_map(|(app, hope)| ended(app, hope)).collect();
             for (app, end) in ends {
                 reload.hopes.remove(&app);
+                if reload.order == Order::Reload {
+                    let (metrics, took) = (&self.outlook.metrics, reload.began.elapsed());
+                    match end.outcome {
+                        Outcome::Started => metrics.reload_live(&app, "live", took),
+                        Outcome::Superseded => metrics.reload_failed(&app, "superseded"),
+                        _ => metrics.reload_failed(&app, "failed"),
+                    }
+                }
                 reload.end_with(&app, end);
             }
         }
@@ -216,8 +234,9 @@ fn end(site: Option<&Site>, hope: Hope) -> Option<End> {
         (Hope::Gone(_), Some(Site::Supervised(site))) if site.machine.is_wanted() => plain(Outcome::Superseded),
         (Hope::Gone(outcome), Some(Site::Supervised(site))) if site.workers.is_empty() => plain(outcome),
         (Hope::Gone(_), _) => None,
-        (Hope::Serves { .. }, Some(Site::Fixed(_))) => plain(Outcome::Started),
-        (Hope::Serves { .. }, None) => plain(Outcome::Superseded),
+        (Hope::Serves { .. } | Hope::Ran { .. }, Some(Site::Fixed(_))) => plain(Outcome::Started),
+        (Hope::Serves { .. } | Hope::Ran { .. }, None) => plain(Outcome::Superseded),
+        (Hope::Ran { after }, Some(Site::Supervised(site))) => ran(site, after),
         (Hope::Serves { after }, Some(Site::Supervised(site))) => serves(site, after),
     }
 }
@@ -248,6 +267,22 @@ fn serves(site: &Supervised, after: Generation) -> Option<End> {
             end(Outcome::Failed, Some(format!("its workers have ended ({how})")), lines.unwrap_or_default())
         }
         _ => None,
+    }
+}
+
+/// Has the run begun, or has it failed already? What becomes of it is not waited for.
+fn ran(site: &Supervised, after: u64) -> Option<End> {
+    let runs = site.runs.as_ref()?;
+    let end = |outcome, reason, lines| Some(End { outcome, generation: site.live_generation(), reason, lines });
+    if runs.job.begun() <= after {
+        return if site.upcoming.enabled { None } else { end(Outcome::Superseded, None, Vec::new()) };
+    }
+    let over = runs.job.last().filter(|_| runs.job.running_since().is_none());
+    let failed = over.filter(|run| run.result == RunResult::Failed).and_then(|run| run.reason.clone());
+    match failed.or_else(|| site.last_failure()) {
+        Some(reason) => end(Outcome::Failed, Some(reason), site.last_words(SHOWN_LINES)),
+        None if over.is_none() && site.workers.is_empty() => None,
+        None => end(Outcome::Started, None, Vec::new()),
     }
 }
 

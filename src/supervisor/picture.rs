@@ -19,6 +19,8 @@ const UP: &str = "up";
 const DOWN: &str = "down";
 /// What an app is called that waits for others before it starts.
 const WAITING: &str = "waiting";
+/// What a task is called between its runs.
+const SCHEDULED: &str = "scheduled";
 
 impl Supervisor {
     pub(super) fn status(&self) -> Status {
@@ -45,7 +47,7 @@ impl Supervisor {
 
     /// One app, with all that is known of it elsewhere.
     pub(super) fn whole(&self, name: &AppName, site: &Site) -> words::App {
-        self.with_usage(app(self.roster.id(name), name, site, &self.proxies.loads))
+        self.with_runs(self.with_usage(app(self.roster.id(name), name, site, &self.proxies.loads)))
     }
 
     /// The supervisor's own metrics.
@@ -77,7 +79,8 @@ impl Supervisor {
             }
         }
         let live = self.sites.iter().filter_map(|(name, site)| Some((name, site.live_generation()?)));
-        let app_states: Vec<_> = AppState::ALL.iter().map(|state| state.as_str()).chain([DOWN, WAITING]).collect();
+        let app_states: Vec<_> =
+            AppState::ALL.iter().map(|state| state.as_str()).chain([DOWN, WAITING, SCHEDULED]).collect();
         let picture = Picture {
             states: &states,
             workers,
@@ -86,11 +89,12 @@ impl Supervisor {
             panics: reports.iter().map(|(name, report)| (*name, report.is_panicking)).collect(),
             generations: live.collect(),
             proxies: self.proxies.iter().len(),
+            jobs: self.sites.iter().filter_map(|(name, site)| self.job_sample(name, site)).collect(),
         };
         self.outlook.metrics.gather(&picture)
     }
 
-    /// Ready: a proxy serves and every app has an open endpoint.
+    /// Ready: a proxy serves and every app has an open endpoint, but tasks, which no balancer waits for.
     pub(super) fn readiness(&self) -> Result<(), String> {
         if self.is_stopping() {
             return Err("stopping".to_owned());
@@ -101,7 +105,7 @@ impl Supervisor {
         let unready: Vec<_> = self
             .sites
             .iter()
-            .filter(|(_, site)| site.app().enabled && !site.is_open())
+            .filter(|(_, site)| site.app().enabled && !site.is_task() && !site.is_open())
             .map(|(name, _)| name.as_str())
             .collect();
         if unready.is_empty() { Ok(()) } else { Err(format!("no worker serves: {}", unready.join(", "))) }
@@ -151,6 +155,7 @@ fn app(id: u32, name: &AppName, site: &Site, loads: &Loads) -> words::App {
     words::App {
         id,
         name: name.clone(),
+        kind: if site.is_task() { words::TASK } else { words::WEB }.to_owned(),
         state,
         panic_routing: report.is_some_and(|report| report.is_panicking),
         generation: site.live_generation(),
@@ -159,6 +164,7 @@ fn app(id: u32, name: &AppName, site: &Site, loads: &Loads) -> words::App {
         last_failure,
         exits,
         recycling,
+        job: None,
     }
 }
 
@@ -179,7 +185,8 @@ fn progress(generation: &lifecycle::GenerationReport, loads: &Loads) -> words::G
 /// Whom there is a wish to replace.
 fn recycling(report: &lifecycle::Report) -> Vec<words::Recycling> {
     let told = |generation: &lifecycle::GenerationReport, worker: &WorkerReport| {
-        let begun = generation.beside.iter().any(|other| other.worker == worker.worker);
+        let is_leaving = !matches!(worker.state, WorkerState::Serving | WorkerState::Unready);
+        let begun = is_leaving || generation.beside.iter().any(|other| other.worker == worker.worker);
         let (worker, serial, reason) = (worker.worker.to_string(), worker.serial?, worker.recycle?.to_string());
         Some(words::Recycling { worker, serial, reason, begun })
     };
@@ -215,7 +222,7 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
         generation: report.worker.generation,
         state: report.state.to_string(),
         pid,
-        place: place(running.map(|worker| worker.berth.address())),
+        place: place(running.and_then(|worker| worker.berth.address())),
         uptime_seconds: uptime.as_secs(),
         restarts: site.told_restarts(report),
         usage: words::Usage::default(),
@@ -228,6 +235,7 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
 fn app_state(site: &Site) -> &'static str {
     match site {
         Site::Supervised(site) if site.held => WAITING,
+        Site::Supervised(site) if site.is_between_runs() => SCHEDULED,
         Site::Supervised(site) => site.machine.report().state.as_str(),
         Site::Fixed(site) => fixed_state(site),
     }

@@ -18,7 +18,7 @@ pub(super) fn snapshot(
     certificates: &[Certificate],
     config: &Config,
 ) -> Snapshot {
-    let apps = sites.iter().map(|(name, site)| app(name, site)).collect();
+    let apps = sites.iter().filter(|(_, site)| !site.is_task()).map(|(name, site)| app(name, site)).collect();
     let listeners = listeners.iter().filter_map(listener).collect();
     let (clients, limits) = (told(&config.clients), translate(&config.limits));
     Snapshot { epoch, listeners, apps, certificates: certificates.to_vec(), clients, limits }
@@ -33,7 +33,7 @@ fn app(name: &AppName, site: &Site) -> link::App {
     let forwarding = &app.forwarding;
     link::App {
         name: name.clone(),
-        hosts: app.routed.then(|| app.hosts.clone()),
+        hosts: app.is_routed().then(|| app.hosts.clone()),
         path: app.path.clone(),
         condition: if site.is_expected() { Condition::Expected } else { Condition::Down },
         endpoints: site.endpoints(),

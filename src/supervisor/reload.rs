@@ -12,11 +12,11 @@ use super::outcome::{Hope, Reload, Reply};
 use super::settings::{plan, prepare_access_log, read_certificates, recipe};
 use super::site::Site;
 use super::{Notice, Supervisor};
-use crate::config::{self, App, Config, Server};
+use crate::config::{self, App, Config, Kind, Server};
 use crate::control::Scope;
 use crate::control::words::{Order, Outcome, Refusal, RefusalKind};
 use crate::id::AppName;
-use crate::lifecycle;
+use crate::lifecycle::{self, JobEvent};
 use crate::link::Certificate;
 
 /// What is to be changed.
@@ -160,6 +160,11 @@ impl Supervisor {
             if !same_kind {
                 return refuse(&format!("the kind of app `{name}` (`command` or `upstream`)"));
             }
+            // What is published of a web app and what of a task do not go together.
+            let is_other = |before: &App| std::mem::discriminant(&before.kind) != std::mem::discriminant(&app.kind);
+            if self.config.apps.get(name).is_some_and(is_other) {
+                return refuse(&format!("whether app `{name}` is a web app, a task or one with a schedule"));
+            }
         }
         Ok(())
     }
@@ -198,12 +203,18 @@ impl Supervisor {
         }
         match self.sites.get_mut(name) {
             Some(Site::Supervised(site)) if !app.enabled => {
-                let was_wanted = site.machine.is_wanted() || site.comes_again || site.held;
+                let was_scheduled = site.runs.is_some() && site.upcoming.enabled;
+                let was_wanted = site.machine.is_wanted() || site.comes_again || site.held || was_scheduled;
                 site.switch_off(&app);
                 self.machines.order.forget(name);
+                self.drive_job(name, JobEvent::CalledOff);
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop));
                 let outcome = if was_wanted { Outcome::Stopped } else { Outcome::Unchanged };
                 reload.expect(name, Hope::Gone(outcome));
+            }
+            Some(Site::Supervised(site)) if site.runs.is_some() => {
+                site.upcoming = app;
+                self.begin_job(name, reload);
             }
             Some(Site::Supervised(site)) if site.machine.is_wanted() => {
                 let is_other = *site.upcoming != *app;
@@ -234,6 +245,11 @@ impl Supervisor {
     /// The app runs, and is to run on.
     fn begin_replacement(&mut self, name: &AppName, app: &App, order: Order, reload: &mut Reload) {
         match order {
+            Order::Reload if self.must_end_first(name, app) => {
+                let hope = self.hope(name);
+                self.stop_to_start(name);
+                reload.await_hope(name, hope);
+            }
             Order::Reload => {
                 let ticket = self.reloads.fresh_ticket();
                 reload.await_ticket(name, ticket);
@@ -242,14 +258,24 @@ impl Supervisor {
             }
             Order::Restart => {
                 let hope = self.hope(name);
-                if let Some(Site::Supervised(site)) = self.sites.get_mut(name) {
-                    site.comes_again = true;
-                }
-                self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop));
+                self.stop_to_start(name);
                 reload.expect(name, hope);
             }
             Order::Start | Order::Stop | Order::Delete => reload.expect(name, self.hope_of_present(name)),
         }
+    }
+
+    /// Is it one whose workers must never run beside those of another generation?
+    fn must_end_first(&self, name: &AppName, app: &App) -> bool {
+        let alone = Kind::Task { overlaps: false };
+        app.kind == alone || self.sites.get(name).is_some_and(|site| site.app().kind == alone)
+    }
+
+    fn stop_to_start(&mut self, name: &AppName) {
+        if let Some(Site::Supervised(site)) = self.sites.get_mut(name) {
+            site.comes_again = true;
+        }
+        self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop));
     }
 }
 

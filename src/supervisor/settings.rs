@@ -9,7 +9,9 @@ use std::time::Duration;
 use super::proxies::Recipe;
 use crate::certs::{self, CertError};
 use crate::config::{self, Amount, App, Config, LogFormat};
-use crate::lifecycle::{Backoff, Liveness, OnLoop, Plan, Policy, Probing, Readiness, Recycling, Restart, Timeouts};
+use crate::lifecycle::{
+    Backoff, Liveness, OnLoop, Overlap, Plan, Policy, Probing, Readiness, Recycling, Restart, Terms, Timeouts,
+};
 use crate::link::Certificate;
 use crate::sys::memory;
 use crate::sys::spawn::Identity;
@@ -37,6 +39,7 @@ pub(super) fn plan(app: &App) -> Plan {
                 | config::Readiness::Listening
                 | config::Readiness::Notify
                 | config::Readiness::Descriptor(_) => Readiness::Declared,
+                config::Readiness::Lasting(uptime) => Readiness::Lasting(uptime),
             },
             interval: app.probe.interval,
             successes: app.probe.successes.get(),
@@ -50,6 +53,7 @@ pub(super) fn plan(app: &App) -> Plan {
             jitter: command.recycle.jitter,
         },
         concurrent_starts: cpus,
+        overlaps: app.kind != config::Kind::Task { overlaps: false },
     }
 }
 
@@ -84,6 +88,16 @@ fn restart(restart: &config::Restart, workers: u32) -> Restart {
         period: restart.period,
         on_loop: if restart.give_up { OnLoop::GiveUp } else { OnLoop::Retry(restart.retry) },
     }
+}
+
+/// How the runs of a job begin and end.
+pub(super) fn terms(job: &config::Job) -> Terms {
+    let overlap = match job.overlap {
+        config::Overlap::Skip => Overlap::Skip,
+        config::Overlap::Replace => Overlap::Replace,
+        config::Overlap::Queue => Overlap::Queue,
+    };
+    Terms { overlap, timeout: job.timeout }
 }
 
 /// Bytes of memory; `None` when it is a share and nobody knows of what.

@@ -9,6 +9,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::exits::{Exits, Record};
+pub(super) use super::fixed::{Fixed, Server};
+use super::jobs::Runs;
 use super::launch::{Berth, Starter};
 use super::liveness::Told;
 use super::output::Files;
@@ -17,15 +19,12 @@ use super::release::Release;
 use super::workers::Worker;
 use crate::config::{self, App};
 use crate::control::words::{self, Footprint};
-use crate::id::{Address, AppName, Generation, Serial, Slot, WorkerId};
+use crate::id::{AppName, Generation, Serial, Slot, WorkerId};
 use crate::lifecycle::{
-    self, AppState, Cause, GenerationState, Health, RecycleReason, Recycles, Report, Restarts, WorkerReport,
+    self, AppState, Cause, GenerationState, RecycleReason, Recycles, Report, Restarts, Version, WorkerReport,
 };
 use crate::link;
 use crate::sys::spawn::Exit;
-
-/// The generation that servers of a fixed upstream are shown with.
-const FIXED: Generation = Generation(0);
 
 /// One app.
 #[derive(Debug)]
@@ -53,13 +52,15 @@ pub(super) struct Supervised {
     pub(super) held: bool,
     /// It is being stopped to be started again.
     pub(super) comes_again: bool,
-    counted: Counted,
-    state: AppState,
+    /// Of a task with a schedule.
+    pub(super) runs: Option<Box<Runs>>,
+    noted: Noted,
 }
 
-/// What has been counted already.
-#[derive(Debug, Default)]
-struct Counted {
+/// What has been counted, or told, already.
+#[derive(Debug)]
+struct Noted {
+    state: AppState,
     restarts: Restarts,
     recycles: Recycles,
     /// Restarts of each slot of a generation that are no longer counted for people.
@@ -72,23 +73,6 @@ pub(super) struct Ended {
     pub(super) cause: Cause,
     /// The kernel killed it because memory ran out.
     pub(super) for_memory: bool,
-}
-
-/// An app whose servers something else runs.
-#[derive(Debug)]
-pub(super) struct Fixed {
-    pub(super) app: Arc<App>,
-    pub(super) servers: Vec<Server>,
-}
-
-/// One server of a fixed upstream.
-#[derive(Debug)]
-pub(super) struct Server {
-    pub(super) serial: Serial,
-    pub(super) slot: Slot,
-    pub(super) address: Address,
-    pub(super) health: Health,
-    pub(super) since: Instant,
 }
 
 impl Site {
@@ -110,6 +94,7 @@ impl Site {
     /// Is a server to be expected, so that a request is worth holding?
     pub(super) fn is_expected(&self) -> bool {
         match self {
+            Self::Supervised(site) if site.runs.is_some() => false,
             Self::Supervised(site) => site.held || site.comes_again || site.machine.is_expected(),
             Self::Fixed(site) => site.app.enabled,
         }
@@ -117,7 +102,7 @@ impl Site {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Supervised(site) => site.machine.deadline(),
+            Self::Supervised(site) => site.machine.deadline().into_iter().chain(site.job_deadline()).min(),
             Self::Fixed(site) => site.servers.iter().filter_map(|server| server.health.deadline()).min(),
         }
     }
@@ -151,9 +136,22 @@ impl Site {
         matches!(self, Self::Supervised(site) if !site.workers.is_empty())
     }
 
-    /// Can it be claimed?
+    /// Does any of its workers or servers serve, or run, if it is a task?
     pub(super) fn is_open(&self) -> bool {
-        self.endpoints().iter().any(|endpoint| endpoint.open)
+        match self {
+            Self::Supervised(site) => site.machine.endpoints().iter().any(|endpoint| endpoint.open),
+            Self::Fixed(site) => site.endpoints().iter().any(|endpoint| endpoint.open),
+        }
+    }
+
+    /// Does it run at its times?
+    pub(super) fn is_job(&self) -> bool {
+        matches!(self, Self::Supervised(site) if site.runs.is_some())
+    }
+
+    /// Is no request for it?
+    pub(super) fn is_task(&self) -> bool {
+        matches!(self, Self::Supervised(site) if site.is_task())
     }
 
     /// Why a worker last ended or failed, or a server last failed its probe.
@@ -176,15 +174,20 @@ impl Supervised {
             machine: lifecycle::App::new(name),
             workers: BTreeMap::new(),
             releases: BTreeMap::new(),
-            upcoming: app,
             files: None,
+            runs: Runs::of(&app, &earlier),
             exits: Exits::after(earlier),
             told: Told::default(),
             primary: Primary::default(),
             held: false,
             comes_again: false,
-            counted: Counted::default(),
-            state: AppState::Stopped,
+            noted: Noted {
+                state: AppState::Stopped,
+                restarts: Restarts::default(),
+                recycles: Recycles::default(),
+                forgiven: BTreeMap::new(),
+            },
+            upcoming: app,
         }
     }
 
@@ -193,14 +196,19 @@ impl Supervised {
         live.map_or(&self.upcoming, |release| &release.app)
     }
 
-    fn live_generation(&self) -> Option<Generation> {
+    /// When its run has taken too long, if it is a job's.
+    pub(super) fn job_deadline(&self) -> Option<Instant> {
+        self.runs.as_ref()?.job.deadline()
+    }
+
+    pub(super) fn live_generation(&self) -> Option<Generation> {
         let is_live = |state| matches!(state, GenerationState::Promoting | GenerationState::Live);
         let mut generations = self.machine.report().generations.into_iter();
         generations.find(|generation| is_live(generation.state)).map(|generation| generation.number)
     }
 
     /// Of all its workers, the failure that came last.
-    fn last_failure(&self) -> Option<String> {
+    pub(super) fn last_failure(&self) -> Option<String> {
         let report = self.machine.report();
         let workers = report.generations.into_iter().flat_map(|generation| generation.workers);
         let failed = workers.filter_map(|worker| Some((worker.since, worker.last_failure?)));
@@ -209,16 +217,24 @@ impl Supervised {
 
     fn endpoints(&self) -> Vec<link::Endpoint> {
         let views = self.machine.endpoints().into_iter();
-        let listed = views.filter_map(|view| self.workers.get(&view.serial).map(|worker| (view, worker)));
-        listed
-            .map(|(view, worker)| link::Endpoint {
-                serial: view.serial,
-                slot: view.slot,
-                generation: view.generation,
-                address: worker.berth.address(),
-                open: view.open,
-            })
-            .collect()
+        let endpoint = |view: lifecycle::EndpointView| {
+            let address = self.workers.get(&view.serial)?.berth.address()?;
+            let lifecycle::EndpointView { serial, slot, generation, open } = view;
+            Some(link::Endpoint { serial, slot, generation, address, open })
+        };
+        views.filter_map(endpoint).collect()
+    }
+
+    /// Is no request for it? An app stays what it is for as long as its site is there.
+    pub(super) fn is_task(&self) -> bool {
+        self.upcoming.kind.is_task()
+    }
+
+    /// What proxies would say of this version, had they anything to do with it: they let go of a task at once.
+    pub(super) fn let_go(&self, version: Version) -> impl Iterator<Item = lifecycle::Event> + use<> {
+        let closed = self.machine.endpoints().into_iter().filter(|endpoint| !endpoint.open);
+        let idle = closed.map(|endpoint| lifecycle::Event::Idle { serial: endpoint.serial });
+        idle.chain([lifecycle::Event::Published { version }])
     }
 
     /// Is it one that the proxies are to know?
@@ -235,7 +251,7 @@ impl Supervised {
 
     /// Restarts of a slot as people are told them.
     pub(super) fn told_restarts(&self, report: &WorkerReport) -> u64 {
-        let forgiven = self.counted.forgiven.get(&(report.worker.generation, report.worker.slot));
+        let forgiven = self.noted.forgiven.get(&(report.worker.generation, report.worker.slot));
         restarts(report).saturating_sub(forgiven.copied().unwrap_or(0))
     }
 
@@ -243,9 +259,9 @@ impl Supervised {
     pub(super) fn forgive(&mut self) -> usize {
         let report = self.machine.report();
         let workers = report.generations.iter().flat_map(|generation| &generation.workers);
-        self.counted.forgiven =
+        self.noted.forgiven =
             workers.map(|report| ((report.worker.generation, report.worker.slot), restarts(report))).collect();
-        self.counted.forgiven.len()
+        self.noted.forgiven.len()
     }
 
     /// A generation that the machine has just declared runs what was upcoming then.
@@ -258,20 +274,20 @@ impl Supervised {
 
     /// The state of the app, if it is another one than when this was last asked.
     pub(super) fn new_state(&mut self, report: &Report) -> Option<AppState> {
-        let before = std::mem::replace(&mut self.state, report.state);
+        let before = std::mem::replace(&mut self.noted.state, report.state);
         (before != report.state).then_some(report.state)
     }
 
     /// How many workers were started again since this was last asked, by reason.
     pub(super) fn new_restarts(&mut self, report: &Report) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-        let before = std::mem::replace(&mut self.counted.restarts, report.restarts).by_reason();
+        let before = std::mem::replace(&mut self.noted.restarts, report.restarts).by_reason();
         let now = report.restarts.by_reason();
         now.into_iter().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
     }
 
     /// The same of those that were replaced as planned.
     pub(super) fn new_recycles(&mut self, report: &Report) -> impl Iterator<Item = (RecycleReason, u64)> + use<> {
-        let before = std::mem::replace(&mut self.counted.recycles, report.recycles).by_reason();
+        let before = std::mem::replace(&mut self.noted.recycles, report.recycles).by_reason();
         report.recycles.by_reason().zip(before).map(|((reason, now), (_, before))| (reason, now.saturating_sub(before)))
     }
 
@@ -305,7 +321,7 @@ impl Supervised {
     pub(super) fn bury(&mut self, serial: Serial, exit: Exit, max_memory: Option<u64>) -> Option<(Berth, Ended)> {
         let worker = self.workers.remove(&serial)?;
         self.primary.forget(serial);
-        let parting = self.machine.parting(serial);
+        let parting = self.machine.parting(serial, exit.code());
         let oom = worker.tree.group().and_then(|group| group.killed_for_memory()).map(|killed| killed > 0);
         let footprint = Footprint { max_memory, oom };
         let (id, pid, started) = (worker.id, worker.process.pid(), worker.started_at);
@@ -315,49 +331,16 @@ impl Supervised {
         Some((worker.berth, Ended { cause, for_memory: oom == Some(true) }))
     }
 
+    /// The last lines of whoever ended last.
+    pub(super) fn last_words(&self, count: usize) -> Vec<String> {
+        self.exits.last().map(|record| record.tail.last(count)).unwrap_or_default()
+    }
+
     /// The last lines of a worker, alive or ended not long ago.
     pub(super) fn last_lines(&self, serial: Serial, count: usize) -> Vec<String> {
         let alive = self.workers.get(&serial).map(|worker| &worker.tail);
         let ended = self.exits.find(serial).map(|record| &record.tail);
         alive.or(ended).map(|tail| tail.last(count)).unwrap_or_default()
-    }
-}
-
-impl Fixed {
-    /// Takes in the answer to a probe; says whether the server opened or closed.
-    pub(super) fn probed(&mut self, serial: Serial, outcome: Result<(), String>, now: Instant) -> bool {
-        let Some(server) = self.servers.iter_mut().find(|server| server.serial == serial) else { return false };
-        let changed = server.health.probed(now, outcome);
-        if changed {
-            server.since = now;
-            let (address, state) = (&server.address, if server.health.is_open() { "up" } else { "down" });
-            tracing::info!(app = %self.app.name, %address, reason = server.health.last_failure(), "server is {state}");
-        }
-        changed
-    }
-
-    fn endpoints(&self) -> Vec<link::Endpoint> {
-        let endpoint = |server: &Server| link::Endpoint {
-            serial: server.serial,
-            slot: server.slot,
-            generation: FIXED,
-            address: server.address.clone(),
-            open: server.health.is_open(),
-        };
-        self.servers.iter().map(endpoint).collect()
-    }
-
-    /// Takes on new settings; servers whose address stays keep their health.
-    pub(super) fn update(&mut self, app: &Arc<App>, mut fresh: impl FnMut(Address, Slot) -> Server) {
-        let config::Server::Fixed(addresses) = &app.server else { return };
-        let mut before = std::mem::take(&mut self.servers);
-        let addresses = if app.enabled { &addresses[..] } else { &[] };
-        for (address, slot) in addresses.iter().zip((0..).map(Slot)) {
-            let kept = before.iter().position(|server| server.address == *address).map(|at| before.swap_remove(at));
-            let server = kept.map(|server| Server { slot, ..server });
-            self.servers.push(server.unwrap_or_else(|| fresh(address.clone(), slot)));
-        }
-        self.app = Arc::clone(app);
     }
 }
 

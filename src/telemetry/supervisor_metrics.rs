@@ -4,8 +4,11 @@
 //! go stale and a slot that no longer exists leaves nothing behind. Does not know lifecycles: states, reasons and
 //! outcomes are label values given by the caller, each one of a few constants.
 
+mod jobs;
+
 use std::time::Duration;
 
+pub use jobs::{Job, Jobs};
 use prometheus::{Histogram, IntCounter, IntCounterVec, Registry};
 
 use super::exposition::{self, Family, Kind, Sample, Value};
@@ -23,13 +26,39 @@ pub struct SupervisorMetrics {
     recycles: IntCounterVec,
     ends: Ends,
     worker_requests: IntCounterVec,
-    reloads: IntCounterVec,
-    reload_seconds: Histogram,
+    reloads: Reloads,
+    jobs: Jobs,
     proxy_restarts: IntCounter,
     log_failed: IntCounterVec,
     channel_faults: IntCounterVec,
     notify_faults: IntCounterVec,
     invariants: Invariants,
+}
+
+/// How reloads ended, and how long those took that went well.
+#[derive(Clone, Debug)]
+struct Reloads {
+    by_outcome: IntCounterVec,
+    seconds: Histogram,
+}
+
+impl Reloads {
+    fn new(registry: &Registry) -> Self {
+        Self {
+            by_outcome: counters(
+                registry,
+                "portreeve_reloads_total",
+                "Finished reloads by outcome.",
+                &["app", "outcome"],
+            ),
+            seconds: histogram(
+                registry,
+                "portreeve_reload_seconds",
+                "From the order to reload to the new generation serving.",
+                &BOUNDS,
+            ),
+        }
+    }
 }
 
 /// How workers ended.
@@ -88,6 +117,8 @@ pub struct Picture<'a> {
     pub generations: Vec<(&'a AppName, Generation)>,
     /// Proxies that are alive, draining ones included.
     pub proxies: usize,
+    /// Tasks with a schedule.
+    pub jobs: Vec<Job<'a>>,
 }
 
 /// One process of an app. During a reload two of them share a slot.
@@ -120,13 +151,8 @@ impl SupervisorMetrics {
                 "Exchanges that the workers of a slot have finished.",
                 "slot",
             ),
-            reloads: by_app("portreeve_reloads_total", "Finished reloads by outcome.", "outcome"),
-            reload_seconds: histogram(
-                &registry,
-                "portreeve_reload_seconds",
-                "From the order to reload to the new generation serving.",
-                &BOUNDS,
-            ),
+            reloads: Reloads::new(&registry),
+            jobs: Jobs::new(&registry),
             proxy_restarts: counter(
                 &registry,
                 "portreeve_proxy_restarts_total",
@@ -179,12 +205,12 @@ impl SupervisorMetrics {
     /// A reload put a new generation into service, so long after it was ordered.
     pub fn reload_live(&self, app: &AppName, outcome: &'static str, took: Duration) {
         self.reload_failed(app, outcome);
-        self.reload_seconds.observe(took.as_secs_f64());
+        self.reloads.seconds.observe(took.as_secs_f64());
     }
 
     /// A reload ended without a new generation in service.
     pub fn reload_failed(&self, app: &AppName, outcome: &'static str) {
-        self.reloads.with_label_values(&[app.as_str(), outcome]).inc();
+        self.reloads.by_outcome.with_label_values(&[app.as_str(), outcome]).inc();
     }
 
     /// A proxy was started in place of one that ended by itself.
@@ -208,6 +234,12 @@ impl SupervisorMetrics {
         self.notify_faults.with_label_values(&[app.as_str(), kind]).inc();
     }
 
+    /// Counters of tasks with a schedule.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
     /// Counters of what must never happen.
     #[must_use]
     pub fn invariants(&self) -> &Invariants {
@@ -227,6 +259,7 @@ impl SupervisorMetrics {
             proxies(picture.proxies),
             build_info(env!("CARGO_PKG_VERSION")),
         ]);
+        families.extend(jobs::families(&picture.jobs));
         families
     }
 }

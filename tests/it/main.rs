@@ -57,6 +57,7 @@ mod shutdown;
 mod startup;
 mod status;
 mod streams;
+mod tasks;
 mod tools;
 mod trees;
 mod units;

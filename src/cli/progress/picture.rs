@@ -132,6 +132,7 @@ mod tests {
         let app = App {
             id: 0,
             name: "web".parse().unwrap(),
+            kind: "web".to_owned(),
             state: String::new(),
             panic_routing: false,
             generation: None,
@@ -140,6 +141,7 @@ mod tests {
             last_failure: None,
             exits: Vec::new(),
             recycling: Vec::new(),
+            job: None,
         };
         super::stand(&app, &Before([("web".parse().unwrap(), Generation(before))].into()))
     }

@@ -3,6 +3,7 @@
 //! Shows what the supervisor says and knows nothing itself.
 
 pub(super) mod rows;
+mod runs;
 mod watch;
 
 use clap::Args;
@@ -91,6 +92,7 @@ fn remarks(app: &App) -> Vec<String> {
     if app.panic_routing {
         remarks.push("  most workers fail their probes and get requests all the same".to_owned());
     }
+    remarks.extend(app.job.iter().flat_map(runs::told));
     remarks.extend(app.last_failure.as_ref().map(|failure| format!("  last failure: {}", plain(failure))));
     remarks.extend(
         app.exits.last().filter(|exit| is_trouble(exit)).map(|exit| format!("  last exit: {}", exit_line(exit))),

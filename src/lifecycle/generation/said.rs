@@ -1,7 +1,7 @@
 //! What follows for a generation when one of its workers says something of itself.
 //!
 //! A word that concerns the worker alone is handed on. Who leaves by its own will makes room at once where another one is
-//! wanted whatever its exit code will be; else its slot waits for the code.
+//! wanted whatever its exit code will be, and may run beside it; else its slot waits for the code.
 
 use super::Generation;
 use crate::id::Serial;
@@ -41,8 +41,13 @@ impl Generation {
             let Some(sitter) = self.places[index].worker_mut().filter(|sitter| is_free && sitter.is_given_up()) else {
                 continue;
             };
-            sitter.leave(step);
-            self.make_way(index, Some(RecycleReason::Watchdog), step);
+            if self.plan.overlaps {
+                sitter.leave(step);
+                self.make_way(index, Some(RecycleReason::Watchdog), step);
+            } else {
+                self.places[index].wish(RecycleReason::Watchdog, step.now);
+                self.places[index].send_away(step);
+            }
         }
     }
 
@@ -54,7 +59,7 @@ impl Generation {
         if !self.sitter(index, serial).is_some_and(|sitter| sitter.bid_farewell(step)) {
             return self.despair(index, serial, "it says that it stops", step);
         }
-        if self.is_live() && self.plan.restart.is_unconditional() {
+        if self.is_live() && self.plan.overlaps && self.plan.restart.is_unconditional() {
             self.make_way(index, None, step);
         }
     }

@@ -1,7 +1,8 @@
 //! The planned replacement of a slot's worker: its successor is brought up beside it, takes its seat, and it leaves.
 //!
 //! Does not decide when a successor may start (the generation does). Invariants: one process at most stands beside the
-//! sitter; who was the sitter closes in the version in which its successor opens, unless it leaves by its own will.
+//! sitter; who was the sitter closes in the version in which its successor opens, unless it leaves by its own will. Where
+//! no process may stand beside another, the sitter leaves first, and the next one is waited for as for any other replacement.
 //!
 //! ```text
 //!          recycle            permit                   ready: it sits down, the sitter stands up
@@ -10,6 +11,9 @@
 //!                     └── after a while ───┴── fails, or is late and leaves
 //!
 //!   (none) ── the sitter leaves by its own will: its seat is free ──► Leaver
+//!
+//!          recycle            permit                 gone                    in service
+//!   (none) ───────► Wished ──────────► Leaving ────────────────► Coming ──────────────────────► (none)
 //! ```
 
 use std::time::Instant;
@@ -27,6 +31,7 @@ use crate::lifecycle::{Backoff, Plan, RecycleReason, Recycles};
 pub(in crate::lifecycle) struct Relay {
     pub(in crate::lifecycle) wish: Option<Wish>,
     pub(in crate::lifecycle) beside: Option<Beside>,
+    pub(in crate::lifecycle) shift: Option<Shift>,
     pub(in crate::lifecycle) recycles: Recycles,
 }
 
@@ -40,6 +45,15 @@ pub(in crate::lifecycle) struct Wish {
     pub(in crate::lifecycle) until: Option<Instant>,
     /// Successors that have failed in a row.
     pub(in crate::lifecycle) failures: u32,
+}
+
+/// A replacement without a second process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::lifecycle) enum Shift {
+    /// The sitter is on its way out, for this reason.
+    Leaving(RecycleReason),
+    /// Its successor is to sit here, and does not serve yet.
+    Coming,
 }
 
 /// A second process in the slot.
@@ -70,9 +84,39 @@ impl Place {
         is_free.then_some(wish.since)
     }
 
-    /// Is a planned replacement under way here? Nobody waits for a process that cannot be killed.
+    /// Is a planned replacement under way here? Nobody waits for a process that cannot be killed, unless its slot is served
+    /// by nobody else: then no other slot is to be emptied too.
     pub(in crate::lifecycle) fn is_changing(&self) -> bool {
-        self.relay.beside.as_ref().is_some_and(|beside| beside.worker.state != State::Unkillable)
+        let is_empty = self.relay.shift.is_some() && !self.is_empty();
+        is_empty || self.relay.beside.as_ref().is_some_and(|beside| beside.worker.state != State::Unkillable)
+    }
+
+    /// Sends the sitter away, so that its successor can have the seat.
+    pub(in crate::lifecycle) fn send_away(&mut self, step: &mut Step<'_>) {
+        if let (Seat::Taken(sitter), Some(wish)) = (&mut self.seat, self.relay.wish.take()) {
+            // Wished => Leaving
+            sitter.verdict = None;
+            sitter.leave(step);
+            self.relay.shift = Some(Shift::Leaving(wish.reason));
+        }
+    }
+
+    /// The sitter is gone: if it was sent away, its successor is to come; false if not.
+    pub(in crate::lifecycle) fn refill(&mut self, now: Instant) -> bool {
+        let Some(Shift::Leaving(reason)) = self.relay.shift else { return false };
+        // Leaving => Coming
+        self.relay.shift = Some(Shift::Coming);
+        self.relay.recycles.count(reason);
+        self.sit(Seat::Waiting, now);
+        true
+    }
+
+    /// What its sitter is to be replaced for, or is being.
+    pub(in crate::lifecycle) fn recycle_reason(&self) -> Option<RecycleReason> {
+        match self.relay.shift {
+            Some(Shift::Leaving(reason)) => Some(reason),
+            _ => self.relay.wish.as_ref().map(|wish| wish.reason),
+        }
     }
 
     /// Orders the successor.
@@ -84,6 +128,10 @@ impl Place {
 
     /// Lets the successor take the seat, if it has answered `needed` probes in a row.
     pub(in crate::lifecycle) fn relieve(&mut self, needed: u32, step: &mut Step<'_>) {
+        if self.is_in_service() {
+            // Coming => (none)
+            self.relay.shift.take_if(|shift| *shift == Shift::Coming);
+        }
         let Some(Beside { worker, role: Role::Successor }) = &mut self.relay.beside else { return };
         if !worker.admit(needed, step) {
             return;
@@ -148,7 +196,7 @@ impl Place {
 
     /// No successor is wanted any more; one that is on its way leaves.
     pub(in crate::lifecycle) fn call_off(&mut self, step: &mut Step<'_>) {
-        self.relay.wish = None;
+        (self.relay.wish, self.relay.shift) = (None, None);
         if let Some(Beside { worker, role }) = &mut self.relay.beside
             && *role == Role::Successor
         {

@@ -37,7 +37,7 @@ prop_compose! {
         policy in prop_oneof![3 => Just(Policy::Always), 2 => Just(Policy::OnFailure), 1 => Just(Policy::Never)],
         stops_with_78 in any::<bool>(),
         backoff_max in 0..=3_u64,
-        reset in 0..=20_u64,
+        reset in 1..=20_u64,
         delay in proptest::option::of(0..=3_u64),
         intensity in prop_oneof![1..=4_u32, Just(1_000)],
         period in 1..=60_u64,
@@ -75,6 +75,15 @@ prop_compose! {
     }
 }
 
+fn readiness() -> impl Strategy<Value = Readiness> {
+    prop_oneof![
+        Just(Readiness::Declared),
+        Just(Readiness::Probed),
+        // Less than any worker of these worlds may take to start.
+        (0..=9_u64).prop_map(|wait| Readiness::Lasting(Duration::from_millis(wait * 100))),
+    ]
+}
+
 prop_compose! {
     fn plans()(
         workers in 1..=4_u32,
@@ -84,7 +93,8 @@ prop_compose! {
         restart in restarts(),
         progress_deadline in 1..=90_u64,
         drain_timeout in 1..=600_u64,
-        declared in any::<bool>(),
+        readiness in readiness(),
+        overlaps in any::<bool>(),
         liveness in proptest::option::of(liveness()),
         watchdog in proptest::option::of(1..=60_u64),
     ) -> Plan {
@@ -96,14 +106,16 @@ prop_compose! {
                 ..plan(workers).timeouts
             },
             probing: Probing {
-                readiness: if declared { Readiness::Declared } else { Readiness::Probed },
+                readiness,
                 successes,
                 ..plan(workers).probing
             },
             restart,
-            liveness,
+            // Tasks cannot be asked.
+            liveness: liveness.filter(|_| overlaps && !matches!(readiness, Readiness::Lasting(_))),
             watchdog: watchdog.map(Duration::from_secs),
             concurrent_starts,
+            overlaps,
             ..plan(workers)
         }
     }
@@ -171,6 +183,10 @@ proptest! {
         kindness in 120..=250_u8,
         (busy, slow) in any::<(bool, bool)>(),
     ) {
+        // An app does not become a task, nor does a task become another app.
+        let is_alike = first.probing.is_lasting() == second.probing.is_lasting();
+        let Plan { probing, liveness, overlaps, .. } = first;
+        let second = if is_alike { second } else { Plan { probing, liveness, overlaps, ..second } };
         let mut world = World::new(first, Mischief { busy, slow, ..WILD });
         world.apply(Choice::Start);
         for (index, one) in script.iter().enumerate() {

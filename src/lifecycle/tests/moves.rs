@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{declared, plan, watched};
+use super::{declared, lasting, plan, watched};
 use crate::id::{Generation, Serial, Slot, WorkerId};
 use crate::lifecycle::liveness::{Fate, Gate, Verdict, Vigil};
 use crate::lifecycle::state::{State, Turn};
@@ -264,6 +264,22 @@ fn where_readiness_is_declared_one_word_is_enough_and_probes_mean_nothing() {
     let gone: Vec<_> = gone.filter(|(from, _)| !["Starting", "Probing"].contains(from)).collect();
     let probes = [("Starting?", "success"), ("Starting?", "failure"), ("Probing?", "success"), ("Probing?", "failure")];
     assert_eq!(gone, [&[("Spawning", "spawned")][..], &probes[..]].concat());
+}
+
+/// What there is only where a worker is ready when it has run for a while; a look at the clock that comes late is one.
+const LASTING_MOVES: &[(&str, &str, &str)] =
+    &[("Spawning", "spawned", "Starting"), ("Starting", "turn", "Probing?"), ("Starting", "deadline", "Probing?")];
+
+#[test]
+fn where_readiness_is_a_matter_of_time_nobody_is_asked() {
+    let begin = Instant::now();
+    let is_reachable = |state: &State| !matches!(label(*state).as_str(), "Starting?" | "Probing");
+    let moves = moves(lasting(plan(1)), begin, states(begin).into_iter().filter(is_reachable).collect());
+    let found: Vec<_> = moves.iter().map(|(from, input, to)| (from.as_str(), *input, to.as_str())).collect();
+    let new: Vec<_> = found.iter().copied().filter(|one| !MOVES.contains(one)).collect();
+    assert_eq!(new, LASTING_MOVES);
+    let asked = ["success", "failure", "declared"];
+    assert!(!found.iter().any(|(_, input, to)| asked.contains(input) || to.contains("probe")), "{found:?}");
 }
 
 /// What there is besides for a worker in service that is watched: one answer turns it.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::world::{Choice, MORE, Mischief, Says, World};
-use super::{declared, plan, tuned};
+use super::{alternating, declared, lasting, plan, tuned};
 use crate::id::Serial;
 use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
 use crate::lifecycle::{OnLoop, Policy, Restart, Timeouts};

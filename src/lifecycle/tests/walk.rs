@@ -8,11 +8,11 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::world::{Choice, Mischief, World};
-use super::{declared, plan};
+use super::{alternating, declared, lasting, plan};
 use crate::lifecycle::circuit::{Circuit, Mode};
 use crate::lifecycle::generation::{Generation, Stage};
 use crate::lifecycle::liveness::{Fate, Gate};
-use crate::lifecycle::place::relay::{Relay, Role};
+use crate::lifecycle::place::relay::{Relay, Role, Shift};
 use crate::lifecycle::place::{Place, Seat};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::worker::Worker;
@@ -231,6 +231,11 @@ impl Key {
             self.stage(0xD0 + earlier as u64, wish.until.unwrap_or(self.now));
             self.add(u64::from(wish.until.is_some()));
         }
+        match relay.shift.filter(|shift| *shift != Shift::Coming || generation.is_live()) {
+            Some(Shift::Leaving(_)) => self.add(0xF0),
+            Some(Shift::Coming) => self.add(0xF1),
+            None => {}
+        }
         if let Some(beside) = &relay.beside {
             self.add(0xE0 + u64::from(beside.role == Role::Successor));
             self.worker(&beside.worker, world);
@@ -418,6 +423,37 @@ fn two_slots_replaced() {
 #[test]
 fn one_slot_recycled_stopped_and_started_at_any_moment() {
     walk(short(1), Mischief { recycles: 1, stops: 1, starts: 2, ..Mischief::NONE }, 1_000);
+}
+
+#[test]
+fn one_slot_whose_workers_never_meet_recycled_at_any_moment() {
+    let plan = alternating(lasting(short(1)));
+    walk(plan, Mischief { recycles: 1, stops: 1, starts: 2, ..Mischief::NONE }, 300);
+    walk(plan, Mischief { recycles: 2, crashes: 1, spawn_failures: 1, ..Mischief::NONE }, 300);
+    walk(alternating(short(1)), Mischief { recycles: 1, crashes: 1, reloads: 1, ..Mischief::NONE }, 300);
+}
+
+#[test]
+fn two_slots_whose_workers_never_meet() {
+    let plan = alternating(lasting(short(2)));
+    walk(plan, Mischief { recycles: 2, ..Mischief::NONE }, 500);
+    let frail = alternating(lasting(frail(2, Policy::OnFailure, RETRY)));
+    walk(frail, Mischief { recycles: 1, crashes: 2, ..Mischief::NONE }, 1_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_slots_whose_workers_never_meet_while_they_crash_and_end() {
+    let plan = alternating(lasting(short(2)));
+    walk(plan, Mischief { recycles: 2, crashes: 1, ..Mischief::NONE }, 10_000);
+    let frail = alternating(lasting(frail(2, Policy::OnFailure, RETRY)));
+    walk(frail, Mischief { recycles: 1, crashes: 2, endings: 1, ..Mischief::NONE }, 10_000);
+}
+
+#[test]
+fn one_slot_that_is_ready_when_it_has_lasted() {
+    let found = walk(lasting(short(1)), Mischief { reloads: 1, crashes: 2, stops: 1, ..Mischief::NONE }, 300);
+    assert!(found.outcomes.contains("live") && found.outcomes.contains("aborted"), "{found:?}");
 }
 
 #[test]

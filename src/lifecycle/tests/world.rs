@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::id::{Generation, Serial, WorkerId};
 use crate::lifecycle::circuit::Mode;
 use crate::lifecycle::generation::Generation as Generated;
+use crate::lifecycle::place::Place;
 use crate::lifecycle::state::State;
 use crate::lifecycle::{
     Action, App, EndpointView, Event, Outcome, Plan, Readiness, RecycleReason, Ticket, Todo, Version,
@@ -49,6 +50,8 @@ pub(super) struct World {
     pub(super) wished: BTreeSet<Serial>,
     /// Processes that come or go while another one has their slot.
     beside: BTreeSet<Serial>,
+    /// Those that leave so that another one can have their slot.
+    making_way: BTreeSet<Serial>,
     /// What the latest step asked for.
     pub(super) actions: Vec<Action>,
     history: Option<Rc<Past>>,
@@ -68,8 +71,10 @@ pub(super) struct Process {
     /// It has said that it can serve.
     pub(super) declared: bool,
     pub(super) health: Health,
-    /// Probes answered well, in a row; a worker's own word is worth any number of them.
+    /// Probes answered well, in a row; a worker's own word, or time that has passed, is worth any number of them.
     pub(super) streak: u32,
+    /// When its start was reported.
+    pub(super) began: Option<Instant>,
     pub(super) stopped: Option<Instant>,
     pub(super) killed: Option<Instant>,
     /// It has said that it stops.
@@ -100,6 +105,7 @@ impl World {
             books: Books::default(),
             wished: BTreeSet::new(),
             beside: BTreeSet::new(),
+            making_way: BTreeSet::new(),
             actions: Vec::new(),
             history: None,
             next_serial: 1,
@@ -123,6 +129,7 @@ impl World {
     pub(super) fn feed(&mut self, event: Event) {
         let share = f64::from(self.mischief.dice) / 255.0;
         self.note_end(&event);
+        self.note_time();
         if event == Event::Wake {
             self.silence_due();
         }
@@ -139,6 +146,7 @@ impl World {
         self.next_serial = todo.fresh_serial().0;
         self.note_dismissed();
         self.reseat();
+        self.note_shifts();
         self.follow_health();
         self.audit();
         self.judge();
@@ -195,6 +203,7 @@ impl World {
                 Event::Stop
             }
             Choice::Spawned(serial) => {
+                self.process(serial).began = Some(self.now);
                 self.process(serial).runs = true;
                 Event::Spawned { serial }
             }
@@ -290,9 +299,25 @@ impl World {
 
     /// Is it for this worker to say that it can serve?
     pub(super) fn is_declarer(&self, process: &Process) -> bool {
+        self.readiness(process) == Some(Readiness::Declared)
+    }
+
+    pub(super) fn readiness(&self, process: &Process) -> Option<Readiness> {
         let number = process.worker.generation;
         let generation = self.app.generations.iter().find(|generation| generation.number == number);
-        generation.is_some_and(|generation| generation.plan.probing.readiness == Readiness::Declared)
+        generation.map(|generation| generation.plan.probing.readiness)
+    }
+
+    /// Whoever has lasted has shown what it can.
+    fn note_time(&mut self) {
+        let has_lasted = |process: &Process| match (self.readiness(process), process.began) {
+            (Some(Readiness::Lasting(wait)), Some(began)) => began + wait <= self.now,
+            _ => false,
+        };
+        let lasted: Vec<_> = self.processes.iter().filter(|(_, one)| has_lasted(one)).map(|(s, _)| *s).collect();
+        for serial in lasted {
+            self.process(serial).streak = u32::MAX;
+        }
     }
 
     pub(super) fn require(&self, holds: bool, what: &str) {
@@ -314,7 +339,8 @@ fn empty(generation: &Generated) -> usize {
 /// Is somebody to be replaced as planned? Where all was given up, nobody is.
 fn is_recycling(generation: &Generated) -> bool {
     let is_hopeful = generation.circuit.mode != Mode::GivenUp;
-    generation.places.iter().any(|place| (is_hopeful && place.relay.wish.is_some()) || place.relay.beside.is_some())
+    let is_to_come = |place: &Place| place.relay.wish.is_some() || place.relay.shift.is_some();
+    generation.places.iter().any(|place| (is_hopeful && is_to_come(place)) || place.relay.beside.is_some())
 }
 
 /// Is it in a crash loop, with somebody left to be tried?

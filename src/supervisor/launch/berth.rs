@@ -1,4 +1,4 @@
-//! Where a worker listens: at a loopback port or a path of its own.
+//! Where a worker listens: at a loopback port or a path of its own, or nowhere, if it is one of a task.
 //!
 //! Either it opens its socket there, or it inherits one that listens already. Of such a socket we keep nothing: it goes with
 //! the worker, and so a connection that it has not taken ends with it and does not wait for ever. Invariant: the place
@@ -28,6 +28,8 @@ pub(in crate::supervisor) struct Berth {
 enum Place {
     Port(Reservation),
     Path(PathBuf),
+    /// Nobody connects to it.
+    Nowhere,
 }
 
 impl Berth {
@@ -38,15 +40,18 @@ impl Berth {
     pub(super) fn take(contract: Contract, folder: Option<SocketFolder>, kit: &mut Kit) -> Result<Self, String> {
         let place = match (contract.socket, &folder) {
             (Socket::Unix, Some(folder)) => Place::Path(path(folder, kit)?),
+            (Socket::Absent, _) => Place::Nowhere,
             (socket, _) => Place::Port(port(socket == Socket::Inherit, kit)?),
         };
         Ok(Self { place, folder })
     }
 
-    pub(in crate::supervisor) fn address(&self) -> Address {
+    /// `None`: it has no place.
+    pub(in crate::supervisor) fn address(&self) -> Option<Address> {
         match &self.place {
-            Place::Port(port) => Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port.port()))),
-            Place::Path(path) => Address::Unix(path.clone()),
+            Place::Port(port) => Some(Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port.port())))),
+            Place::Path(path) => Some(Address::Unix(path.clone())),
+            Place::Nowhere => None,
         }
     }
 
@@ -120,13 +125,20 @@ mod tests {
         assert_eq!((told(&kit, "LISTEN_FDS"), told(&kit, "LISTEN_FDNAMES")), (Some("1".into()), Some("http".into())));
         assert_eq!(kit.pid_variables, ["LISTEN_PID"]);
         let port = told(&kit, "PORT").unwrap();
-        assert_eq!(berth.address().to_string(), format!("127.0.0.1:{port}"));
+        assert_eq!(berth.address().unwrap().to_string(), format!("127.0.0.1:{port}"));
         let connect = || std::net::TcpStream::connect(("127.0.0.1", port.parse().unwrap()));
         assert!(connect().is_ok(), "it listens already");
         drop(kit);
         assert!(connect().is_err(), "we keep no copy of the socket");
         let (_, kit) = taken(Socket::Port, None);
         assert!(kit.descriptors.is_empty() && kit.pid_variables.is_empty() && told(&kit, "LISTEN_FDS").is_none());
+    }
+
+    #[test]
+    fn a_worker_of_a_task_is_told_of_no_place() {
+        let (berth, kit) = taken(Socket::Absent, None);
+        assert!(berth.address().is_none() && kit.variables.is_empty() && kit.descriptors.is_empty());
+        berth.open_up().unwrap();
     }
 
     #[test]
@@ -137,7 +149,7 @@ mod tests {
         let path = home.path().join("7/http").display().to_string();
         assert_eq!((told(&kit, "PORT"), told(&kit, "PORTREEVE_SOCKET")), (Some(path.clone()), Some(path.clone())));
         assert_eq!(kit.placeholders, [("{socket}", path.clone())]);
-        assert_eq!((berth.address().to_string(), told(&kit, "HOST")), (format!("unix:{path}"), None));
+        assert_eq!((berth.address().unwrap().to_string(), told(&kit, "HOST")), (format!("unix:{path}"), None));
         assert!(berth.open_up().unwrap_err().contains(&path), "nobody listens yet");
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         berth.open_up().unwrap();

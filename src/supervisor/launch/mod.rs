@@ -107,7 +107,7 @@ impl Starter {
             line.map(|end| StartingLine::open(end, contract.ready, child.pid(), subject(), &self.tasks)).transpose()?;
         let tree = child.tree().clone();
         let process = self.watch(child, subject(), readers);
-        let lookout = Lookout::post(&tree, &berth.address(), subject(), command.timeouts.start);
+        let lookout = Lookout::post(&tree, berth.address().as_ref(), subject(), command.timeouts.start);
         let (stop, started, started_at) = (StopOrder::of(command), Instant::now(), Timestamp::now());
         Ok(Worker {
             id,

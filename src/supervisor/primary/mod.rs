@@ -75,7 +75,7 @@ impl Supervised {
         let worker = self.workers.get(&serial)?;
         let release = self.releases.get(&worker.id.generation)?;
         let Server::Command(command) = &release.app.server else { return None };
-        let Address::Tcp(address) = worker.berth.address() else { return None };
+        let Some(Address::Tcp(address)) = worker.berth.address() else { return None };
         let terms = Terms {
             port: address.port(),
             named: command.contract.node.port.map(std::num::NonZeroU16::get),

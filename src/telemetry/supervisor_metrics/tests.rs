@@ -50,6 +50,10 @@ fn a_worker_shows_one_for_its_state_and_zero_for_the_others() {
         panics: vec![(&web, true), (&api, false)],
         generations: vec![(&web, Generation(12)), (&api, Generation(1))],
         proxies: 2,
+        jobs: vec![
+            Job { app: &web, last_success: Some(1.5), next: None },
+            Job { app: &api, last_success: None, next: Some(2.0) },
+        ],
     };
     let text = render(SupervisorMetrics::new().gather(&picture));
     strict_text::accept(&text);
@@ -69,6 +73,8 @@ fn a_worker_shows_one_for_its_state_and_zero_for_the_others() {
             "portreeve_panic_routing{app=\"api\"} 0",
             "portreeve_generation{app=\"web\"} 12",
             "portreeve_proxies 2",
+            "portreeve_job_last_success_timestamp_seconds{app=\"web\"} 1.5",
+            "portreeve_job_next_run_timestamp_seconds{app=\"api\"} 2",
         ],
     );
     assert_eq!(text.matches("portreeve_worker_state{").count(), 9);
@@ -98,6 +104,8 @@ fn events_are_counted_by_app_and_reason() {
     metrics.proxy_restarted();
     metrics.worker_ended(&web, "crashed", false);
     metrics.worker_ended(&web, "crashed", true);
+    metrics.jobs().ended(&web, "failed");
+    metrics.jobs().missed(&web);
     metrics.invariants().drain_forced("worker");
     metrics.clone().invariants().self_emptied.inc();
     let text = render(metrics.gather(&Picture::default()));

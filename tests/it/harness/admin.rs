@@ -33,6 +33,7 @@ pub(crate) struct Proxy {
 pub(crate) struct App {
     pub(crate) id: u32,
     pub(crate) name: String,
+    pub(crate) kind: String,
     pub(crate) state: String,
     pub(crate) panic_routing: bool,
     pub(crate) generation: Option<u64>,
@@ -40,6 +41,25 @@ pub(crate) struct App {
     pub(crate) last_failure: Option<String>,
     pub(crate) exits: Vec<Exit>,
     pub(crate) recycling: Vec<Recycling>,
+    pub(crate) job: Option<Job>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) schedule: String,
+    pub(crate) next: Option<String>,
+    pub(crate) running_since: Option<String>,
+    pub(crate) last: Option<Run>,
+    pub(crate) last_success: Option<String>,
+    pub(crate) runs: u64,
+    pub(crate) failures: u64,
+    pub(crate) missed: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) result: String,
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

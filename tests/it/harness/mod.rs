@@ -25,6 +25,7 @@ mod tally;
 mod terminal;
 mod tls;
 
+pub(crate) use admin::Job;
 pub(crate) use app::{App, program, upstream, worker};
 pub(crate) use binaries::portreeve;
 pub(crate) use builder::{Portreeve, isolated};

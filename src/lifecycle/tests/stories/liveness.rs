@@ -74,7 +74,7 @@ fn who_hangs_is_asked_for_a_dump_and_replaced_before_it_leaves() {
     world.idle(2);
     assert_eq!(world.acknowledged(version + 3), "stop 2");
     let parting = Parting { cause: Cause::Recycled, reason: Some(RecycleReason::Hung), killed: false };
-    assert_eq!(world.app.parting(Serial(2)), Some(parting));
+    assert_eq!(world.app.parting(Serial(2), None), Some(parting));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::*;
 use crate::lifecycle::{Cause, Parting};
 
 fn parting(world: &World, serial: u64) -> Option<Parting> {
-    world.app.parting(Serial(serial))
+    world.app.parting(Serial(serial), None)
 }
 
 fn asked(cause: Cause) -> Parting {

@@ -47,7 +47,7 @@ fn the_successor_serves_before_the_old_worker_leaves() {
     assert_eq!((world.acknowledged(4), world.idle(1)), (String::new(), "publish 5".to_owned()));
     assert_eq!(world.acknowledged(5), "stop 1");
     let parting = Parting { cause: Cause::Recycled, reason: Some(RecycleReason::Asked), killed: false };
-    assert_eq!(world.app.parting(Serial(1)), Some(parting));
+    assert_eq!(world.app.parting(Serial(1), None), Some(parting));
     assert_eq!(world.exited(1), "");
     assert_eq!((world.slot(0).recycle, world.slot(0).restarts.crash), (None, 0));
     assert_eq!(world.app.report().state, AppState::Running);
@@ -132,7 +132,7 @@ fn a_successor_that_is_late_is_stopped_and_tried_again() {
     world.spawned(2);
     world.now += seconds(60);
     assert_eq!(world.told(Event::Wake), "stop 2");
-    assert_eq!(world.app.parting(Serial(2)).map(|parting| parting.cause), Some(Cause::Late));
+    assert_eq!(world.app.parting(Serial(2), None).map(|parting| parting.cause), Some(Cause::Late));
     assert!(world.slot(0).last_failure.is_some_and(|failure| failure.contains("was not ready within")));
     assert_eq!(world.woken(), "", "its place beside the sitter is still taken");
     assert_eq!(world.exited(2), "spawn 3 as web 1.0");
@@ -170,7 +170,7 @@ fn when_the_old_worker_ends_as_it_may_its_successor_is_called_off() {
     world.recycled(1);
     world.spawned(2);
     assert_eq!(world.ended(1, 0), "stop 2, publish 3");
-    assert_eq!(world.app.parting(Serial(2)).map(|parting| parting.cause), Some(Cause::Aborted));
+    assert_eq!(world.app.parting(Serial(2), None).map(|parting| parting.cause), Some(Cause::Aborted));
     world.exited(2);
     assert_eq!(world.app.report().state, AppState::Exited);
 }
@@ -188,7 +188,7 @@ fn a_reload_makes_replacements_wait_and_then_pointless() {
     world.bring_up(5);
     world.bring_up(6);
     assert!(world.asked().contains("stop 4"), "{}", world.asked());
-    assert_eq!(world.app.parting(Serial(4)).map(|parting| parting.cause), Some(Cause::Replaced));
+    assert_eq!(world.app.parting(Serial(4), None).map(|parting| parting.cause), Some(Cause::Replaced));
     world.settle();
     assert_eq!((world.open(), world.recycles()), (vec![5, 6], vec![]));
 }
@@ -288,4 +288,42 @@ fn a_worker_is_replaced_when_it_has_answered_as_much_as_it_may() {
     assert_eq!(world.recycles(), [(RecycleReason::MaxRequests, 1)]);
     assert_eq!((world.told(served(3, 1)), world.app.report().ignored), (String::new(), 0));
     assert_eq!((world.told(served(9, 1)), world.app.report().ignored), (String::new(), 1));
+}
+
+#[test]
+fn where_workers_never_meet_the_old_one_goes_first_and_that_is_no_crash() {
+    let mut world = running(alternating(hasty(2)));
+    let version = world.version().0;
+    assert_eq!(world.told(recycle(1, RecycleReason::MaxAge)), format!("publish {}", version + 1));
+    assert_eq!((world.slot(0).state, world.slot(0).recycle), (WorkerState::Quiescing, Some(RecycleReason::MaxAge)));
+    assert_eq!(world.recycled(2), "", "one at a time");
+    world.acknowledged(version + 1);
+    world.idle(1);
+    assert_eq!(world.acknowledged(version + 2), "stop 1");
+    let parting = Parting { cause: Cause::Recycled, reason: Some(RecycleReason::MaxAge), killed: false };
+    assert_eq!(world.app.parting(Serial(1), None), Some(parting));
+    assert_eq!(world.exited(1), "spawn 3 as web 1.0");
+    assert_eq!(world.slot(1).state, WorkerState::Serving, "it waits until the first slot is served again");
+    world.settle();
+    assert_eq!(world.recycles(), [(RecycleReason::MaxAge, 1), (RecycleReason::Asked, 1)]);
+    let slots = [world.slot(0), world.slot(1)];
+    assert!(slots.iter().all(|slot| slot.restarts.crash == 0 && slot.last_failure.is_none()), "{slots:?}");
+    assert_eq!(world.app.report().state, AppState::Running);
+}
+
+#[test]
+fn a_successor_that_crashes_where_workers_never_meet_is_started_again() {
+    let mut world = running(alternating(hasty(2)));
+    world.recycled(1);
+    while world.state(Serial(1)).is_some() {
+        let next = world.kindest().expect("it leaves");
+        world.apply(next);
+    }
+    world.spawned(3);
+    world.exited(3);
+    assert_eq!((world.slot(0).state, world.slot(0).recycle), (WorkerState::Backoff, None));
+    assert_eq!(world.recycled(2), "", "not while the other one is missing");
+    world.settle();
+    assert_eq!(world.app.report().state, AppState::Running);
+    assert_eq!(world.recycles(), [(RecycleReason::Asked, 2)]);
 }

@@ -130,3 +130,20 @@ fn a_second_start_is_ignored_and_counted() {
     assert_eq!(world.told(Event::Start(plan)), "");
     assert_eq!(world.app.report().ignored, 1);
 }
+
+#[test]
+fn a_worker_that_has_lasted_is_ready_and_one_that_has_not_aborts_a_reload() {
+    let mut world = running(lasting(plan(1)));
+    assert_eq!(world.then(Choice::Reload), "spawn 2 as web 2.0");
+    assert_eq!(world.spawned(2), "");
+    world.pass(seconds(4));
+    assert!(world.exited(2).starts_with("reload 1 aborted 2 by 2: worker web 2.0 exited with exit code 1 before"));
+    world.settle();
+    world.apply(Choice::Reload);
+    world.spawned(3);
+    let began = world.now;
+    world.woken();
+    assert_eq!(world.now - began, seconds(5));
+    world.settle();
+    assert_eq!(world.outcomes.last().map(|(_, outcome)| end(outcome)), Some("live 3".to_owned()));
+}

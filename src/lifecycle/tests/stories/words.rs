@@ -25,7 +25,7 @@ fn who_says_that_it_stops_gets_no_more_requests_and_another_one_is_started_at_on
     assert_eq!(world.passed(3), format!("publish {}", version + 2), "it serves while the other one still goes");
     assert_eq!(world.idle(1), format!("publish {}", version + 3));
     assert_eq!(world.acknowledged(version + 3), "stop 1");
-    assert_eq!(world.app.parting(Serial(1)), Some(Parting { cause: Cause::Left, reason: None, killed: false }));
+    assert_eq!(world.app.parting(Serial(1), None), Some(Parting { cause: Cause::Left, reason: None, killed: false }));
     world.exited(1);
     let report = world.app.report();
     assert_eq!((report.restarts.left, report.restarts.crash, report.state), (1, 0, AppState::Running));
@@ -79,7 +79,7 @@ fn who_says_before_it_is_ready_that_it_will_not_be_fails_at_once() {
     world.apply(Choice::Start);
     world.spawned(1);
     assert_eq!(world.said(1, Says::Hopeless), "stop 1");
-    assert_eq!(world.app.parting(Serial(1)).unwrap().cause, Cause::Late);
+    assert_eq!(world.app.parting(Serial(1), None).unwrap().cause, Cause::Late);
     world.exited(1);
     world.settle();
     assert_eq!((world.app.report().restarts.gave_up, open(&world)), (1, vec![2]));

@@ -12,6 +12,7 @@ use crate::lifecycle::circuit::Mode;
 use crate::lifecycle::generation::Generation as Generated;
 use crate::lifecycle::place::Place;
 use crate::lifecycle::state::State;
+use crate::lifecycle::worker::Worker;
 use crate::lifecycle::{Event, OnLoop, Plan, Policy};
 
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,8 @@ pub(super) struct Books {
     seated: BTreeSet<WorkerId>,
     /// Slots of a live generation that are to stay empty.
     over: BTreeSet<WorkerId>,
+    /// Those whose worker has made way for the next one.
+    vacated: BTreeSet<WorkerId>,
     /// Unexpected ends in each live generation since it last was out of trouble.
     ends: BTreeMap<Generation, Vec<Instant>>,
     /// How each generation was before this step.
@@ -39,6 +42,10 @@ impl World {
             _ => return,
         };
         let Some((id, plan, [is_late, leaves])) = self.live_worker(serial) else { return };
+        if self.making_way.remove(&serial) {
+            self.books.vacated.insert(id);
+            return;
+        }
         let restart = &plan.restart;
         // That a late worker ends is our doing, and says nothing about what the operator wants of those that end.
         let code = code.filter(|_| !is_late);
@@ -67,7 +74,7 @@ impl World {
     pub(super) fn enter(&mut self, id: &WorkerId, replaces: bool) {
         let generation = self.generation(id.generation);
         let policy = generation.map(|generation| generation.plan.restart.policy);
-        let is_first = self.books.seated.insert(id.clone());
+        let is_first = self.books.seated.insert(id.clone()) | self.books.vacated.remove(id);
         self.require(is_first || replaces || policy != Some(Policy::Never), "a restart that nobody wants");
         self.require(!self.books.over.contains(id), "a worker comes back that had ended as it may");
         let is_given_up = self.generation(id.generation).is_some_and(|one| one.circuit.mode == Mode::GivenUp);
@@ -104,9 +111,10 @@ impl World {
             }
             (Mode::Closed, Mode::GivenUp) => is_too_many && restart.on_loop == OnLoop::GiveUp,
             (Mode::Looping { since, .. }, Mode::Closed) => {
-                let served =
-                    |one: &crate::lifecycle::worker::Worker| self.now >= one.since.max(since) + restart.backoff.reset;
-                generation.workers().any(|one| one.state == State::Serving && served(one))
+                let served = |one: &Worker| self.now >= one.since.max(since) + restart.backoff.reset;
+                // Whoever has ended the loop may be the first to make way after it.
+                let leaves = |one: &Worker| one.since == self.now && self.making_way.contains(&one.serial);
+                generation.workers().any(|one| (one.state == State::Serving && served(one)) || leaves(one))
             }
             (Mode::Looping { since, .. }, Mode::Looping { since: still, .. }) => since == still,
             (before, after) => before == after,

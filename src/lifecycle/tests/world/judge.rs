@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Health, Process, World};
-use crate::id::{Serial, WorkerId};
+use crate::id::{Generation as Number, Serial, WorkerId};
 use crate::lifecycle::generation::{Generation, Stage};
 use crate::lifecycle::place::Place;
+use crate::lifecycle::place::relay::Shift;
 use crate::lifecycle::state::State;
-use crate::lifecycle::{Action, EndpointView, Outcome, Ticket, Version};
+use crate::lifecycle::{Action, EndpointView, Outcome, Plan, Readiness, Ticket, Version};
 
 impl World {
     pub(super) fn perform(&mut self, action: Action) {
@@ -38,6 +39,8 @@ impl World {
         let present: Vec<_> = self.in_slot(&worker).collect();
         self.require(present.len() <= 1, "three processes in one slot");
         let replaced = present.iter().copied().find(|serial| !self.beside.contains(serial));
+        let overlaps = self.settings_of(worker.generation).is_none_or(|plan| plan.overlaps);
+        self.require(overlaps || present.is_empty(), "two processes in one slot where one may run");
         if let Some(replaced) = replaced {
             self.require_replaceable(replaced);
             self.beside.insert(serial);
@@ -49,6 +52,7 @@ impl World {
             worker,
             runs: false,
             probed: false,
+            began: None,
             declared: false,
             health: Health::default(),
             streak: 0,
@@ -104,7 +108,8 @@ impl World {
 
     fn probe(&mut self, serial: Serial) {
         let Process { runs, probed, stopped, .. } = self.processes[&serial];
-        self.require(!self.is_declarer(&self.processes[&serial]), "a probe of a worker that is to speak for itself");
+        let is_asked = self.readiness(&self.processes[&serial]) == Some(Readiness::Probed);
+        self.require(is_asked, "a probe of a worker that nobody is to ask");
         self.require(runs && !probed && stopped.is_none(), "a probe of a worker that cannot take one");
         self.process(serial).probed = true;
     }
@@ -158,16 +163,18 @@ impl World {
         let is_open_in = |set: &[EndpointView], serial| set.iter().any(|one| one.open && one.serial == serial);
         let stays = |one: &EndpointView| self.processes.get(&one.serial).is_some_and(|process| !process.leaves);
         let serving = before.iter().filter(|one| one.open && stays(one)).count();
+        // One that hangs may be sent away in the very step in which another one has lasted.
+        let hangs = |one: &EndpointView| self.processes.get(&one.serial).is_some_and(|process| process.health.hangs);
+        let well = before.iter().filter(|one| one.open && stays(one) && !hangs(one)).count();
         let open = set.iter().filter(|one| one.open).count();
+        let overlaps = self.app.generations.iter().all(|one| one.plan.overlaps);
         let is_own_will = self.processes.values().any(|process| process.leaves || process.health.hangs);
-        self.require(
-            serving == 0 || open > 0 || is_own_will || !self.app.is_wanted(),
-            "I4: the set was emptied by our own action",
-        );
+        let may_be_empty = serving == 0 || !self.app.is_wanted() || !overlaps || is_own_will;
+        self.require(may_be_empty || open > 0, "I4: the set was emptied by our own action");
         self.require_kept(before, &set);
         let is_fresh = |one: &&EndpointView| one.open && !is_open_in(before, one.serial);
         for one in set.iter().filter(is_fresh).filter(|one| !self.processes[&one.serial].health.is_aside) {
-            self.require_gated(*one, serving, &set);
+            self.require_gated(*one, well, &set);
         }
         for one in before.iter().filter(|one| set.iter().all(|other| other.serial != one.serial)) {
             let fair = self.processes.get(&one.serial).is_none_or(|process| process.idle || process.forced);
@@ -191,7 +198,7 @@ impl World {
             let is_unready = matches!(self.state(one.serial), Some(State::Unready { .. }));
             let stays = self.processes.get(&one.serial).is_some_and(|process| !process.leaves && !process.health.hangs);
             let serves = one.open && !is_unready && stays;
-            serves && is_live(one.generation) && open_in(set, one) == 0
+            serves && is_live(one.generation) && open_in(set, one) == 0 && !self.may_make_way(one.serial)
         });
         self.require(lost.is_none(), "a slot is closed whose worker serves");
     }
@@ -272,12 +279,44 @@ impl World {
         let beside = self.processes.iter().filter(|(serial, _)| self.beside.contains(serial));
         let beside: Vec<_> = beside.filter(is_there).collect();
         let (twice, planned) = (beside.len(), beside.iter().filter(|(_, process)| !process.leaves).count());
+        let twice = if generation.plan.overlaps { twice } else { changing(generation) };
         let permits = (generation.places.len() / 10).max(1);
         let replaced = generation.is_live();
         self.require(!replaced || planned <= permits, "more planned replacements at once than there are permits");
         let wished = generation.places.iter().any(|place| place.wished_since(self.now).is_some());
         let is_free = replaced && !staging && may_start && twice < permits && generation.circuit.is_closed();
         self.require(!(wished && is_free), "nobody waits for a permit that there is");
+    }
+
+    /// Is it to be replaced, and may nobody run beside it?
+    fn may_make_way(&self, serial: Serial) -> bool {
+        let plan = self.settings_of(self.processes[&serial].worker.generation);
+        let Health { is_condemned, hangs, .. } = self.processes[&serial].health;
+        let ages = plan.is_some_and(|plan| plan.recycling.max_age.is_some());
+        let is_wanted = ages || is_condemned || hangs || self.wished.contains(&serial);
+        plan.is_some_and(|plan| !plan.overlaps) && is_wanted
+    }
+
+    /// Notes who has been sent away so that another one can have its slot: somebody has to have wished for that.
+    pub(super) fn note_shifts(&mut self) {
+        let leaves = |place: &&Place| matches!(place.relay.shift, Some(Shift::Leaving(_)));
+        let sent_away = |generation: &Generation| -> Vec<_> {
+            let sitters = generation.places.iter().filter(leaves);
+            // In a crash loop whoever hangs goes at once.
+            let is_bounded =
+                !generation.circuit.is_closed() || changing(generation) <= (generation.places.len() / 10).max(1);
+            sitters.filter_map(|place| Some((place.worker()?.serial, is_bounded))).collect()
+        };
+        for (serial, is_bounded) in self.app.generations.iter().flat_map(sent_away).collect::<Vec<_>>() {
+            if self.making_way.insert(serial) {
+                self.require(self.may_make_way(serial), "a worker is sent away that nobody wants to replace");
+                self.require(is_bounded, "more workers are sent away at once than there are permits");
+            }
+        }
+    }
+
+    fn settings_of(&self, generation: Number) -> Option<Plan> {
+        self.app.generations.iter().find(|one| one.number == generation).map(|one| one.plan)
     }
 
     /// Something will happen, without anybody's doing.
@@ -295,4 +334,10 @@ impl World {
         };
         self.processes.iter().filter(awaited).map(|(_, process)| process)
     }
+}
+
+/// Slots whose worker was sent away so that another one can come, and that nobody serves yet.
+fn changing(generation: &Generation) -> usize {
+    let is_changing = |place: &&Place| place.relay.shift.is_some() && place.is_changing();
+    generation.places.iter().filter(is_changing).count()
 }

@@ -1,0 +1,201 @@
+//! Tasks with a schedule, as the supervisor holds them: what their machine says is done, and every run is told of.
+//!
+//! When a run begins and ends is decided by `lifecycle::Job`; the app's own machine runs it. Here the clock on the wall is
+//! put beside the one of the machines, for those who ask when it ran last.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::Supervisor;
+use super::outcome::{Hope, Reload};
+use super::settings::{plan, terms};
+use super::site::{Site, Supervised};
+use crate::config::{App, Kind};
+use crate::control::words::{self, Order, Outcome};
+use crate::id::AppName;
+use crate::lifecycle::{self, AppState, Job, JobAction, JobEvent, Report, Run, RunResult};
+use crate::telemetry::supervisor_metrics;
+
+/// The runs of one app.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    pub(super) job: Job,
+    /// When the run began that is on.
+    began: Option<Timestamp>,
+    last: Option<Told>,
+    pub(super) last_success: Option<Timestamp>,
+    failures: u64,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+struct Told {
+    began: Timestamp,
+    ended: Timestamp,
+    result: RunResult,
+    reason: Option<String>,
+}
+
+impl Runs {
+    /// `None`: it is no job. `earlier`: how workers of this app ended before our time, oldest first.
+    pub(super) fn of(app: &App, earlier: &[words::Exit]) -> Option<Box<Self>> {
+        let Kind::Job(_) = app.kind else { return None };
+        let success = earlier.iter().rev().find(|exit| exit.code == Some(0));
+        let last_success = success.and_then(|exit| exit.ended.parse().ok());
+        Some(Box::new(Self { last_success, ..Self::default() }))
+    }
+
+    /// Notes the run that has just ended.
+    fn note(&mut self, run: &Run, ended: Timestamp) {
+        let began = self.began.take().unwrap_or(ended);
+        if run.result == RunResult::Succeeded {
+            self.last_success = Some(ended);
+        }
+        self.failures += u64::from(is_failure(run.result));
+        self.last = Some(Told { began, ended, result: run.result, reason: run.reason.clone() });
+    }
+
+    fn told(&self, schedule: String, next: Option<Timestamp>) -> words::Job {
+        words::Job {
+            schedule,
+            next: next.map(|next| next.to_string()),
+            running_since: self.began.map(|began| began.to_string()),
+            last: self.last.as_ref().map(|last| words::Run {
+                began: last.began.to_string(),
+                ended: last.ended.to_string(),
+                result: last.result.to_string(),
+                reason: last.reason.clone(),
+            }),
+            last_success: self.last_success.map(|success| success.to_string()),
+            runs: self.job.begun(),
+            failures: self.failures,
+            missed: self.job.missed(),
+        }
+    }
+}
+
+fn is_failure(result: RunResult) -> bool {
+    matches!(result, RunResult::Failed | RunResult::TimedOut)
+}
+
+impl Supervised {
+    /// Is it a job that waits for its time?
+    pub(super) fn is_between_runs(&self) -> bool {
+        self.upcoming.enabled && self.runs.as_ref().is_some_and(|runs| runs.job.running_since().is_none())
+    }
+}
+
+impl Supervisor {
+    /// Hands an event to a job's machine and does what comes of it.
+    pub(super) fn drive_job(&mut self, name: &AppName, event: JobEvent) {
+        let Some(Site::Supervised(site)) = self.sites.get_mut(name) else { return };
+        let Some(runs) = &mut site.runs else { return };
+        let (is_on, missed) = (runs.job.running_since().is_some(), runs.job.missed());
+        let is_gone = event == JobEvent::Gone;
+        let action = runs.job.handle(Instant::now(), event);
+        if let (true, true, Some(run)) = (is_on, is_gone, runs.job.last().cloned()) {
+            runs.note(&run, Timestamp::now());
+            tell(name, &run);
+            self.outlook.metrics.jobs().ended(name, run.result.as_str());
+        }
+        if runs.job.missed() > missed {
+            tracing::warn!(app = %name, "a run goes on at the time of the next one, which is left out");
+            self.outlook.metrics.jobs().missed(name);
+        }
+        let event = match action {
+            None => return,
+            Some(JobAction::End) => lifecycle::Event::Stop,
+            Some(JobAction::Begin) => {
+                runs.began = Some(Timestamp::now());
+                tracing::info!(app = %name, "run began");
+                lifecycle::Event::Start(plan(&site.upcoming))
+            }
+        };
+        self.machines.queue.push_back((name.clone(), event));
+    }
+
+    /// The time of a job has come.
+    pub(super) fn job_is_due(&mut self, name: &AppName) {
+        let Some(Site::Supervised(site)) = self.sites.get(name) else { return };
+        let Kind::Job(job) = &site.upcoming.kind else { return };
+        if !site.upcoming.enabled {
+            return;
+        }
+        if site.held {
+            tracing::warn!(app = %name, "its time has come, but what it depends on does not serve yet; left out");
+            return;
+        }
+        let event = JobEvent::Due { terms: terms(job), is_between: site.workers.is_empty() };
+        self.drive_job(name, event);
+    }
+
+    /// Sees whether a run has come to its end.
+    pub(super) fn follow_job(&mut self, name: &AppName, report: &Report) {
+        let is_over = matches!(report.state, AppState::Exited | AppState::GivenUp);
+        let is_running = |site: &Supervised| site.runs.as_ref().is_some_and(|runs| runs.job.is_running());
+        match self.sites.get(name) {
+            Some(Site::Supervised(site)) if is_over && is_running(site) => {
+                let failure = site.last_failure();
+                self.drive_job(name, JobEvent::Ended { failure });
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends runs that take too long.
+    pub(super) fn wake_jobs(&mut self, now: Instant) {
+        let is_due = |site: &Supervised| site.job_deadline().is_some_and(|until| until <= now);
+        let due = self.sites.iter().filter(|(_, site)| matches!(site, Site::Supervised(site) if is_due(site)));
+        for name in due.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.drive_job(&name, JobEvent::Wake);
+        }
+    }
+
+    /// A change of a job's settings holds from the next run on; a restart is a run now.
+    pub(super) fn begin_job(&mut self, name: &AppName, reload: &mut Reload) {
+        let Some(Site::Supervised(site)) = self.sites.get(name) else { return };
+        let (Kind::Job(job), Some(runs)) = (&site.upcoming.kind, &site.runs) else { return };
+        if reload.order != Order::Restart {
+            return reload.end(name, Outcome::Scheduled);
+        }
+        let hope = Hope::Ran { after: runs.job.begun() };
+        let event = JobEvent::Asked(terms(job));
+        self.drive_job(name, event);
+        reload.await_hope(name, hope);
+    }
+
+    /// Adds to the picture of an app what there is to say of its runs.
+    pub(super) fn with_runs(&self, mut app: words::App) -> words::App {
+        if let Some(Site::Supervised(site)) = self.sites.get(&app.name)
+            && let (Some(runs), Kind::Job(job)) = (&site.runs, &site.upcoming.kind)
+        {
+            app.job = Some(runs.told(job.schedule.to_string(), self.next_run(&app.name, site)));
+        }
+        app
+    }
+
+    /// The same for metrics.
+    pub(super) fn job_sample<'a>(&self, app: &'a AppName, site: &Site) -> Option<supervisor_metrics::Job<'a>> {
+        let Site::Supervised(site) = site else { return None };
+        let seconds = |time: Timestamp| time.as_millisecond() as f64 / 1000.0;
+        let last_success = site.runs.as_ref()?.last_success.map(seconds);
+        Some(supervisor_metrics::Job { app, last_success, next: self.next_run(app, site).map(seconds) })
+    }
+
+    /// When a job's time comes next.
+    pub(super) fn next_run(&self, name: &AppName, site: &Supervised) -> Option<Timestamp> {
+        let next = self.chores.calendar.next(name).filter(|_| site.upcoming.enabled);
+        next.map(jiff::Zoned::timestamp)
+    }
+}
+
+/// The end of a run, for the operator.
+fn tell(app: &AppName, run: &Run) {
+    let took: Duration = run.ended.saturating_duration_since(run.began);
+    let (result, reason) = (run.result, run.reason.as_deref());
+    match run.result {
+        RunResult::Failed | RunResult::TimedOut => tracing::error!(%app, %result, reason, ?took, "run ended"),
+        _ => tracing::info!(%app, %result, reason, ?took, "run ended"),
+    }
+}
