@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Serve", &["run", "start", "demo"]),
     ("Apps", &["reload", "restart", "stop", "delete", "signal", "reset"]),
+    ("Traffic", &["drain", "undrain", "pause", "resume", "maintenance"]),
     ("Look", &["status", "monit", "logs", "env", "ping"]),
     ("Configuration", &["check", "show", "diff", "fmt", "import"]),
     ("The supervisor and the boot", &["kill", "resurrect", "save", "startup", "unstartup"]),

@@ -11,6 +11,7 @@ mod delete;
 mod demo;
 mod demo_app;
 mod diff;
+mod drain;
 mod ecosystem;
 mod env;
 mod exit_line;
@@ -20,10 +21,12 @@ mod import;
 mod keys;
 mod kill;
 mod logs;
+mod maintenance;
 mod man;
 mod monit;
 mod outcome;
 mod paint;
+mod pause;
 mod ping;
 mod progress;
 mod reload;
@@ -109,6 +112,16 @@ enum Verb {
     /// Stop apps and forget them
     #[command(visible_aliases = ["del", "rm"])]
     Delete(delete::Delete),
+    /// Take workers out of the traffic; they finish what they have, and stay up
+    Drain(drain::Drain),
+    /// Put drained workers into the traffic again
+    Undrain(drain::Drain),
+    /// Let requests for apps wait
+    Pause(pause::Pause),
+    /// Let the waiting requests go on, in their order
+    Resume(pause::Pause),
+    /// Answer every request with a page, or no longer
+    Maintenance(maintenance::Maintenance),
     /// Send a signal to every worker of apps
     #[command(alias = "sendSignal")]
     Signal(signal::Signal),
@@ -248,6 +261,11 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Restart(args) => restart::restart(&args),
         Verb::Reload(args) => reload::reload(&args),
         Verb::Delete(args) => delete::delete(&args),
+        Verb::Drain(args) => drain::drain(&args),
+        Verb::Undrain(args) => drain::undrain(&args),
+        Verb::Pause(args) => pause::pause(&args),
+        Verb::Resume(args) => pause::resume(&args),
+        Verb::Maintenance(args) => maintenance::maintenance(&args),
         Verb::Signal(args) => signal::signal(&args),
         Verb::Reset(args) => reset::reset(&args),
         Verb::Env(args) => env::env(&args),

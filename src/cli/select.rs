@@ -104,6 +104,7 @@ mod tests {
             id,
             name: name.parse().unwrap(),
             state: "running".to_owned(),
+            traffic: "open".to_owned(),
             panic_routing: false,
             generation: None,
             generations: Vec::new(),

@@ -14,9 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::lines::{self, Body};
 use super::scope::Scope;
 use super::words::{
-    Diff, Environment, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Report, Status,
+    Diff, Diversion, Environment, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Report, Status,
 };
-use crate::id::AppName;
+use crate::id::{AppName, Slot};
 
 /// No list of apps is larger.
 const MAX_BODY: usize = 1 << 20;
@@ -51,6 +51,11 @@ pub enum Call {
     Env {
         app: AppName,
         reply: Reply<Environment>,
+    },
+    Divert {
+        apps: Vec<AppName>,
+        diversion: Diversion,
+        reply: Reply<Reached>,
     },
     /// What a reload under this profile would change.
     Diff {
@@ -125,6 +130,11 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
             let deploy = deploy.parse().map_err(no_number)?;
             ask(calls, |reply| Call::Report { deploy, reply }).await?.map(|report| json(&report))
         }
+        (Method::POST, "drain" | "undrain" | "pause" | "resume" | "maintenance" | "open") => {
+            let apps = query.some_apps()?;
+            let diversion = query.diversion(word, request).await?;
+            ask(calls, |reply| Call::Divert { apps, diversion, reply }).await?.map(|reached| json(&reached))
+        }
         (Method::GET, "diff") => {
             let profile = query.one("env").ok().map(str::to_owned);
             ask(calls, |reply| Call::Diff { profile, reply }).await?.map(|diff| json(&diff))
@@ -162,6 +172,21 @@ impl Query {
         let Ok(word) = self.one("order") else { return Ok(Order::Start) };
         let known = [Order::Start, Order::Reload, Order::Restart].into_iter().find(|order| order.word() == word);
         known.ok_or_else(|| Refusal::new(RefusalKind::BadRequest, format!("what is added cannot be told to {word}")))
+    }
+
+    /// What is to become of requests; the body is the page of a maintenance.
+    async fn diversion(&self, word: &str, request: Request<Incoming>) -> Result<Diversion, Refusal> {
+        let slots = self.0.iter().filter(|(key, _)| key == "slot").map(|(_, slot)| slot.parse().map(Slot));
+        let bad = |_| Refusal::new(RefusalKind::BadRequest, "a slot is a number");
+        let slots: Vec<Slot> = slots.collect::<Result<_, _>>().map_err(bad)?;
+        Ok(match word {
+            "drain" => Diversion::Drain(slots),
+            "undrain" => Diversion::Undrain(slots),
+            "pause" => Diversion::Pause,
+            "resume" => Diversion::Resume,
+            "open" => Diversion::Open,
+            _ => Diversion::Maintenance(Some(text(request).await?).filter(|page| !page.is_empty())),
+        })
     }
 
     fn one(&self, key: &str) -> Result<&str, Refusal> {

@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 
 use super::Scope;
 use super::lines::Entries;
-use super::words::{Diff, Environment, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status};
+use super::words::{Diff, Diversion, Environment, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status};
 use crate::id::AppName;
 
 /// Speaks to the supervisor behind one socket.
@@ -85,6 +85,21 @@ impl Client {
     pub async fn diff(&self, profile: Option<&str>) -> Result<Diff, Error> {
         let query = profile.map(|profile| format!("?env={profile}")).unwrap_or_default();
         self.call(Method::GET, &format!("/v1/diff{query}"), "").await
+    }
+
+    /// Changes what becomes of the requests for these apps; gives how many workers that is about.
+    pub async fn divert(&self, apps: &[AppName], diversion: &Diversion) -> Result<Reached, Error> {
+        let (word, slots, page) = match diversion {
+            Diversion::Drain(slots) => ("drain", &slots[..], ""),
+            Diversion::Undrain(slots) => ("undrain", &slots[..], ""),
+            Diversion::Pause => ("pause", &[][..], ""),
+            Diversion::Resume => ("resume", &[][..], ""),
+            Diversion::Maintenance(page) => ("maintenance", &[][..], page.as_deref().unwrap_or_default()),
+            Diversion::Open => ("open", &[][..], ""),
+        };
+        let slots = slots.iter().map(|slot| format!("slot={slot}"));
+        let parts: Vec<_> = std::iter::once(query(apps)).chain(slots).collect();
+        self.call(Method::POST, &format!("/v1/{word}?{}", parts.join("&")), page).await
     }
 
     /// Sends a signal to every worker of these apps.

@@ -183,6 +183,7 @@ mod tests {
                 Call::Env { reply, .. } => drop(reply),
                 Call::Report { reply, .. } => drop(reply),
                 Call::Diff { reply, .. } => drop(reply),
+                Call::Divert { reply, .. } => drop(reply),
                 Call::Status { reply } => drop(reply),
                 Call::Metrics { reply } => drop(reply),
                 Call::Logs { reply, .. } => drop(reply),

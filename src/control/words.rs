@@ -4,6 +4,7 @@
 
 mod diff;
 mod report;
+mod traffic;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use diff::{AppDiff, Change, Diff, KeyDiff};
 pub use report::{AppReport, GenerationProgress, Report};
+pub use traffic::Diversion;
 pub use usage::{Cpu, Memory, Usage};
 
 use crate::id::{Address, AppName, Generation, Serial, Slot};
@@ -65,6 +67,9 @@ pub struct App {
     pub id: u32,
     pub name: AppName,
     pub state: String,
+    /// What was said by hand: `open`, `paused` (requests wait) or `maintenance` (they are answered with a page).
+    #[serde(default = "open")]
+    pub traffic: String,
     /// Do workers that fail their probes get requests, because most of them do?
     #[serde(default)]
     pub panic_routing: bool,
@@ -82,6 +87,11 @@ pub struct App {
     /// Workers that are to be replaced as planned.
     #[serde(default)]
     pub recycling: Vec<Recycling>,
+}
+
+/// Nothing was said by hand.
+fn open() -> String {
+    "open".to_owned()
 }
 
 /// A worker that has ended.

@@ -55,6 +55,9 @@ pub struct App {
     pub response_timeout: Option<Duration>,
     pub keepalive: Duration,
     pub retry_idempotency_key: bool,
+    /// The page that answers every request; `None`: workers do.
+    #[serde(default)]
+    pub maintenance: Option<String>,
 }
 
 /// What to do with a request when no endpoint of its app is open.

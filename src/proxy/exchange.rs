@@ -89,6 +89,9 @@ fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record
 
 async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Record) -> Result<Answer, Fault> {
     let Prepared { app, mut outgoing, upgrade, has_key } = prepared?;
+    if app.maintenance.is_some() {
+        return Err(Fault::Maintenance);
+    }
     if has_key {
         outgoing = Box::pin(outgoing.with_body()).await?;
     }

@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     HoldTimeout,
     /// No worker is there and none is expected.
     Down,
+    /// Somebody has taken the app out of service for a while.
+    Maintenance,
     /// No connection to the worker could be made.
     Connect,
     /// The connection ended before any of the request was written.
@@ -105,6 +107,7 @@ impl Fault {
             }
             Self::HoldTimeout => us(503, "hold-timeout", "503 Service Unavailable: the app is busy\n", Some("1")),
             Self::Down => us(503, "down", "503 Service Unavailable: the app is down\n", Some("5")),
+            Self::Maintenance => us(503, "maintenance", "503 Service Unavailable: maintenance\n", Some("60")),
             Self::Connect => worker(FaultKind::Connect, Class::Unconnected, "connect", UNREACHABLE),
             Self::Unsent => worker(FaultKind::Broken, Class::Unsent, "unsent", NO_ANSWER),
             Self::Silent => worker(FaultKind::Broken, Class::Silent, "silent", NO_ANSWER),
@@ -156,7 +159,7 @@ impl std::error::Error for Fault {}
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 23] = [
+    const ALL: [Fault; 24] = [
         Fault::Host,
         Fault::Target,
         Fault::Method,
@@ -174,6 +177,7 @@ mod tests {
         Fault::HoldFull,
         Fault::HoldTimeout,
         Fault::Down,
+        Fault::Maintenance,
         Fault::Connect,
         Fault::Unsent,
         Fault::Silent,

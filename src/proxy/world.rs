@@ -16,6 +16,8 @@ use crate::route::Table;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
 use crate::upstream::{Bounds, Budget, Endpoint, OnIdle, Spec, Upstream};
 
+use bytes::Bytes;
+
 use super::policy::Clients;
 use super::wire::Wire;
 
@@ -41,6 +43,8 @@ pub(crate) struct App {
     pub(crate) keepalive: Duration,
     /// May a request with an `Idempotency-Key` be sent twice?
     pub(crate) retries_by_key: bool,
+    /// Answers every request, if it is there.
+    pub(crate) maintenance: Option<Bytes>,
 }
 
 /// Makes worlds.
@@ -187,6 +191,7 @@ impl Atlas {
             response_timeout: said.response_timeout,
             keepalive: said.keepalive,
             retries_by_key: said.retry_idempotency_key,
+            maintenance: said.maintenance.clone().map(Bytes::from),
         }
     }
 }

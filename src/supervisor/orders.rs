@@ -32,6 +32,7 @@ impl Supervisor {
             Call::Signal { apps, signal, reply } => drop(reply.send(self.signal_workers(&apps, &signal))),
             Call::Reset { apps, reply } => drop(reply.send(self.forgive(&apps))),
             Call::Env { app, reply } => drop(reply.send(self.environment(&app))),
+            Call::Divert { apps, diversion, reply } => drop(reply.send(self.divert(&apps, &diversion))),
             Call::Diff { profile, reply } => drop(reply.send(self.diff(profile.as_deref()))),
             Call::Report { deploy, reply } => self.reloads.deploys.ask(deploy, reply),
             Call::Metrics { reply } => self.scrape(reply),
@@ -105,7 +106,7 @@ impl Supervisor {
         Refusal::new(RefusalKind::Conflict, error)
     }
 
-    fn require_known(&self, apps: &[AppName]) -> Result<(), Refusal> {
+    pub(super) fn require_known(&self, apps: &[AppName]) -> Result<(), Refusal> {
         let Some(unknown) = apps.iter().find(|app| !self.config.apps.contains_key(*app)) else { return Ok(()) };
         let known: Vec<_> = self.config.apps.keys().map(AppName::as_str).collect();
         let error = format!("no app `{unknown}`; there is: {}", known.join(", "));

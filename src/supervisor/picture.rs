@@ -42,7 +42,11 @@ impl Supervisor {
             apps: self
                 .sites
                 .iter()
-                .map(|(name, site)| self.with_usage(app(self.roster.id(name), name, site, &self.proxies.loads)))
+                .map(|(name, site)| {
+                    let mut told = self.with_usage(app(self.roster.id(name), name, site, &self.proxies.loads));
+                    self.roster.traffic.tell(&mut told);
+                    told
+                })
                 .collect(),
         }
     }
@@ -86,7 +90,9 @@ impl Supervisor {
             generations: live.collect(),
             proxies: self.proxies.iter().len(),
         };
-        self.outlook.metrics.gather(&picture)
+        let mut families = self.outlook.metrics.gather(&picture);
+        families.push(self.roster.traffic.family(self.sites.keys()));
+        families
     }
 
     /// Ready: a proxy serves and every app has an open endpoint.
@@ -151,6 +157,7 @@ fn app(id: u32, name: &AppName, site: &Site, loads: &Loads) -> words::App {
         id,
         name: name.clone(),
         state,
+        traffic: "open".to_owned(),
         panic_routing: report.is_some_and(|report| report.is_panicking),
         generation: site.live_generation(),
         generations,

@@ -44,6 +44,7 @@ fn app(name: &AppName, site: &Site) -> link::App {
         response_timeout: forwarding.response_timeout,
         keepalive: forwarding.keepalive,
         retry_idempotency_key: forwarding.retry_idempotency_key,
+        maintenance: None,
     }
 }
 

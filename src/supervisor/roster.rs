@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::traffic::Traffic;
 use crate::config::Config;
 use crate::control::words::Order;
 use crate::id::AppName;
@@ -16,12 +17,13 @@ pub(super) struct Roster {
     next: u32,
     switched: BTreeMap<AppName, bool>,
     is_list: bool,
+    pub(super) traffic: Traffic,
 }
 
 impl Roster {
     /// `is_list`: the configuration is the list that we edit.
     pub(super) fn new(is_list: bool) -> Self {
-        Self { ids: BTreeMap::new(), next: 0, switched: BTreeMap::new(), is_list }
+        Self { ids: BTreeMap::new(), next: 0, switched: BTreeMap::new(), is_list, traffic: Traffic::default() }
     }
 
     pub(super) fn is_list(&self) -> bool {
@@ -39,6 +41,7 @@ impl Roster {
     /// The app is gone, and so is its number.
     pub(super) fn strike(&mut self, app: &AppName) {
         self.ids.remove(app);
+        self.traffic.forget(app);
     }
 
     pub(super) fn id(&self, app: &AppName) -> u32 {
@@ -56,6 +59,11 @@ impl Roster {
 
     /// Remembers what was switched.
     pub(super) fn note(&mut self, order: Order, apps: &[AppName]) {
+        if matches!(order, Order::Stop | Order::Delete) {
+            for app in apps {
+                self.traffic.forget(app);
+            }
+        }
         if let Some(on) = switch(order).filter(|_| !self.is_list) {
             self.switched.extend(apps.iter().map(|app| (app.clone(), on)));
         }

@@ -15,6 +15,7 @@ mod daemon;
 mod demo;
 mod deploys;
 mod diff;
+mod diversions;
 mod docs;
 mod ecosystem;
 mod environment;

@@ -133,6 +133,7 @@ mod tests {
             id: 0,
             name: "web".parse().unwrap(),
             state: String::new(),
+            traffic: "open".to_owned(),
             panic_routing: false,
             generation: None,
             generations,

@@ -88,6 +88,11 @@ fn listener(listener: &Listener) -> String {
 /// What there is to say of an app that is not as it should be, or says something itself.
 fn remarks(app: &App) -> Vec<String> {
     let mut remarks = Vec::new();
+    match app.traffic.as_str() {
+        "paused" => remarks.push("  paused: requests wait; `portreeve resume` lets them go on".to_owned()),
+        "maintenance" => remarks.push("  under maintenance: `portreeve maintenance off` ends it".to_owned()),
+        _ => {}
+    }
     if app.panic_routing {
         remarks.push("  most workers fail their probes and get requests all the same".to_owned());
     }

@@ -186,6 +186,7 @@ pub(super) fn app(name: &str) -> App {
         response_timeout: Some(Duration::from_secs(10)),
         keepalive: Duration::from_secs(10),
         retry_idempotency_key: false,
+        maintenance: None,
     }
 }
 
