@@ -42,6 +42,7 @@ mod unknown;
 mod value;
 mod values;
 mod verify;
+mod watch;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,6 +58,7 @@ pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ou
 pub use format::format;
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use node::{Node, NodeMode};
+pub use output::{Output, Rotate};
 pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use recycle::Schedule;
@@ -65,6 +67,7 @@ pub use shown::{Origin, Shown, shown};
 pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
+pub use watch::{NEVER_WATCHED, Watch};
 
 use crate::id::{Address, AppName};
 
@@ -202,6 +205,8 @@ pub struct App {
     pub server: Server,
     pub probe: Probe,
     pub forwarding: Forwarding,
+    /// Files whose change reloads it; `None`: none.
+    pub watch: Option<Watch>,
     pub said: Said,
 }
 
@@ -243,39 +248,6 @@ pub struct Timeouts {
     pub drain: Duration,
     /// From the stop signal to the kill.
     pub kill: Duration,
-}
-
-/// Where the lines that workers print go; to several places at once if so configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
-    /// Takes both streams.
-    pub file: Option<PathBuf>,
-    /// Takes standard output.
-    pub out: Option<PathBuf>,
-    /// Takes standard error.
-    pub err: Option<PathBuf>,
-    pub format: LogFormat,
-    /// What stands in front of each line of text, as strftime(3) has it; `None`: nothing.
-    pub time: Option<String>,
-    /// Each slot has files of its own.
-    pub per_worker: bool,
-    /// They also go to portreeve's own standard output.
-    pub stdout: bool,
-    /// `None`: something else rotates the files, or nobody.
-    pub rotate: Option<Rotate>,
-}
-
-/// When a new file is begun, and what becomes of the old ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rotate {
-    /// Bytes that a file may have; `None`: unlimited.
-    pub size: Option<u64>,
-    /// A new file is begun with each such period of the clock (UTC); `None`: never for its age.
-    pub age: Option<Duration>,
-    /// Old files to keep of each file.
-    pub keep: u32,
-    /// Old files are compressed.
-    pub gzip: bool,
 }
 
 /// What is executed.
