@@ -59,7 +59,9 @@ impl Supervisor {
             _ => &[],
         };
         let endpoints = self.sites.get(app).map(Site::endpoints).unwrap_or_default();
-        let open: Vec<_> = endpoints.iter().filter(|endpoint| endpoint.open).collect();
+        // A drained worker may have become unready since; it is to be let go all the same.
+        let is_undrain = matches!(diversion, Diversion::Undrain(_));
+        let open: Vec<_> = endpoints.iter().filter(|endpoint| endpoint.open || is_undrain).collect();
         if let Some(slot) = slots.iter().find(|slot| !open.iter().any(|endpoint| endpoint.slot == **slot)) {
             let error = format!("no worker of {app} serves in slot {slot}");
             return Err(Refusal::new(RefusalKind::BadRequest, error));
