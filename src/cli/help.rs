@@ -10,7 +10,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Serve", &["run", "start", "demo"]),
     ("Apps", &["reload", "restart", "stop", "delete", "signal", "reset"]),
     ("Traffic", &["drain", "undrain", "pause", "resume", "maintenance"]),
-    ("Look", &["status", "monit", "logs", "env", "ping"]),
+    ("Look", &["status", "info", "monit", "logs", "flush", "env", "ping"]),
     ("Configuration", &["check", "show", "diff", "fmt", "import"]),
     ("The supervisor and the boot", &["kill", "resurrect", "save", "startup", "unstartup"]),
     ("Shell", &["completions", "man"]),

@@ -143,9 +143,6 @@ fn rules(table: &mut Table) -> Rotate {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-    use std::time::Duration;
-
     use super::super::testing::{bad, good};
     use super::super::{Loaded, Server};
     use super::*;

@@ -39,16 +39,15 @@ impl Supervisor {
                     state: proxy.state.name().to_owned(),
                 })
                 .collect(),
-            apps: self
-                .sites
-                .iter()
-                .map(|(name, site)| {
-                    let mut told = self.with_usage(app(self.roster.id(name), name, site, &self.proxies.loads));
-                    self.roster.traffic.tell(&mut told);
-                    told
-                })
-                .collect(),
+            apps: self.sites.iter().map(|(name, site)| self.whole(name, site)).collect(),
         }
+    }
+
+    /// One app, with all that is known of it elsewhere.
+    pub(super) fn whole(&self, name: &AppName, site: &Site) -> words::App {
+        let mut told = self.with_usage(app(self.roster.id(name), name, site, &self.proxies.loads));
+        self.roster.traffic.tell(&mut told);
+        told
     }
 
     /// The supervisor's own metrics.
