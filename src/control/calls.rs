@@ -134,17 +134,9 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
             let apps = query.some_apps()?;
             ask(calls, |reply| Call::Reset { apps, reply }).await?.map(|reached| json(&reached))
         }
-        (Method::GET, "report") => {
-            let deploy = query.one("deploy")?;
-            let no_number =
-                |_| Refusal::new(RefusalKind::BadRequest, format!("`{deploy}` is not the number of a deploy"));
-            let deploy = deploy.parse().map_err(no_number)?;
-            ask(calls, |reply| Call::Report { deploy, reply }).await?.map(|report| json(&report))
-        }
+        (Method::GET, "report") => report(&query, calls).await,
         (Method::POST, "drain" | "undrain" | "pause" | "resume" | "maintenance" | "open") => {
-            let apps = query.some_apps()?;
-            let diversion = query.diversion(word, request).await?;
-            ask(calls, |reply| Call::Divert { apps, diversion, reply }).await?.map(|reached| json(&reached))
+            divert(word, &query, request, calls).await
         }
         (Method::GET, "diff") => {
             let profile = query.one("env").ok().map(str::to_owned);
@@ -164,6 +156,24 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
         }
         (method, _) => Err(Refusal::new(RefusalKind::NotFound, format!("no such call: {method} {path}"))),
     }
+}
+
+async fn divert(
+    word: &str,
+    query: &Query,
+    request: Request<Incoming>,
+    calls: &mpsc::Sender<Call>,
+) -> Result<Answer, Refusal> {
+    let apps = query.some_apps()?;
+    let diversion = query.diversion(word, request).await?;
+    ask(calls, |reply| Call::Divert { apps, diversion, reply }).await?.map(|reached| json(&reached))
+}
+
+async fn report(query: &Query, calls: &mpsc::Sender<Call>) -> Result<Answer, Refusal> {
+    let deploy = query.one("deploy")?;
+    let no_number = |_| Refusal::new(RefusalKind::BadRequest, format!("`{deploy}` is not the number of a deploy"));
+    let deploy = deploy.parse().map_err(no_number)?;
+    ask(calls, |reply| Call::Report { deploy, reply }).await?.map(|report| json(&report))
 }
 
 /// `key=value` pairs. Nothing that is said here needs escapes.
