@@ -12,6 +12,7 @@ mod clients;
 mod command;
 mod conflicts;
 mod contract;
+mod crowd;
 pub mod defaults;
 mod dependencies;
 mod dotenv;
@@ -51,6 +52,7 @@ use std::time::Duration;
 pub use bounds::{Bounds, Limit, Limited, Memory};
 pub use clients::Clients;
 pub use contract::{Channel, Contract, Readiness, Socket};
+pub use crowd::{Crowd, Rate};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use format::format;
 pub use load::{Loaded, admin_socket, load, load_with, parse};
@@ -144,6 +146,7 @@ pub struct Limits {
     /// Longest life of a connection without an exchange.
     pub keepalive_idle: Duration,
     pub http2: Http2,
+    pub crowd: Crowd,
 }
 
 /// Bounds on one HTTP/2 connection.
@@ -388,6 +391,8 @@ pub struct Forwarding {
     pub max_inflight: Option<NonZeroU32>,
     pub hold_requests: u32,
     pub hold_time: Duration,
+    /// When the oldest held request has waited for so long, others are turned away at once; `None`: they are not.
+    pub shed_after: Option<Duration>,
     pub connect_timeout: Duration,
     /// From the last byte of the request to the head of the response; `None`: unlimited.
     pub response_timeout: Option<Duration>,

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{AccessLog, Admin, App, CertificateFiles, Config, Http2, Limits, Listen, Log, LogFormat, Metrics, Proxy};
-use super::{app, clients, defaults, home, names, unknown};
+use super::{app, clients, crowd, defaults, home, names, unknown};
 use crate::id::{AppName, BadAppName};
 
 const PAIR: &str = "`cert` and `key` go together; both name PEM files";
@@ -132,6 +132,7 @@ fn limits(table: &mut Table) -> Limits {
             streams: table.count("h2_streams", &defaults::H2_STREAMS),
             requests: table.count("h2_requests", &defaults::H2_REQUESTS),
         },
+        crowd: crowd::crowd(table),
     }
 }
 

@@ -14,6 +14,7 @@ mod conduct;
 mod conductor;
 mod connection;
 mod cork;
+mod crowd;
 mod error;
 mod exchange;
 mod fault;
@@ -62,6 +63,7 @@ use crate::certs::Store;
 use crate::link::FromProxy;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
+use crowd::Crowd;
 use permits::Permits;
 use world::World;
 
@@ -77,6 +79,9 @@ struct Proxy {
     tls: TlsAcceptor,
     certificates: Arc<Store>,
     permits: Arc<Permits>,
+    /// For handshakes.
+    turns: Arc<Permits>,
+    crowd: Arc<Crowd>,
     metrics: ExchangeMetrics,
     /// For exchanges that no app was found for.
     no_app: AppMetrics,

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Proxy;
 use super::conductor::{Conductor, Idle, Outbox};
+use super::crowd::Crowd;
 use super::error::Error;
 use super::listener;
 use super::thread::Threads;
@@ -130,6 +131,8 @@ fn proxy(manifest: &Manifest, store: &Arc<Store>, reports: mpsc::Sender<FromProx
         tls: TlsAcceptor::from(Arc::new(tls)),
         certificates: Arc::clone(store),
         permits: Arc::default(),
+        turns: Arc::default(),
+        crowd: Arc::new(Crowd::new()),
         no_app: metrics.no_app(),
         metrics,
         access,

@@ -18,6 +18,7 @@ mod docs;
 mod ecosystem;
 mod environment;
 mod fixed_upstream;
+mod floods;
 mod following;
 mod harness;
 mod hold;
@@ -32,6 +33,7 @@ mod monit;
 mod node_cluster;
 mod node_preload;
 mod notify;
+mod overload;
 #[path = "../worker/pattern.rs"]
 mod pattern;
 mod pm2_faults;
