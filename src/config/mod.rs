@@ -20,6 +20,7 @@ mod environment;
 mod fault;
 mod format;
 pub mod home;
+mod limits;
 pub mod list;
 mod liveness;
 mod load;
@@ -35,12 +36,15 @@ mod readiness;
 mod recycle;
 mod render;
 mod restart;
+mod said;
 mod sections;
+mod shown;
 mod units;
 mod unknown;
 mod value;
 mod values;
 mod verify;
+mod watch;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,14 +59,18 @@ pub use contract::{Channel, Contract, Readiness, Socket};
 pub use crowd::{Crowd, Rate};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use format::format;
+pub use limits::{Http2, Limits};
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use node::{Node, NodeMode};
 pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use recycle::Schedule;
+pub use said::{Changed, Said};
+pub use shown::{Origin, Shown, shown};
 pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
+pub use watch::{NEVER_WATCHED, Watch};
 
 use crate::id::{Address, AppName};
 
@@ -123,41 +131,6 @@ pub struct Proxy {
     pub drain_timeout: Duration,
 }
 
-/// Bounds on what clients may ask of the proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Client connections in all, per proxy.
-    pub connections: u32,
-    /// Bytes of a request's head.
-    pub header_bytes: u32,
-    /// Header fields in a request.
-    pub header_count: u32,
-    /// Bytes of a request's body; `None`: unlimited.
-    pub body_bytes: Option<u64>,
-    pub handshake_timeout: Duration,
-    /// From the first byte of a head to its last.
-    pub header_timeout: Duration,
-    /// Longest silence within a request's body.
-    pub body_idle: Duration,
-    /// Bytes of a request's body a second, in the long run; `None`: as slow as it likes.
-    pub body_rate: Option<u64>,
-    /// Longest time in which a client may take nothing of a response.
-    pub write_stall: Duration,
-    /// Longest life of a connection without an exchange.
-    pub keepalive_idle: Duration,
-    pub http2: Http2,
-    pub crowd: Crowd,
-}
-
-/// Bounds on one HTTP/2 connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Http2 {
-    /// Concurrent exchanges.
-    pub streams: u32,
-    /// Exchanges in all, after which its client is asked to make another one.
-    pub requests: u32,
-}
-
 /// What portreeve writes about itself and its exchanges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -201,6 +174,9 @@ pub struct App {
     pub server: Server,
     pub probe: Probe,
     pub forwarding: Forwarding,
+    /// Files whose change reloads it; `None`: none.
+    pub watch: Option<Watch>,
+    pub said: Said,
 }
 
 /// Who answers for an app.

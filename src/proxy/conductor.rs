@@ -153,8 +153,8 @@ impl Conductor {
         };
         let proxy = &self.proxy;
         self.atlas.apply(draft, |world| {
-            proxy.permits.set_limit(affordable(world.limits.connections));
-            proxy.turns.set_limit(world.limits.crowd.handshakes);
+            proxy.door.permits.set_limit(affordable(world.limits.connections));
+            proxy.door.turns.set_limit(world.limits.crowd.handshakes);
             proxy.world.store(Arc::new(world));
         });
         if !std::mem::replace(&mut self.has_world, true) {

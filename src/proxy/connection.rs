@@ -112,7 +112,7 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
 async fn secure(proxy: &Proxy, socket: Socket, limit: Duration) -> Option<Stream> {
     let shake = async {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
-        let turn = proxy.turns.take().await;
+        let turn = proxy.door.turns.take().await;
         let mut answer = pin!(hello.into_stream(Arc::clone(proxy.tls.config())));
         let begun = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         yield_now().await;

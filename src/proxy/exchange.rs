@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
@@ -58,16 +59,16 @@ pub(crate) fn handle(
     let mut record = Record::begin(&peer, &request);
     let prepared = prepare(&peer, request, &mut record);
     async move {
-        let mut response = match attempt(&peer, prepared, &mut record).await {
-            Ok(answer) => answer.into_response(&peer, record),
-            Err(fault) => record.finish_with(fault),
+        let (mut response, is_last) = match attempt(&peer, prepared, &mut record).await {
+            Ok(answer) => (answer.into_response(&peer, record), false),
+            Err(fault) => (record.finish_with(fault), fault.ends_connection()),
         };
         if version == Version::HTTP_2 {
             // From now on it is the client's turn.
             peer.pulse.note_turn(Turn::Client);
         }
         let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if version != Version::HTTP_2 && peer.proxy.is_retiring() && !is_tunnel {
+        if version != Version::HTTP_2 && (is_last || peer.proxy.is_retiring()) && !is_tunnel {
             // The last one on this connection. The client is told, and so loses nothing when the connection closes.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -101,6 +102,10 @@ async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Re
     if let Some(keep) = headers::toward_client(response.headers_mut(), is_204, record.id()) {
         carriage.keep = keep;
     }
+    if response.version() == Version::HTTP_10 {
+        // The next request on the connection would be written as HTTP/1.0, and lose a body of unknown length.
+        carriage.keep = Duration::ZERO;
+    }
     Ok(Answer { response, carriage, upgrade: upgrade.map(|(client, _)| client) })
 }
 
@@ -109,7 +114,7 @@ fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>,
     let checked = policy::check(request, peer.address.ip(), &world)?;
     if let Some(rate) = world.limits.crowd.requests_per_ip {
         let client = checked.identity.as_ref().map_or(peer.address.ip(), Identity::client);
-        if !world.is_exempt(client) && !peer.proxy.crowd.admits(client, rate, Instant::now().into_std()) {
+        if !world.is_exempt(client) && !peer.proxy.door.crowd.admits(client, rate, Instant::now().into_std()) {
             peer.proxy.metrics.cut(Cut::RequestsPerIp);
             return Err(Fault::Often);
         }

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Coding,
     /// More requests than one address may send.
     Often,
+    /// A value of a field with white space around it (RFC 9113, section 8.2.1).
+    Padding,
     /// More header fields than the limit.
     ManyHeaders,
     /// A body longer than the limit.
@@ -95,6 +97,7 @@ impl Fault {
             Self::MethodName => client(400, "method-name", "400 Bad Request: the method is no method in use\n"),
             Self::Expectation => client(417, "expectation", "417 Expectation Failed\n"),
             Self::Coding => client(400, "coding", "400 Bad Request: the only transfer coding served here is chunked\n"),
+            Self::Padding => client(400, "padding", "400 Bad Request: there is white space around a field's value\n"),
             Self::ManyHeaders => client(431, "many-headers", "431 Request Header Fields Too Large\n"),
             Self::Often => Row { retry_after: Some("1"), ..client(429, "too-many", TOO_MANY) },
             Self::LargeBody => client(413, "large-body", "413 Content Too Large\n"),
@@ -115,6 +118,11 @@ impl Fault {
             Self::Timeout => worker(FaultKind::Timeout, Class::Never, "timeout", TOO_LATE),
             Self::Cut => worker(FaultKind::Broken, Class::Never, "cut", ""),
         }
+    }
+
+    /// Is it wrong to go on reading requests after it? What follows may be a part of what was wrong, to somebody.
+    pub(crate) fn ends_connection(self) -> bool {
+        matches!(self, Self::Coding | Self::BrokenBody)
     }
 
     /// The status code for the client.
@@ -155,7 +163,7 @@ impl std::error::Error for Fault {}
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 24] = [
+    const ALL: [Fault; 25] = [
         Fault::Host,
         Fault::Target,
         Fault::Method,
@@ -163,6 +171,7 @@ mod tests {
         Fault::Misdirected,
         Fault::Expectation,
         Fault::Coding,
+        Fault::Padding,
         Fault::ManyHeaders,
         Fault::LargeBody,
         Fault::SlowBody,

@@ -118,7 +118,7 @@ impl Accepting {
         let failures = proxy.metrics.accept_failures(self.address);
         while let Some((socket, address)) = proxy.retiring.run_until_cancelled(self.accept(&failures)).await {
             let Ok(place) = place(&proxy, address.ip().to_canonical()) else { continue };
-            let admission = Admission::new(proxy.permits.take().await, open.raise(), place);
+            let admission = Admission::new(proxy.door.permits.take().await, open.raise(), place);
             let accepted = Accepted { socket, address, listener: self.address, is_tls: self.is_tls, admission };
             proxy.work.spawn(connection::serve(Arc::clone(&proxy), thread, accepted));
         }
@@ -158,7 +158,7 @@ fn place(proxy: &Proxy, client: IpAddr) -> Result<Option<Place>, TooMany> {
     let Some(most) = world.limits.crowd.connections_per_ip.filter(|_| !world.is_exempt(client)) else {
         return Ok(None);
     };
-    proxy.crowd.enter(client, most, Instant::now()).map(Some).ok_or_else(|| {
+    proxy.door.crowd.enter(client, most, Instant::now()).map(Some).ok_or_else(|| {
         proxy.metrics.cut(Cut::ConnectionsPerIp);
         TooMany
     })

@@ -15,6 +15,7 @@ mod conductor;
 mod connection;
 mod cork;
 mod crowd;
+mod door;
 mod error;
 mod exchange;
 mod fault;
@@ -63,8 +64,7 @@ use crate::certs::Store;
 use crate::link::FromProxy;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
-use crowd::Crowd;
-use permits::Permits;
+use door::Door;
 use world::World;
 
 pub use error::Error;
@@ -78,10 +78,7 @@ struct Proxy {
     world: ArcSwap<World>,
     tls: TlsAcceptor,
     certificates: Arc<Store>,
-    permits: Arc<Permits>,
-    /// For handshakes.
-    turns: Arc<Permits>,
-    crowd: Arc<Crowd>,
+    door: Door,
     metrics: ExchangeMetrics,
     /// For exchanges that no app was found for.
     no_app: AppMetrics,

@@ -147,7 +147,7 @@ async fn sweep(proxy: &Proxy, index: usize) {
         let now = std::time::Instant::now();
         proxy.world.load().sweep(index, now);
         if index == 0 {
-            proxy.crowd.sweep(now);
+            proxy.door.crowd.sweep(now);
         }
     }
 }
