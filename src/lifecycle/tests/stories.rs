@@ -159,5 +159,6 @@ mod loops;
 mod partings;
 mod recycles;
 mod reloads;
+mod sizes;
 mod starts;
 mod stops;

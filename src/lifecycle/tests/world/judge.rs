@@ -153,7 +153,7 @@ impl World {
     fn publish(&mut self, version: Version) {
         self.require(version == self.version().next(), "versions count one by one");
         let set = self.app.endpoints();
-        let before = self.latest();
+        let before = &self.latest().to_vec()[..];
         let is_open_in = |set: &[EndpointView], serial| set.iter().any(|one| one.open && one.serial == serial);
         let serving = before.iter().filter(|one| one.open && self.processes.contains_key(&one.serial)).count();
         let open = set.iter().filter(|one| one.open).count();
@@ -174,19 +174,19 @@ impl World {
     }
 
     /// Of a slot of the running generation one worker is open at most; and one that was stays so while its process lives.
-    fn require_kept(&self, before: &[EndpointView], set: &[EndpointView]) {
+    fn require_kept(&mut self, before: &[EndpointView], set: &[EndpointView]) {
         let open_in = |set: &[EndpointView], slot: &EndpointView| {
             let is_it = |one: &&EndpointView| one.open && (one.slot, one.generation) == (slot.slot, slot.generation);
             set.iter().filter(is_it).count()
         };
         self.require(set.iter().all(|one| open_in(set, one) <= 1), "two workers of one slot are open");
         let is_live = |number| self.app.generations.iter().any(|one| one.number == number && one.is_live());
-        let lost = before.iter().find(|one| {
-            let is_unready = matches!(self.state(one.serial), Some(State::Unready { .. }));
-            let serves = one.open && !is_unready && self.processes.contains_key(&one.serial);
+        let lost = before.iter().filter(|one| {
+            let is_ill = self.processes.get(&one.serial).is_some_and(|process| process.health.is_ill);
+            let serves = one.open && !is_ill && self.processes.contains_key(&one.serial);
             serves && is_live(one.generation) && open_in(set, one) == 0
         });
-        self.require(lost.is_none(), "a slot is closed whose worker serves");
+        lost.copied().collect::<Vec<_>>().into_iter().for_each(|lost| self.let_go(lost, set));
     }
 
     fn list(&mut self, one: EndpointView, version: Version) {
@@ -211,7 +211,7 @@ impl World {
     fn require_gated(&self, one: EndpointView, serving: usize, set: &[EndpointView]) {
         let first = self.staged.contains(&one.generation) && !self.opened.contains_key(&one.generation);
         let generation = self.app.generations.iter().find(|generation| generation.number == one.generation);
-        let full_terms = |generation: &Generation| (generation.plan.probing.successes, generation.places.len());
+        let full_terms = |generation: &Generation| (generation.plan.probing.successes, generation.plan.size());
         let replaces = self.latest().iter().find(|old| old.open && self.is_relay(old, &one));
         let terms = generation.filter(|_| first && serving > 0).map(full_terms);
         let terms = terms.or(generation.filter(|_| replaces.is_some()).map(|one| (one.plan.probing.successes, 1)));
@@ -234,7 +234,8 @@ impl World {
         self.require(unlisted, "a signal for a worker that a proxy may still have");
     }
 
-    pub(super) fn judge(&self) {
+    pub(super) fn judge(&mut self) {
+        self.judge_sizes();
         let generations = &self.app.generations;
         let staging = generations.iter().filter(|generation| generation.is_staging()).count();
         let newest = generations.last().is_none_or(|newest| staging == 0 || newest.is_staging());
@@ -243,7 +244,8 @@ impl World {
         self.require(generations.iter().filter(|one| one.is_draining()).count() <= 3, "three generations drain");
         for generation in generations {
             let starting = generation.workers().filter(|worker| worker.state.is_starting()).count();
-            let alone = generation.workers().count() <= 1 || !matches!(generation.stage, Stage::Staging { .. });
+            let alone = generation.workers().filter(|one| !one.state.is_leaving()).count() <= 1
+                || !matches!(generation.stage, Stage::Staging { .. });
             self.require(alone, "a generation that is not verified costs more than one process");
             self.require(starting <= generation.plan.concurrent_starts as usize, "too many starts at once");
             let permits = starting < generation.plan.concurrent_starts as usize;
@@ -266,8 +268,9 @@ impl World {
         let permits = (generation.places.len() / 10).max(1);
         let replaced = generation.is_live();
         self.require(!replaced || twice <= permits, "more planned replacements at once than there are permits");
-        let wished = generation.places.iter().any(|place| place.wished_since(self.now).is_some());
-        let is_free = replaced && !staging && may_start && twice < permits && generation.circuit.is_closed();
+        let wished = generation.wanted().iter().any(|place| place.wished_since(self.now).is_some());
+        let is_free =
+            replaced && !staging && may_start && generation.changing() < permits && generation.circuit.is_closed();
         self.require(!(wished && is_free), "nobody waits for a permit that there is");
     }
 
