@@ -107,6 +107,7 @@ mod tests {
             panic_routing: false,
             generation: None,
             workers: Vec::new(),
+            scale: None,
             last_failure: None,
             exits: Vec::new(),
             recycling: Vec::new(),

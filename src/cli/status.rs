@@ -5,7 +5,7 @@
 use super::age::{age, size};
 use super::target::Target;
 use super::{Code, block_on, table};
-use crate::control::words::{App, Exit, Listener, Status, Worker};
+use crate::control::words::{App, Exit, Listener, Scale, Status, Worker};
 
 pub(super) fn status(target: &Target, json: bool) -> anyhow::Result<Code> {
     let client = target.client()?;
@@ -50,7 +50,14 @@ fn headline(app: &App) -> String {
     let panic = if app.panic_routing { ", most workers fail their probes and get requests all the same" } else { "" };
     let said = app.workers.iter().filter_map(|worker| Some((&worker.id, worker.says.as_ref()?)));
     let said = said.fold(String::new(), |said, (worker, text)| said + &format!("\n  {worker} says: {text}"));
-    format!("{} {}: {}{generation}{panic}{failure}{exit}{said}", app.id, app.name, app.state)
+    let scale = app.scale.map_or_else(String::new, scale_line);
+    format!("{} {}: {}{generation}{scale}{panic}{failure}{exit}{said}", app.id, app.name, app.state)
+}
+
+/// Where it was scaled, to how many workers.
+fn scale_line(scale: Scale) -> String {
+    let Scale { wanted, configured } = scale;
+    if wanted == configured { String::new() } else { format!(", scaled to {wanted} (configured: {configured})") }
 }
 
 /// `web 1.0 (pid 7) crashed with exit code 1 at 2026-01-31T12:00:00Z`.
@@ -65,6 +72,7 @@ fn exit_line(exit: &Exit) -> String {
         "replaced" => "was replaced and ended",
         "recycled" => "was recycled and ended",
         "aborted" => "was called off and ended",
+        "scaled" => "was one too many and ended",
         "stopped" => "was stopped and ended",
         other => other,
     };

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::lines::{self, Body};
+use super::scaling::{BadScaling, Scaling};
 use super::scope::Scope;
 use super::words::{Environment, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Status};
 use crate::id::AppName;
@@ -34,6 +35,11 @@ pub enum Call {
     /// `list`: a configuration as TOML, of which the apps count.
     Add {
         list: String,
+        reply: Reply<Reloaded>,
+    },
+    Scale {
+        apps: Vec<AppName>,
+        scaling: Scaling,
         reply: Reply<Reloaded>,
     },
     Signal {
@@ -75,7 +81,7 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let query = Query::read(request.uri().query().unwrap_or_default());
     let word = path.strip_prefix("/v1/").unwrap_or_default();
-    if let Some(order) = Order::ALL.into_iter().find(|order| method == Method::POST && order.word() == word) {
+    if let Some(order) = Order::PLAIN.into_iter().find(|order| method == Method::POST && order.word() == word) {
         let scope = Scope::parse(request.uri().query().unwrap_or_default());
         let scope = scope.map_err(|error| Refusal::new(RefusalKind::BadRequest, error))?;
         if scope.apps.is_empty() && order != Order::Reload {
@@ -95,6 +101,14 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
         (Method::POST, "add") => {
             let list = text(request).await?;
             ask(calls, |reply| Call::Add { list, reply }).await?.map(|reloaded| json(&reloaded))
+        }
+        (Method::POST, "scale") => {
+            // In an address a plus is a space to some, and said otherwise.
+            let text = query.one("workers")?.replace("%2B", "+");
+            let scaling =
+                text.parse().map_err(|error: BadScaling| Refusal::new(RefusalKind::BadRequest, error.to_string()));
+            let (apps, scaling) = (query.some_apps()?, scaling?);
+            ask(calls, |reply| Call::Scale { apps, scaling, reply }).await?.map(|reloaded| json(&reloaded))
         }
         (Method::POST, "signal") => {
             let (apps, signal) = (query.some_apps()?, query.one("signal")?.to_owned());

@@ -14,9 +14,9 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::Scope;
 use super::lines::Entries;
 use super::words::{Environment, LogQuery, Order, Reached, Refusal, Reloaded, Status};
+use super::{Scaling, Scope};
 use crate::id::AppName;
 
 /// Speaks to the supervisor behind one socket.
@@ -73,6 +73,12 @@ impl Client {
     /// Adds the apps of a configuration, as TOML, to the supervisor's list, and starts them; returns when that has ended.
     pub async fn add(&self, list: &str) -> Result<Reloaded, Error> {
         self.call(Method::POST, "/v1/add", list).await
+    }
+
+    /// Has these apps run another number of workers; returns when they do, or when that has failed.
+    pub async fn scale(&self, apps: &[AppName], scaling: Scaling) -> Result<Reloaded, Error> {
+        let workers = scaling.to_string().replace('+', "%2B");
+        self.call(Method::POST, &format!("/v1/scale?workers={workers}&{}", query(apps)), "").await
     }
 
     /// Sends a signal to every worker of these apps.

@@ -63,6 +63,9 @@ pub struct App {
     /// The generation that serves, if one does.
     pub generation: Option<Generation>,
     pub workers: Vec<Worker>,
+    /// `None`: we start none.
+    #[serde(default)]
+    pub scale: Option<Scale>,
     /// Why a worker last ended or failed to start.
     pub last_failure: Option<String>,
     /// How workers ended, oldest first; the last 32.
@@ -71,6 +74,15 @@ pub struct App {
     /// Workers that are to be replaced as planned.
     #[serde(default)]
     pub recycling: Vec<Recycling>,
+}
+
+/// How many workers an app has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scale {
+    /// It is to have.
+    pub wanted: u32,
+    /// As the configuration says, or as many as there are CPUs.
+    pub configured: u32,
 }
 
 /// A worker that has ended.
@@ -101,8 +113,8 @@ pub struct Exit {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Due {
     /// `crashed` (nobody had asked it to end), `late` (not ready in time), `replaced` (by a new generation), `recycled`
-    /// (by another worker in its slot, as planned), `aborted` (its reload or its recycle was called off) or `stopped`
-    /// (with its app).
+    /// (by another worker in its slot, as planned), `aborted` (its reload or its recycle was called off), `scaled` (the app
+    /// was to have fewer) or `stopped` (with its app).
     pub cause: String,
     /// What for, if it was recycled: `max-age`, `max-requests`, `memory`, `schedule`, `watch`, `unhealthy`, `hung` or
     /// `asked`.
@@ -218,10 +230,13 @@ pub enum Order {
     Restart,
     /// Stop the workers and forget the app.
     Delete,
+    /// Run another number of workers, `&workers=4`, `+2` or `-1`.
+    Scale,
 }
 
 impl Order {
-    pub const ALL: [Self; 5] = [Self::Reload, Self::Start, Self::Stop, Self::Restart, Self::Delete];
+    /// Those of which there is nothing to say but the apps.
+    pub const PLAIN: [Self; 5] = [Self::Reload, Self::Start, Self::Stop, Self::Restart, Self::Delete];
 
     /// The word in the path.
     #[must_use]
@@ -232,6 +247,7 @@ impl Order {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Delete => "delete",
+            Self::Scale => "scale",
         }
     }
 }
@@ -285,6 +301,10 @@ pub enum Outcome {
     Started,
     /// It was started, and a worker has failed or ended; others may serve, and more are tried.
     Failed,
+    /// It has the number of workers that it was told to have.
+    Scaled,
+    /// It does not run; it will have the number of workers when it is started.
+    Noted,
     /// None of its workers is left.
     Stopped,
     /// It was so already.

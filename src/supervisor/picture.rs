@@ -42,7 +42,9 @@ impl Supervisor {
             apps: self
                 .sites
                 .iter()
-                .map(|(name, site)| self.with_memory(app(self.roster.id(name), name, site, &self.proxies.loads)))
+                .map(|(name, site)| {
+                    self.with_memory(self.with_scale(app(self.roster.id(name), name, site, &self.proxies.loads)))
+                })
                 .collect(),
         }
     }
@@ -151,6 +153,7 @@ fn app(id: u32, name: &AppName, site: &Site, loads: &Loads) -> words::App {
         panic_routing: site.report().is_some_and(|report| report.is_panicking),
         generation: site.live_generation(),
         workers,
+        scale: None,
         last_failure,
         exits,
         recycling,

@@ -42,6 +42,7 @@ mod reload;
 mod restarts;
 mod retry;
 mod routing;
+mod scales;
 mod selftest;
 mod several_apps;
 mod shutdown;
