@@ -20,6 +20,7 @@ mod man;
 mod monit;
 mod outcome;
 mod ping;
+mod progress;
 mod reload;
 mod reset;
 mod restart;
@@ -63,6 +64,7 @@ const AFTER_HELP: &str = "\
 Exit codes:
    0  done
    1  an app did not come up, or a reload was aborted and the old workers serve on
+   2  kept for a reload that is taken back; there is none yet
    3  a newer order took its place
    4  refused: the configuration would be invalid
   64  wrong usage, or no such app
@@ -210,6 +212,11 @@ enum Code {
 #[error("{0}")]
 struct Wrong(String);
 
+/// A configuration cannot be read; nothing was done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unreadable(String);
+
 /// Runs the verb that the command line names.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -267,6 +274,9 @@ fn dispatch(verb: Verb) -> Code {
 fn code_of(error: &anyhow::Error) -> Code {
     if error.downcast_ref::<Wrong>().is_some() {
         return Code::Usage;
+    }
+    if error.downcast_ref::<Unreadable>().is_some() {
+        return Code::Config;
     }
     match error.downcast_ref::<client::Error>() {
         Some(client::Error::Unreachable { .. }) => return Code::Unavailable,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::{Code, block_on};
 use crate::control::client::{self, Client};
-use crate::control::words::{AppReloaded, Order, Outcome, RefusalKind, Reloaded, Status};
+use crate::control::words::{AppReloaded, AppReport, Order, Outcome, RefusalKind, Reloaded, Status};
 use crate::id::AppName;
 
 /// Prints the answer to an order; the code is part of it.
@@ -59,7 +59,30 @@ pub(super) fn told(order: Order, reloaded: &Reloaded, status: Option<&Status>) -
     if reloaded.apps.is_empty() {
         return format!("nothing to {}\n", order.word());
     }
-    reloaded.apps.iter().map(|app| tell(order, app, status)).collect()
+    let reports = reloaded.report.as_ref().map_or(&[][..], |report| &report.apps);
+    let took = reloaded.report.as_ref().map_or(0, |report| report.millis);
+    let report_of = |app: &AppReloaded| reports.iter().find(|report| report.app == app.app && counts(app.outcome));
+    let told = |app| {
+        let report = report_of(app).map_or_else(String::new, |report| tell_report(report, took));
+        tell(order, app, status) + &report
+    };
+    reloaded.apps.iter().map(told).collect()
+}
+
+/// Have clients to do with an end of this kind?
+fn counts(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Live | Outcome::Aborted | Outcome::Started | Outcome::Failed)
+}
+
+fn tell_report(report: &AppReport, took: u64) -> String {
+    let AppReport { requests, held, retried, forced, failed, .. } = report;
+    let seconds = |millis: u64| millis as f64 / 1000.0;
+    let longest = report.longest_hold_ms.map_or_else(String::new, |hold| format!(" (longest {:.2} s)", seconds(hold)));
+    let all = seconds(took);
+    format!(
+        "  {requests} requests meanwhile: {held} held{longest}, {retried} retried, {forced} forced, {failed} failed; \
+         all done after {all:.2} s\n"
+    )
 }
 
 fn tell(order: Order, app: &AppReloaded, status: Option<&Status>) -> String {
@@ -126,6 +149,7 @@ fn served(name: &AppName, status: Option<&Status>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::words::Report;
     use crate::id::Generation;
 
     fn app(outcome: Outcome) -> AppReloaded {
@@ -163,8 +187,32 @@ mod tests {
     }
 
     #[test]
+    fn a_report_stands_below_the_outcome_that_it_belongs_to() {
+        let counted = AppReport {
+            app: "web".parse().unwrap(),
+            requests: 1204,
+            held: 3,
+            longest_hold_ms: Some(210),
+            retried: 1,
+            forced: 0,
+            failed: 0,
+        };
+        let told = |outcome| {
+            let report = Some(Report { deploy: 7, millis: 930, apps: vec![counted.clone()] });
+            told(Order::Reload, &Reloaded { apps: vec![app(outcome)], deploy: Some(7), report }, None)
+        };
+        let report = "  1204 requests meanwhile: 3 held (longest 0.21 s), 1 retried, 0 forced, 0 failed; \
+                      all done after 0.93 s\n";
+        assert_eq!(told(Outcome::Live), format!("web: generation 2 serves (1.23 s)\n{report}"));
+        assert!(told(Outcome::Aborted).ends_with(report));
+        assert!(!told(Outcome::Superseded).contains("meanwhile"));
+    }
+
+    #[test]
     fn the_worst_outcome_gives_the_code() {
-        let code = |outcomes: &[Outcome]| code(&Reloaded { apps: outcomes.iter().copied().map(app).collect() });
+        let code = |outcomes: &[Outcome]| {
+            code(&Reloaded { apps: outcomes.iter().copied().map(app).collect(), deploy: None, report: None })
+        };
         assert_eq!(code(&[]), Code::Done);
         assert_eq!(code(&[Outcome::Live, Outcome::Applied, Outcome::Removed, Outcome::Stopped]), Code::Done);
         assert_eq!(code(&[Outcome::Superseded, Outcome::Live]), Code::Superseded);

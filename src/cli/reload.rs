@@ -4,6 +4,7 @@
 
 use clap::Args;
 
+use super::progress::Watch;
 use super::target::Target;
 use super::{Code, Wrong, block_on, outcome, select};
 use crate::control::Scope;
@@ -17,7 +18,20 @@ Examples:
   portreeve reload web          only web: its settings and its code
   portreeve reload 'web-*' 3    those that match, and the app with id 3
 
-Without apps it is the same as SIGHUP to the supervisor, but waits for the end and tells how it went.")]
+Without apps it is the same as SIGHUP to the supervisor, but waits for the end and tells how it went: once the last of
+the old workers is gone, how many requests there were meanwhile, and how many of them waited for a worker (held), were
+sent a second time (retried), were cut off at `drain_timeout` (forced), or had no answer (failed). Ctrl-C stops the
+telling, not the reload.
+
+Exit codes:
+   0  live: the new workers serve
+   1  aborted: the old workers serve on
+   2  kept for a reload that is taken back after it was live; there is none yet
+   3  superseded: a newer reload took its place
+   4  invalid configuration, nothing has changed
+  64  wrong usage, or no such app
+  69  no supervisor answers
+  78  the file of -c cannot be read")]
 pub(super) struct Reload {
     /// Names, ids, patterns such as 'web-*', or all; without any: everything
     #[arg(value_name = "APP")]
@@ -27,6 +41,12 @@ pub(super) struct Reload {
     profile: Option<String>,
     #[command(flatten)]
     target: Target,
+    /// End as soon as the new workers serve, without a report of what there was until the old ones were gone
+    #[arg(long)]
+    no_drain: bool,
+    /// Do not show how far it has come
+    #[arg(long)]
+    no_progress: bool,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -46,6 +66,9 @@ pub(super) fn reload(args: &Reload) -> anyhow::Result<Code> {
             }
         }
     }
-    let answer = block_on(client.reload(&Scope { apps, profile: args.profile.clone() }))?;
+    let watch =
+        Watch { client: &client, apps: &apps, is_shown: !args.json && !args.no_progress, to_the_end: !args.no_drain };
+    let scope = Scope { apps: apps.clone(), profile: args.profile.clone() };
+    let answer = watch.carry_out(client.reload(&scope))?;
     outcome::show(&client, Order::Reload, answer, args.json)
 }

@@ -5,8 +5,9 @@
 
 use clap::Args;
 
+use super::progress::Watch;
 use super::target::Apps;
-use super::{Code, block_on, outcome};
+use super::{Code, outcome};
 use crate::control::words::Order;
 
 /// What is to be restarted.
@@ -21,6 +22,9 @@ and keeps the old ones if the new ones fail.")]
 pub(super) struct Restart {
     #[command(flatten)]
     apps: Apps,
+    /// Do not show how far it has come
+    #[arg(long)]
+    no_progress: bool,
 }
 
 pub(super) fn restart(args: &Restart) -> anyhow::Result<Code> {
@@ -29,6 +33,8 @@ pub(super) fn restart(args: &Restart) -> anyhow::Result<Code> {
         println!("there is no app to restart");
         return Ok(Code::Done);
     }
-    let answer = block_on(client.order(Order::Restart, &apps))?;
+    let is_shown = !args.apps.json && !args.no_progress;
+    let watch = Watch { client: &client, apps: &apps, is_shown, to_the_end: true };
+    let answer = watch.carry_out(client.order(Order::Restart, &apps))?;
     outcome::show(&client, Order::Restart, answer, args.apps.json)
 }

@@ -106,6 +106,7 @@ mod tests {
             state: "running".to_owned(),
             panic_routing: false,
             generation: None,
+            generations: Vec::new(),
             workers: Vec::new(),
             scale: None,
             last_failure: None,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{DEFAULT_CONFIG, Wrong, block_on, select};
+use super::{DEFAULT_CONFIG, Unreadable, Wrong, block_on, select};
 use crate::config::{self, home};
 use crate::control::client::Client;
 use crate::control::words::Status;
@@ -39,7 +39,7 @@ pub(super) struct Apps {
 impl Target {
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         let of_file = |file: &Path| {
-            let socket = config::admin_socket(file).map_err(|problems| anyhow::anyhow!("{problems}"))?;
+            let socket = config::admin_socket(file).map_err(|problems| Unreadable(problems.to_string()))?;
             anyhow::Ok(Client::new(socket))
         };
         if let Some(socket) = &self.socket {

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::lines::{self, Body};
 use super::scaling::{BadScaling, Scaling};
 use super::scope::Scope;
-use super::words::{Environment, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Status};
+use super::words::{Environment, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Report, Status};
 use crate::id::AppName;
 
 /// No list of apps is larger.
@@ -54,6 +54,11 @@ pub enum Call {
     Env {
         app: AppName,
         reply: Reply<Environment>,
+    },
+    /// What came of a change, once that is known.
+    Report {
+        deploy: u64,
+        reply: Reply<Report>,
     },
     Kill {
         reply: oneshot::Sender<()>,
@@ -117,6 +122,13 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
         (Method::POST, "reset") => {
             let apps = query.some_apps()?;
             ask(calls, |reply| Call::Reset { apps, reply }).await?.map(|reached| json(&reached))
+        }
+        (Method::GET, "report") => {
+            let deploy = query.one("deploy")?;
+            let no_number =
+                |_| Refusal::new(RefusalKind::BadRequest, format!("`{deploy}` is not the number of a deploy"));
+            let deploy = deploy.parse().map_err(no_number)?;
+            ask(calls, |reply| Call::Report { deploy, reply }).await?.map(|report| json(&report))
         }
         (Method::GET, "env") => {
             let app = query.some_apps()?.swap_remove(0);

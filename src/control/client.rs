@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::lines::Entries;
-use super::words::{Environment, LogQuery, Order, Reached, Refusal, Reloaded, Status};
+use super::words::{Environment, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status};
 use super::{Scaling, Scope};
 use crate::id::AppName;
 
@@ -79,6 +79,11 @@ impl Client {
     pub async fn scale(&self, apps: &[AppName], scaling: Scaling) -> Result<Reloaded, Error> {
         let workers = scaling.to_string().replace('+', "%2B");
         self.call(Method::POST, &format!("/v1/scale?workers={workers}&{}", query(apps)), "").await
+    }
+
+    /// What came of a change; returns when the last worker that it replaced is gone.
+    pub async fn report(&self, deploy: u64) -> Result<Report, Error> {
+        self.call(Method::GET, &format!("/v1/report?deploy={deploy}"), "").await
     }
 
     /// Sends a signal to every worker of these apps.

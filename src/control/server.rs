@@ -170,7 +170,9 @@ mod tests {
                     let refusal = Refusal::new(RefusalKind::UnknownApp, format!("no app {}", scope.apps[0]));
                     drop(reply.send(Err(refusal)));
                 }
-                Call::Order { reply, .. } => drop(reply.send(Ok(Reloaded { apps: Vec::new() }))),
+                Call::Order { reply, .. } => {
+                    drop(reply.send(Ok(Reloaded { apps: Vec::new(), deploy: None, report: None })));
+                }
                 Call::Add { list, reply } => {
                     drop(reply.send(Err(Refusal::new(RefusalKind::InvalidConfig, list))));
                 }
@@ -182,6 +184,7 @@ mod tests {
                 }
                 Call::Reset { apps, reply } => drop(reply.send(Ok(Reached { workers: apps.len() }))),
                 Call::Env { reply, .. } => drop(reply),
+                Call::Report { reply, .. } => drop(reply),
                 Call::Status { reply } => drop(reply),
                 Call::Metrics { reply } => drop(reply),
                 Call::Logs { reply, .. } => drop(reply),
@@ -211,7 +214,10 @@ mod tests {
     async fn calls_reach_the_channel_and_answers_come_back() {
         with_server(async |client| {
             client.kill().await.unwrap();
-            assert_eq!(client.reload(&Scope::default()).await.unwrap(), Reloaded { apps: Vec::new() });
+            assert_eq!(
+                client.reload(&Scope::default()).await.unwrap(),
+                Reloaded { apps: Vec::new(), deploy: None, report: None }
+            );
         })
         .await;
     }

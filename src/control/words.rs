@@ -2,11 +2,15 @@
 //!
 //! Knows the shape of answers and nothing of how they come about. Fields are only ever added.
 
+mod report;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use report::{AppReport, GenerationProgress, Report};
 
 use crate::id::{Address, AppName, Generation, Serial, Slot};
 
@@ -62,6 +66,9 @@ pub struct App {
     pub panic_routing: bool,
     /// The generation that serves, if one does.
     pub generation: Option<Generation>,
+    /// All that there are, oldest first.
+    #[serde(default)]
+    pub generations: Vec<GenerationProgress>,
     pub workers: Vec<Worker>,
     /// `None`: we start none.
     #[serde(default)]
@@ -269,6 +276,12 @@ pub struct Reached {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
     pub apps: Vec<AppReloaded>,
+    /// The number under which [`Report`] is to be had.
+    #[serde(default)]
+    pub deploy: Option<u64>,
+    /// The report, where somebody has waited for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
 }
 
 /// How the reload of one app ended.

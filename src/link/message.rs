@@ -71,8 +71,14 @@ pub enum FromProxy {
     Fault { app: AppName, serial: Serial, kind: FaultKind },
     /// Endpoints whose load has changed since this was said last; about every [`LOAD_EVERY`](super::LOAD_EVERY).
     Load(Vec<Load>),
-    /// All metrics as of now.
-    Metrics { ticket: u64, families: Vec<Family> },
+    /// All metrics as of now; without being asked, with ticket 0, before the proxy ends.
+    Metrics {
+        ticket: u64,
+        families: Vec<Family>,
+        /// The longest that a request of each app was held, of those whose wait has ended since this was last said.
+        #[serde(default)]
+        longest_holds: Vec<(AppName, Duration)>,
+    },
 }
 
 /// What one proxy has on one endpoint.

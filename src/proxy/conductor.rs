@@ -34,6 +34,9 @@ const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// The longest that an idle HTTP/1 connection of a retiring proxy waits for a last request.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// The ticket of metrics that nobody has asked for.
+const UNASKED: u64 = 0;
+
 /// Does what the supervisor says.
 pub(crate) struct Conductor {
     proxy: Arc<Proxy>,
@@ -119,7 +122,10 @@ impl Conductor {
                 () = self.outbox.idle.changed.notified() => self.report_idle().await,
                 now = looks.tick(), if is_linked => self.report_load(now).await,
                 () = self.threads.ended() => return Err(Error::ThreadEnded),
-                () = finished(&self.proxy, self.deadline) => return Ok(()),
+                () = finished(&self.proxy, self.deadline) => {
+                    self.report_metrics(UNASKED).await;
+                    return Ok(());
+                }
             }
         }
     }
@@ -129,10 +135,7 @@ impl Conductor {
             ToProxy::Manifest(_) => tracing::warn!("a second manifest is of no use"),
             ToProxy::Publish(snapshot) => self.publish(*snapshot).await,
             ToProxy::Retire { within } => self.retire(within),
-            ToProxy::Scrape { ticket } => {
-                let families = self.proxy.metrics.gather();
-                self.outbox.say(FromProxy::Metrics { ticket, families }).await;
-            }
+            ToProxy::Scrape { ticket } => self.report_metrics(ticket).await,
             ToProxy::Reopen => self.proxy.access.iter().for_each(AccessLog::reopen),
         }
     }
@@ -181,6 +184,11 @@ impl Conductor {
             self.told.push((serial, kind, Instant::now()));
         }
         self.outbox.say(report).await;
+    }
+
+    async fn report_metrics(&mut self, ticket: u64) {
+        let (families, longest_holds) = (self.proxy.metrics.gather(), self.proxy.metrics.take_longest_holds());
+        self.outbox.say(FromProxy::Metrics { ticket, families, longest_holds }).await;
     }
 
     async fn report_load(&mut self, now: Instant) {

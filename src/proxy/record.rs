@@ -224,6 +224,9 @@ impl Drop for Record {
         self.peer.pulse.end(now);
         let metrics = self.app.as_ref().map_or(&self.peer.proxy.no_app, |(app, _)| &app.metrics);
         metrics.finish(self.status(), took);
+        if self.fault.is_some_and(|fault| fault.row().side != Side::Client) {
+            metrics.fail();
+        }
         self.log(took);
     }
 }

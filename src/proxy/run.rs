@@ -5,7 +5,7 @@
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -24,7 +24,7 @@ use super::thread::Threads;
 use super::world::{Atlas, World};
 use crate::certs::{self, Store};
 use crate::link::{FromProxy, Manifest, ToProxy, codec};
-use crate::sys::{lockdown, process};
+use crate::sys::{confinement, lockdown, process};
 use crate::telemetry::access::{AccessLog, Format, Target};
 use crate::telemetry::exchange_metrics::ExchangeMetrics;
 
@@ -42,17 +42,27 @@ const FIRST_INHERITED: RawFd = 4;
 /// When it cannot begin to serve, or a thread is lost. The supervisor then starts another proxy on the same listeners.
 pub fn run(link: OwnedFd) -> Result<(), Error> {
     let inherited = inherited_sockets();
-    lockdown::forbid_exec().map_err(Error::Lockdown)?;
+    lockdown::lock_down().map_err(Error::Lockdown)?;
     process::set_name("portreeve-proxy").map_err(Error::Lockdown)?;
     process::raise_descriptor_limit().map_err(Error::Lockdown)?;
-    serve(link, &inherited)
+    serve(link, &inherited, confine)
 }
 
-/// As [`run`], in a process that is not locked down.
-pub(super) fn serve(link: OwnedFd, inherited: &[RawFd]) -> Result<(), Error> {
+/// From here on the process opens no file but its log. A kernel that cannot see to that is no reason not to serve.
+fn confine(manifest: &Manifest) {
+    let path = manifest.access_log.as_deref().filter(|path| !path.as_os_str().is_empty());
+    match confinement::confine(path.and_then(Path::parent)) {
+        Ok(true) => {}
+        Ok(false) => tracing::debug!("this kernel cannot keep the proxy from all files"),
+        Err(error) => tracing::warn!(%error, "the proxy is not kept from files"),
+    }
+}
+
+/// As [`run`], in a process that is not locked down; `confine` is called before it has other threads.
+pub(super) fn serve(link: OwnedFd, inherited: &[RawFd], confine: fn(&Manifest)) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
     runtime.block_on(async {
-        let (mut main, reader) = begin(open_link(link).map_err(Error::Link)?, inherited).await?;
+        let (mut main, reader) = begin(open_link(link).map_err(Error::Link)?, inherited, confine).await?;
         let outcome = main.listen(reader).await;
         main.stop();
         outcome
@@ -71,11 +81,16 @@ fn inherited_sockets() -> Vec<RawFd> {
 }
 
 /// Claims what the manifest names, starts the threads and says so.
-async fn begin(link: UnixStream, inherited: &[RawFd]) -> Result<(Conductor, OwnedReadHalf), Error> {
+async fn begin(
+    link: UnixStream,
+    inherited: &[RawFd],
+    confine: fn(&Manifest),
+) -> Result<(Conductor, OwnedReadHalf), Error> {
     let (mut reader, writer) = link.into_split();
     let Some(ToProxy::Manifest(manifest)) = codec::read(&mut reader).await.map_err(Error::Link)? else {
         return Err(Error::NoManifest);
     };
+    confine(&manifest);
     let listeners = listener::claim(&manifest.listeners, inherited)?;
     let count = manifest.threads.max(1) as usize;
     let store = Arc::new(Store::build(Vec::new()));

@@ -56,6 +56,7 @@ impl Supervisor {
             Action::Forced { serial } => {
                 tracing::warn!(%app, %serial, "a worker is stopped with exchanges in flight: its drain timeout is over");
                 self.outlook.metrics.invariants().drain_forced("exchange");
+                self.note_forced(app, serial);
             }
             Action::Finish { ticket, outcome } => self.finish(app, ticket, outcome),
             Action::Retired { generation } => {

@@ -8,6 +8,7 @@ mod act;
 mod archive;
 mod calendar;
 mod channel;
+mod deploy;
 mod event;
 mod exits;
 mod invariants;
@@ -236,6 +237,7 @@ impl Supervisor {
         }
         self.retire_predecessors();
         self.answer_reloads();
+        self.close_deploys();
         self.announce();
         self.advance_shutdown();
     }
@@ -291,7 +293,8 @@ impl Supervisor {
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
         let order = self.machines.order.deadline();
-        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline(), order];
+        let deploys = self.reloads.deploys.deadline();
+        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline(), order, deploys];
         sites.chain(others.into_iter().flatten()).min()
     }
 
@@ -327,7 +330,10 @@ impl Supervisor {
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
             FromProxy::Fault { app, serial, kind } => self.note_fault(&app, serial, kind),
             FromProxy::Load(news) => self.note_loads(proxy, news),
-            FromProxy::Metrics { ticket, families } => self.scraped(proxy, ticket, families),
+            FromProxy::Metrics { ticket, families, longest_holds } => {
+                self.reloads.deploys.note_holds(&longest_holds);
+                self.scraped(proxy, ticket, families);
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::deploy::Deploys;
 use super::site::{Site, Supervised};
 use super::{Notice, Supervisor};
 use crate::control::words::{AppReloaded, Order, Outcome, Refusal, Reloaded};
@@ -25,11 +26,14 @@ pub(super) type Reply = oneshot::Sender<Result<Reloaded, Refusal>>;
 #[derive(Debug, Default)]
 pub(super) struct Reloads {
     pub(super) open: Vec<Reload>,
+    pub(super) deploys: Deploys,
     tickets: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Reload {
+    /// Its number among [`Deploys`].
+    deploy: u64,
     began: Instant,
     pub(super) order: Order,
     /// Apps whose turn has not come.
@@ -60,9 +64,9 @@ pub(super) struct End {
 }
 
 impl Reload {
-    pub(super) fn new(order: Order, apps: Vec<AppName>, reply: Option<Reply>) -> Self {
+    pub(super) fn new(deploy: u64, order: Order, apps: Vec<AppName>, reply: Option<Reply>) -> Self {
         let (waiting, hopes) = (BTreeMap::new(), BTreeMap::new());
-        Self { began: Instant::now(), order, later: apps, waiting, hopes, ended: Vec::new(), reply }
+        Self { deploy, began: Instant::now(), order, later: apps, waiting, hopes, ended: Vec::new(), reply }
     }
 
     /// A newer change covers these apps: those whose turn has not come yet are left to it.
@@ -178,8 +182,9 @@ impl Supervisor {
             return;
         }
         for reload in ended {
+            self.reloads.deploys.await_leavers(reload.deploy, &self.sites);
             if let Some(reply) = reload.reply {
-                let _ = reply.send(Ok(Reloaded { apps: reload.ended }));
+                let _ = reply.send(Ok(Reloaded { apps: reload.ended, deploy: Some(reload.deploy), report: None }));
             }
         }
         if self.reloads.open.is_empty() && !self.is_stopping() {

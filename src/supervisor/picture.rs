@@ -145,18 +145,36 @@ fn app(id: u32, name: &AppName, site: &Site, loads: &Loads) -> words::App {
         Site::Supervised(site) => site.exits.told(),
         Site::Fixed(_) => Vec::new(),
     };
-    let recycling = site.report().as_ref().map(recycling).unwrap_or_default();
+    let report = site.report();
+    let recycling = report.as_ref().map(recycling).unwrap_or_default();
+    let of = |report: &lifecycle::Report| report.generations.iter().map(|one| progress(one, loads)).collect();
+    let generations = report.as_ref().map(of).unwrap_or_default();
     words::App {
         id,
         name: name.clone(),
         state,
-        panic_routing: site.report().is_some_and(|report| report.is_panicking),
+        panic_routing: report.is_some_and(|report| report.is_panicking),
         generation: site.live_generation(),
+        generations,
         workers,
         scale: None,
         last_failure,
         exits,
         recycling,
+    }
+}
+
+/// How far a generation has come, or how much of it is left.
+fn progress(generation: &lifecycle::GenerationReport, loads: &Loads) -> words::GenerationProgress {
+    let all = || generation.workers.iter().chain(&generation.beside);
+    let can_serve = |worker: &&WorkerReport| matches!(worker.state, WorkerState::Ready | WorkerState::Serving);
+    words::GenerationProgress {
+        number: generation.number,
+        state: generation.state.as_str().to_owned(),
+        slots: generation.workers.len(),
+        ready: generation.workers.iter().filter(can_serve).count(),
+        running: all().filter(|worker| worker.serial.is_some()).count(),
+        inflight: all().filter_map(|worker| worker.serial).map(|serial| load(serial, loads).inflight).sum(),
     }
 }
 

@@ -171,7 +171,8 @@ impl Supervisor {
         self.published.dirty = true;
         self.reloads.open.iter_mut().for_each(|older| older.give_way(&apps));
         tracing::info!(apps = apps.len(), "{} began", order.word());
-        self.reloads.open.push(Reload::new(order, apps, reply));
+        let deploy = self.open_deploy(order, &apps);
+        self.reloads.open.push(Reload::new(deploy, order, apps, reply));
         self.begin_due();
         if listeners_changed || changed_log {
             // Before the new proxy's first snapshot, so that a request for an app that has just been added is held.

@@ -60,7 +60,9 @@ impl Supervisor {
     }
 
     fn begin_scale(&mut self, numbers: Vec<(AppName, NonZeroU32)>, reply: Reply) {
-        let mut change = Reload::new(Order::Scale, Vec::new(), Some(reply));
+        let apps: Vec<_> = numbers.iter().map(|(name, _)| name.clone()).collect();
+        let deploy = self.open_deploy(Order::Scale, &apps);
+        let mut change = Reload::new(deploy, Order::Scale, Vec::new(), Some(reply));
         for (name, workers) in numbers {
             let from = self.number(&name).unwrap_or_default() as usize;
             self.note_number(&name, workers);

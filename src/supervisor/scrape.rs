@@ -34,7 +34,19 @@ pub(super) struct Scrapes {
 struct Scrape {
     waiting: BTreeSet<u64>,
     until: Instant,
-    reply: Option<oneshot::Sender<String>>,
+    then: Then,
+}
+
+/// What the counts are for.
+#[derive(Debug)]
+enum Then {
+    /// They are noted, as all are.
+    Note,
+    Answer(oneshot::Sender<String>),
+    /// A change begins.
+    Open(u64),
+    /// A change is over.
+    Close(u64),
 }
 
 impl Scrapes {
@@ -47,9 +59,9 @@ impl Scrapes {
         self.open.values().map(|scrape| scrape.until).chain([self.next_note]).min()
     }
 
-    fn begin(&mut self, proxies: BTreeSet<u64>, reply: Option<oneshot::Sender<String>>) -> u64 {
+    fn begin(&mut self, proxies: BTreeSet<u64>, then: Then) -> u64 {
         self.next_ticket += 1;
-        self.open.insert(self.next_ticket, Scrape { waiting: proxies, until: Instant::now() + LIMIT, reply });
+        self.open.insert(self.next_ticket, Scrape { waiting: proxies, until: Instant::now() + LIMIT, then });
         self.next_ticket
     }
 
@@ -71,17 +83,31 @@ impl Scrapes {
 impl Supervisor {
     /// Asks all proxies, then answers.
     pub(super) fn scrape(&mut self, reply: oneshot::Sender<String>) {
-        self.begin_scrape(Some(reply));
+        self.begin_scrape(Then::Answer(reply));
     }
 
-    fn begin_scrape(&mut self, reply: Option<oneshot::Sender<String>>) {
-        let ticket = self.chores.scrapes.begin(self.proxies.iter().map(|(number, _)| number).collect(), reply);
+    /// Has the counts told to a change that begins.
+    pub(super) fn count_opening(&mut self, deploy: u64) {
+        self.begin_scrape(Then::Open(deploy));
+    }
+
+    /// Has the counts told to a change that is over.
+    pub(super) fn count_closing(&mut self, deploy: u64) {
+        self.begin_scrape(Then::Close(deploy));
+    }
+
+    fn begin_scrape(&mut self, then: Then) {
+        let ticket = self.chores.scrapes.begin(self.proxies.iter().map(|(number, _)| number).collect(), then);
         self.proxies.broadcast(&ToProxy::Scrape { ticket });
         self.end_scrapes(Instant::now());
     }
 
     /// A proxy answered.
     pub(super) fn scraped(&mut self, proxy: u64, ticket: u64, families: Vec<Family>) {
+        if !self.proxies.iter().any(|(number, _)| number == proxy) {
+            // It has ended meanwhile, and what it had counted is kept already.
+            return;
+        }
         self.chores.scrapes.latest.insert(proxy, families);
         if let Some(scrape) = self.chores.scrapes.open.get_mut(&ticket) {
             scrape.waiting.remove(&proxy);
@@ -103,15 +129,20 @@ impl Supervisor {
     /// Answers whoever has waited enough, and notes all counts now and then.
     pub(super) fn end_scrapes(&mut self, now: Instant) {
         for scrape in self.chores.scrapes.take_ended(now) {
-            if let Some(reply) = scrape.reply {
-                let mut families = self.own_families();
-                exposition::merge(&mut families, self.chores.scrapes.sum());
-                let _ = reply.send(exposition::render(families));
+            match scrape.then {
+                Then::Note => {}
+                Then::Answer(reply) => {
+                    let mut families = self.own_families();
+                    exposition::merge(&mut families, self.chores.scrapes.sum());
+                    let _ = reply.send(exposition::render(families));
+                }
+                Then::Open(deploy) => self.reloads.deploys.open_books(deploy, &self.chores.scrapes.sum()),
+                Then::Close(deploy) => self.reloads.deploys.close_books(deploy, &self.chores.scrapes.sum()),
             }
         }
         if self.chores.scrapes.next_note <= now {
             self.chores.scrapes.next_note = now + NOTE_EVERY;
-            self.begin_scrape(None);
+            self.begin_scrape(Then::Note);
         }
     }
 }

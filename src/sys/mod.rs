@@ -7,6 +7,7 @@
 
 pub mod arrived;
 pub mod cgroup;
+pub mod confinement;
 mod descriptor;
 pub mod handout;
 mod identity;

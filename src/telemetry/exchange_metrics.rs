@@ -7,7 +7,10 @@
 mod app;
 mod gauge;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry};
 
@@ -15,6 +18,7 @@ use super::exposition::{self, Family};
 use super::registration::{counter, counters, gauges, histograms_by_app};
 use crate::id::AppName;
 
+use app::Longest;
 pub use app::{AppMetrics, Held, HoldEnd, RetryRule};
 pub use gauge::{Gauge, Raised};
 
@@ -55,6 +59,8 @@ struct ByApp {
     queue_seconds: HistogramVec,
     retries: IntCounterVec,
     upstream_faults: IntCounterVec,
+    failed: IntCounterVec,
+    longest_holds: Arc<Mutex<BTreeMap<String, Longest>>>,
 }
 
 impl ExchangeMetrics {
@@ -108,6 +114,14 @@ impl ExchangeMetrics {
     #[must_use]
     pub fn invariants(&self) -> &Invariants {
         &self.invariants
+    }
+
+    /// The longest that a request of each app has waited for an endpoint, of those whose wait has ended since this was
+    /// last asked.
+    #[must_use]
+    pub fn take_longest_holds(&self) -> Vec<(AppName, Duration)> {
+        let holds = self.apps.longest_holds.lock().unwrap_or_else(PoisonError::into_inner);
+        holds.iter().filter_map(|(app, longest)| Some((app.parse().ok()?, longest.take()?))).collect()
     }
 
     /// Everything as of now.
@@ -183,6 +197,13 @@ impl ByApp {
                 "Attempts that an endpoint failed.",
                 &["app", "kind"],
             ),
+            failed: counters(
+                registry,
+                "portreeve_requests_failed_total",
+                "Exchanges that had no whole answer from an endpoint, but for those that their client gave up.",
+                &["app"],
+            ),
+            longest_holds: Arc::default(),
         }
     }
 
@@ -197,8 +218,15 @@ impl ByApp {
             queue_seconds: self.queue_seconds.with_label_values(&[app]),
             retries: RetryRule::ALL.map(|rule| self.retries.with_label_values(&[app, rule.label()])),
             upstream_faults: self.upstream_faults.clone(),
+            failed: self.failed.with_label_values(&[app]),
+            longest_hold: self.longest_hold(app),
             app: app.to_owned(),
         }
+    }
+
+    fn longest_hold(&self, app: &str) -> Longest {
+        let mut holds = self.longest_holds.lock().unwrap_or_else(PoisonError::into_inner);
+        holds.entry(app.to_owned()).or_default().clone()
     }
 }
 

@@ -13,6 +13,7 @@ mod contract;
 mod crash;
 mod daemon;
 mod demo;
+mod deploys;
 mod docs;
 mod environment;
 mod fixed_upstream;

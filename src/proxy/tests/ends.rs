@@ -157,7 +157,7 @@ fn a_listener_that_is_not_the_one_meant_is_refused() {
         entry.cookie += 1;
         let manifest = Manifest { threads: 1, listeners: vec![entry], access_log: None, access_json: false };
         let (near, far) = crate::sys::socket::pair().unwrap();
-        let thread = std::thread::spawn(move || crate::proxy::run::serve(far, &[]));
+        let thread = std::thread::spawn(move || crate::proxy::run::serve(far, &[], |_| {}));
         let near = std::os::unix::net::UnixStream::from(near);
         near.set_nonblocking(true).unwrap();
         let mut link = tokio::net::UnixStream::from_std(near).unwrap();

@@ -55,7 +55,7 @@ impl Rig {
         let mut manifest = Manifest { threads: 2, listeners, access_log: None, access_json: false };
         change(&mut manifest);
         let (near, far) = crate::sys::socket::pair().unwrap();
-        let thread = std::thread::spawn(move || serve(far, &[]));
+        let thread = std::thread::spawn(move || serve(far, &[], |_| {}));
         let near = std::os::unix::net::UnixStream::from(near);
         near.set_nonblocking(true).unwrap();
         let (chain, key) = crate::certs::self_signed(&["localhost"]).unwrap();

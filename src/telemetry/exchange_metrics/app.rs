@@ -3,7 +3,9 @@
 //! Does not know where the handles come from. Invariant: label values are constants of the program, so the number of
 //! series is bounded whatever clients do.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 
@@ -20,6 +22,8 @@ pub struct AppMetrics {
     pub(super) queue_seconds: Histogram,
     pub(super) retries: [IntCounter; 3],
     pub(super) upstream_faults: IntCounterVec,
+    pub(super) failed: IntCounter,
+    pub(super) longest_hold: Longest,
     pub(super) app: String,
 }
 
@@ -36,6 +40,11 @@ impl AppMetrics {
         self.seconds.observe(took.as_secs_f64());
     }
 
+    /// An exchange has ended without a whole answer from an endpoint, and its client is not to blame.
+    pub fn fail(&self) {
+        self.failed.inc();
+    }
+
     /// A request claimed an endpoint, so long after its head was read.
     pub fn claimed(&self, waited: Duration) {
         self.queue_seconds.observe(waited.as_secs_f64());
@@ -43,7 +52,13 @@ impl AppMetrics {
 
     /// A request waits for an endpoint until [`Held::end`]; one that is dropped before has gone.
     pub fn hold(&self) -> Held {
-        Held { _raised: self.held.raise(), totals: self.held_total.clone(), end: HoldEnd::Gone }
+        Held {
+            _raised: self.held.raise(),
+            totals: self.held_total.clone(),
+            end: HoldEnd::Gone,
+            began: Instant::now(),
+            longest: self.longest_hold.clone(),
+        }
     }
 
     /// A request is sent again.
@@ -117,6 +132,8 @@ pub struct Held {
     _raised: Raised,
     totals: [IntCounter; 4],
     end: HoldEnd,
+    began: Instant,
+    longest: Longest,
 }
 
 impl Held {
@@ -129,5 +146,21 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.totals[self.end as usize].inc();
+        self.longest.note(self.began.elapsed());
+    }
+}
+
+/// The longest of some times since this was last asked. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Longest(Arc<AtomicU64>);
+
+impl Longest {
+    fn note(&self, time: Duration) {
+        self.0.fetch_max(time.as_micros().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// `None`: there was none.
+    pub(super) fn take(&self) -> Option<Duration> {
+        Some(self.0.swap(0, Ordering::Relaxed)).filter(|micros| *micros > 0).map(Duration::from_micros)
     }
 }
