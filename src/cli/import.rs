@@ -16,7 +16,7 @@ use clap::{Args, Subcommand};
 
 use super::{Code, DEFAULT_CONFIG};
 use crate::config;
-use crate::import::pm2::Options;
+use crate::import::pm2::{Options, Ports};
 use crate::import::{self, Imported};
 
 /// What PM2 itself looks for, and the other forms of it.
@@ -134,7 +134,7 @@ fn options(target: &Path, profile: Option<String>, only: Vec<String>) -> Options
     let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get().try_into().unwrap_or(u32::MAX));
     let environment =
         env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Options { target: target.to_owned(), profile, only, cpus, environment: environment.collect() }
+    Options { target: target.to_owned(), profile, only, cpus, environment: environment.collect(), ports: Ports::Shared }
 }
 
 fn here() -> Option<PathBuf> {

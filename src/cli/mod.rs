@@ -10,6 +10,7 @@ mod daemon;
 mod delete;
 mod demo;
 mod demo_app;
+mod ecosystem;
 mod env;
 mod fmt;
 mod help;

@@ -4,8 +4,9 @@
 
 use clap::Args;
 
+use super::ecosystem::{self, Choice, File, How};
 use super::progress::Watch;
-use super::target::Target;
+use super::target::{ONLY, Target};
 use super::{Code, Wrong, block_on, outcome, select};
 use crate::control::Scope;
 use crate::control::words::Order;
@@ -17,6 +18,7 @@ Examples:
   portreeve reload              everything, and all else that the configuration says
   portreeve reload web          only web: its settings and its code
   portreeve reload 'web-*' 3    those that match, and the app with id 3
+  portreeve reload ecosystem.config.js    the apps of a PM2 configuration, as it is now; those that do not run are started
 
 Without apps it is the same as SIGHUP to the supervisor, but waits for the end and tells how it went: once the last of
 the old workers is gone, how many requests there were meanwhile, and how many of them waited for a worker (held), were
@@ -37,8 +39,10 @@ pub(super) struct Reload {
     #[arg(value_name = "APP")]
     apps: Vec<String>,
     /// Use this profile of the apps' variables from now on; else the one that is in use
-    #[arg(long = "env", value_name = "PROFILE", value_parser = crate::config::profile_name, conflicts_with = "apps")]
+    #[arg(long = "env", value_name = "PROFILE", value_parser = crate::config::profile_name)]
     profile: Option<String>,
+    #[command(flatten)]
+    choice: Choice,
     #[command(flatten)]
     target: Target,
     /// End as soon as the new workers serve, without a report of what there was until the old ones were gone
@@ -54,6 +58,19 @@ pub(super) struct Reload {
 
 pub(super) fn reload(args: &Reload) -> anyhow::Result<Code> {
     let client = args.target.client()?;
+    let is_shown = !args.json && !args.no_progress;
+    if let Some(path) = ecosystem::alone(&args.apps)? {
+        let status = block_on(client.status())??;
+        let file = File { path, profile: args.profile.as_deref(), choice: &args.choice };
+        let how = How { order: Order::Reload, json: args.json, is_shown, to_the_end: !args.no_drain };
+        return file.carry_out(&client, &status, &how);
+    }
+    if !args.choice.only.is_empty() {
+        return Err(Wrong(ONLY.to_owned()).into());
+    }
+    if !args.apps.is_empty() && args.profile.is_some() {
+        return Err(Wrong("a profile is that of all apps: leave --env or the apps out".to_owned()).into());
+    }
     let mut apps = Vec::new();
     if !args.apps.is_empty() {
         // An app that is new in the file is not known to the supervisor yet: a plain name is passed on as it is.
@@ -66,8 +83,7 @@ pub(super) fn reload(args: &Reload) -> anyhow::Result<Code> {
             }
         }
     }
-    let watch =
-        Watch { client: &client, apps: &apps, is_shown: !args.json && !args.no_progress, to_the_end: !args.no_drain };
+    let watch = Watch { client: &client, apps: &apps, is_shown, to_the_end: !args.no_drain };
     let scope = Scope { apps: apps.clone(), profile: args.profile.clone() };
     let answer = watch.carry_out(client.reload(&scope))?;
     outcome::show(&client, Order::Reload, answer, args.json)

@@ -5,10 +5,15 @@
 
 use clap::Args;
 
+use super::ecosystem::{self, File, How};
 use super::progress::Watch;
 use super::target::Apps;
-use super::{Code, outcome};
+use super::{Code, Wrong, block_on, outcome};
 use crate::control::words::Order;
+
+/// What `--env` is for.
+const PROFILE: &str = "the profile of a restart is that of the supervisor, or of a PM2 configuration: name that file as well; \
+                       `portreeve reload --env PROFILE` changes it for all apps";
 
 /// What is to be restarted.
 #[derive(Args, Debug)]
@@ -16,24 +21,38 @@ use crate::control::words::Order;
 Examples:
   portreeve restart web         stops web's workers, then starts new ones with the settings as they are now
   portreeve restart all
+  portreeve restart ecosystem.config.js    the apps of a PM2 configuration, as it is now; those that do not run are started
 
 Requests that come in between wait, up to `hold`. `portreeve reload` starts the new workers first, and so loses nothing
 and keeps the old ones if the new ones fail.")]
 pub(super) struct Restart {
     #[command(flatten)]
     apps: Apps,
+    /// Of a PM2 configuration: the profile, such as `production` for `env_production`
+    #[arg(long = "env", value_name = "PROFILE")]
+    profile: Option<String>,
     /// Do not show how far it has come
     #[arg(long)]
     no_progress: bool,
 }
 
 pub(super) fn restart(args: &Restart) -> anyhow::Result<Code> {
+    let is_shown = !args.apps.json && !args.no_progress;
+    if let Some(path) = ecosystem::alone(&args.apps.words)? {
+        let client = args.apps.target.client()?;
+        let status = block_on(client.status())??;
+        let file = File { path, profile: args.profile.as_deref(), choice: &args.apps.choice };
+        let how = How { order: Order::Restart, json: args.apps.json, is_shown, to_the_end: true };
+        return file.carry_out(&client, &status, &how);
+    }
+    if args.profile.is_some() {
+        return Err(Wrong(PROFILE.to_owned()).into());
+    }
     let (client, _, apps) = args.apps.find()?;
     if apps.is_empty() {
         println!("there is no app to restart");
         return Ok(Code::Done);
     }
-    let is_shown = !args.apps.json && !args.no_progress;
     let watch = Watch { client: &client, apps: &apps, is_shown, to_the_end: true };
     let answer = watch.carry_out(client.order(Order::Restart, &apps))?;
     outcome::show(&client, Order::Restart, answer, args.apps.json)

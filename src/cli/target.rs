@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::ecosystem::{self, Choice};
 use super::{DEFAULT_CONFIG, Unreadable, Wrong, block_on, select};
 use crate::config::{self, home};
 use crate::control::client::Client;
 use crate::control::words::Status;
 use crate::id::AppName;
+
+/// What `--only` is for.
+pub(super) const ONLY: &str = "--only chooses among the apps of a PM2 configuration: name that file as well";
 
 /// Which supervisor is meant.
 #[derive(Args, Clone, Debug)]
@@ -26,11 +30,13 @@ pub(super) struct Target {
 /// Which apps are meant.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Apps {
-    /// Names, ids, patterns such as 'web-*', or all
+    /// Names, ids, patterns such as 'web-*', all, or a PM2 configuration, for the apps in it
     #[arg(value_name = "APP", required = true)]
-    words: Vec<String>,
+    pub(super) words: Vec<String>,
     #[command(flatten)]
-    target: Target,
+    pub(super) choice: Choice,
+    #[command(flatten)]
+    pub(super) target: Target,
     /// Print the answer as JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -69,7 +75,20 @@ impl Apps {
     pub(super) fn find(&self) -> anyhow::Result<(Client, Status, Vec<AppName>)> {
         let client = self.target.client()?;
         let status = block_on(client.status())??;
-        let apps = select::find(&self.words, &status.apps).map_err(Wrong)?;
+        let apps = match ecosystem::alone(&self.words)? {
+            Some(path) => self.of_file(path, &status)?,
+            None if !self.choice.only.is_empty() => return Err(Wrong(ONLY.to_owned()).into()),
+            None => select::find(&self.words, &status.apps).map_err(Wrong)?,
+        };
         Ok((client, status, apps))
+    }
+
+    /// Those of a PM2 configuration that are known; none of them is too few.
+    fn of_file(&self, path: &Path, status: &Status) -> anyhow::Result<Vec<AppName>> {
+        let mut names = ecosystem::File { path, profile: None, choice: &self.choice }.names()?;
+        let known = |name: &AppName| status.apps.iter().any(|app| app.name == *name);
+        names.retain(known);
+        let none = || Wrong(format!("none of the apps in {} is known; `portreeve start` starts them", path.display()));
+        if names.is_empty() { Err(none().into()) } else { Ok(names) }
     }
 }

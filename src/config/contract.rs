@@ -3,10 +3,12 @@
 //! The values, and the keys that have to agree with each other: what `ready` needs, `ipc`, `notify` and `listen` must not
 //! take away. Placeholders in `command` are checked here as well, for what they stand for depends on `listen`.
 
+use std::time::Duration;
+
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{Command, Node, Probe, ProbeKind, Program, node};
+use super::{Command, Node, Probe, ProbeKind, Program, defaults, node};
 
 /// Between a worker and portreeve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Contract {
     pub channel: Channel,
     /// Each worker gets a socket on which it tells how it is, as services of systemd do (`NOTIFY_SOCKET`).
     pub notify: bool,
+    /// Whoever serves says within this time, again and again, that it is well (`WATCHDOG=1`); `None`: nobody has to.
+    pub watchdog: Option<Duration>,
     pub ready: Readiness,
     pub node: Node,
 }
@@ -63,9 +67,14 @@ pub(super) fn contract(table: &mut Table) -> Contract {
         socket: table.take("listen", socket).unwrap_or(Socket::Port),
         channel: if table.boolean("ipc") { Channel::Present } else { Channel::Absent },
         notify: table.boolean("notify"),
+        watchdog: table.take("watchdog", watchdog).flatten(),
         ready: Readiness::Probe,
         node: node::node(table),
     }
+}
+
+fn watchdog(value: Value) -> Result<Option<Duration>, Fault> {
+    value::unless("off", value, |value| value::duration(value, &defaults::WATCHDOG))
 }
 
 fn socket(value: Value) -> Result<Socket, Fault> {
@@ -86,25 +95,29 @@ pub(super) fn settle(table: &Table, command: &mut Command, ready: Readiness, pro
     match ready {
         Readiness::Probe => require_proof(table, command.contract, probe),
         Readiness::Ipc => {
-            require(table, "ipc", command.contract.channel == Channel::Present, "the channel that `ipc` takes away");
+            require(table, ["ready", "ipc"], command.contract.channel == Channel::Present, "the channel");
             command.contract.channel = Channel::Present;
             warn_of_wrapper(table, command);
         }
         Readiness::Listening => {}
         Readiness::Notify => {
-            require(table, "notify", command.contract.notify, "the socket that `notify` takes away");
+            require(table, ["ready", "notify"], command.contract.notify, "the socket");
             command.contract.notify = true;
         }
         Readiness::Descriptor(number) => refuse_same_number(table, command.contract, number),
     }
+    if command.contract.watchdog.is_some() {
+        require(table, ["watchdog", "notify"], command.contract.notify, "the socket");
+        command.contract.notify = true;
+    }
     require_placeholders(table, command);
 }
 
-/// What `ready` needs may be left unsaid, but not be switched off.
-fn require(table: &Table, key: &str, is_there: bool, needed: &str) {
+/// What one key needs may be left unsaid, but not be switched off by another.
+fn require(table: &Table, [by, key]: [&str; 2], is_there: bool, needed: &str) {
     if table.has(key) && !is_there {
-        let fault = Fault::error(table.span_of(key), format!("`ready` needs {needed}"));
-        table.report(fault.label("taken away").related(table.span_of("ready"), "to be said there"));
+        let fault = Fault::error(table.span_of(key), format!("`{by}` needs {needed} that `{key}` takes away"));
+        table.report(fault.label("taken away").related(table.span_of(by), "to be said there"));
     }
 }
 

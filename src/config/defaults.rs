@@ -106,6 +106,8 @@ pub const REPLACE_AFTER: Setting<Duration> = setting(secs(30), millis(0), hours(
 /// Longer than an honest request takes to say its first word, and less than `response_timeout`, after which the proxy gives
 /// up waiting, and than an unready worker is given before it is replaced: so the dump comes first.
 pub const HUNG_AFTER: Setting<Duration> = setting(secs(30), millis(100), hours(24));
+/// Off by default: a program that does not know the word would be taken for dead.
+pub const WATCHDOG: RangeInclusive<Duration> = RangeInclusive::new(millis(100), hours(24));
 /// A first crash costs next to nothing.
 pub const BACKOFF_MIN: Setting<Duration> = setting(millis(100), millis(1), hours(1));
 /// A broken worker is tried for ever, but not in a tight loop.

@@ -106,10 +106,15 @@ impl fmt::Debug for Environment {
     }
 }
 
+/// By which a service manager speaks to one process (`sd_listen_fds(3)`, `sd_notify(3)`, `sd_watchdog_enabled(3)`).
+const MANAGERS: [&str; 7] =
+    ["LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
 /// Does portreeve set a variable of this name for each worker?
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
     matches!(name, "PORT" | "HOST" | "NODE_UNIQUE_ID")
+        || MANAGERS.contains(&name)
         || ["PORTREEVE_", "NODE_CHANNEL_"].into_iter().any(|ours| name.starts_with(ours))
 }
 
@@ -219,9 +224,19 @@ fn own_name<'a>(key: &Range<usize>, name: &'a str, instance: &str) -> Result<&'a
     }
     if is_ours(name) || name == instance {
         let fault = Fault::error(key.clone(), format!("`{name}` is set by portreeve, for each worker"));
-        return Err(fault.label("leave it out").help("a worker listens on HOST:PORT as it is given them"));
+        return Err(fault.label("leave it out").help(remedy(name)));
     }
     Ok(name)
+}
+
+/// How a worker comes by such a variable.
+fn remedy(name: &str) -> &'static str {
+    match name {
+        "NOTIFY_SOCKET" => "notify = true gives each worker a socket of its own",
+        "WATCHDOG_USEC" | "WATCHDOG_PID" => "watchdog = \"10s\" sets it for each worker",
+        name if MANAGERS.contains(&name) => "listen = \"inherit\" hands a socket to each worker",
+        _ => "a worker listens on HOST:PORT as it is given them",
+    }
 }
 
 fn variable_name(name: &str) -> Result<(), &'static str> {

@@ -13,10 +13,11 @@ use super::{defaults, readiness, units, worker};
 
 /// What `live` says; `None`: nobody is asked.
 pub(super) fn liveness(table: &mut Table, hosts: &[String], how: Readiness, ready: &Probe) -> Option<Live> {
+    let is_watched = table.has("watchdog");
     let question = if how == Readiness::Probe { ready.kind.clone() } else { ProbeKind::Tcp };
     match table.value("live") {
         Some(value) if value.table().is_some() => {
-            Some(table.inner(value, table.dotted("live"), |table| settings(table, hosts, question)))
+            Some(table.inner(value, table.dotted("live"), |table| settings(table, hosts, question, is_watched)))
         }
         Some(value) => {
             if value.str() != Some("off") {
@@ -31,11 +32,11 @@ pub(super) fn liveness(table: &mut Table, hosts: &[String], how: Readiness, read
             }
             None
         }
-        None => Some(settings(&mut table.absent("live"), hosts, question)),
+        None => Some(settings(&mut table.absent("live"), hosts, question, is_watched)),
     }
 }
 
-fn settings(table: &mut Table, hosts: &[String], question: ProbeKind) -> Live {
+fn settings(table: &mut Table, hosts: &[String], question: ProbeKind, is_watched: bool) -> Live {
     let is_own = ["http", "host", "tcp"].into_iter().any(|key| table.has(key));
     let own = readiness::probe_kind(table, hosts, "live");
     let live = Live {
@@ -50,7 +51,7 @@ fn settings(table: &mut Table, hosts: &[String], question: ProbeKind) -> Live {
         hung_after: limit(table, "hung_after", &defaults::HUNG_AFTER),
         dump_signal: table.take("dump_signal", |value| value::unless("none", value, worker::signal)).flatten(),
     };
-    if live.hung_after.is_none() && live.dump_signal.is_some() {
+    if live.hung_after.is_none() && live.dump_signal.is_some() && !is_watched {
         let fault = Fault::error(table.span_of("dump_signal"), "`dump_signal` would never be sent");
         let fault = fault.label("is for a worker that is hung");
         table.report(fault.related(table.span_of("hung_after"), "none is ever found to be"));

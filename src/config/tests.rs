@@ -407,6 +407,16 @@ fn how_a_worker_listens_and_speaks_is_agreed_without_contradiction() {
     assert_fault(&app("ready = { fd = 3 }\nlisten = 'inherit'"), "3:9", &["descriptor 3 is the socket"]);
     assert_fault(&app("ready = 'notify'\nnotify = false"), "4:10", &["needs the socket that `notify` takes away"]);
     assert_fault("[app.a]\nupstream = '127.0.0.1:9000'\nlisten = 'unix'\n", "3:10", &["no meaning for an app"]);
+    let Contract { notify, watchdog, ready, .. } = contract("watchdog = '10s'");
+    assert_eq!((notify, watchdog, ready), (true, Some(Duration::from_secs(10)), Readiness::Probe));
+    assert_eq!(contract("watchdog = 'off'\nnotify = false").watchdog, None);
+    let refused = &["`watchdog` needs the socket that `notify` takes away"];
+    assert_fault(&app("watchdog = '10s'\nnotify = false"), "4:10", refused);
+    assert_app_fault("watchdog = '1ms'", 12, &["from 100ms to"]);
+    assert_app_fault("watchdog_sec = '10s'", 1, &["`watchdog`"]);
+    let live = "live = { hung_after = 'never', dump_signal = 'SIGQUIT' }";
+    assert_fault(&app(live), "3:46", &["would never be sent"]);
+    assert!(command(&format!("{live}\nwatchdog = '10s'")).live.unwrap().dump_signal.is_some());
     for (lines, placeholder) in
         [("command = 'x {socket}'", "{socket}"), ("command = 'x {port}'\nlisten = 'unix'", "{port}")]
     {
@@ -445,6 +455,10 @@ fn variables_are_texts_and_not_those_of_portreeve() {
     assert_app_fault("env = { A = 1 }", 13, &["`A` must be a text", "put it in quotes"]);
     assert_app_fault("env = { PORT = '1' }", 9, &["`PORT` is set by portreeve"]);
     assert_app_fault("env = { PORTREEVE_X = '1' }", 9, &["`PORTREEVE_X` is set by portreeve"]);
+    assert_app_fault("env = { LISTEN_FDS = '1' }", 9, &["`LISTEN_FDS` is set by portreeve", "listen = \"inherit\""]);
+    assert_app_fault("env = { NOTIFY_SOCKET = 'x' }", 9, &["`NOTIFY_SOCKET` is set by portreeve", "notify = true"]);
+    assert_app_fault("env = { WATCHDOG_USEC = '1' }", 9, &["`WATCHDOG_USEC` is set by portreeve", "watchdog = "]);
+    assert_eq!(command("env = { LISTEN_ADDR = 'x', WATCHDOG = 'y' }").environment.variables.len(), 2);
     assert_app_fault("env = { 'A=B' = '1' }", 9, &["name of a variable"]);
 }
 

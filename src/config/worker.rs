@@ -12,7 +12,7 @@ use super::{Command, StopSignal, Timeouts};
 use super::{bounds, command, contract, defaults, environment, output, recycle, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
-pub(super) const KEYS: [&str; 22] = [
+pub(super) const KEYS: [&str; 23] = [
     "depends_on",
     "shell",
     "directory",
@@ -27,6 +27,7 @@ pub(super) const KEYS: [&str; 22] = [
     "ipc",
     "node",
     "notify",
+    "watchdog",
     "start_timeout",
     "drain_timeout",
     "kill_timeout",

@@ -32,9 +32,10 @@ pub enum Call {
         scope: Scope,
         reply: Reply<Reloaded>,
     },
-    /// `list`: a configuration as TOML, of which the apps count.
+    /// `list`: a configuration as TOML, of which the apps count. They are started, reloaded or restarted.
     Add {
         list: String,
+        order: Order,
         reply: Reply<Reloaded>,
     },
     Scale {
@@ -104,8 +105,9 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
         }
         (Method::POST, "kill") => ask(calls, |reply| Call::Kill { reply }).await.map(|()| json(&())),
         (Method::POST, "add") => {
+            let order = query.addition()?;
             let list = text(request).await?;
-            ask(calls, |reply| Call::Add { list, reply }).await?.map(|reloaded| json(&reloaded))
+            ask(calls, |reply| Call::Add { list, order, reply }).await?.map(|reloaded| json(&reloaded))
         }
         (Method::POST, "scale") => {
             // In an address a plus is a space to some, and said otherwise.
@@ -156,6 +158,13 @@ impl Query {
 
     fn some_apps(&self) -> Result<Vec<AppName>, Refusal> {
         Some(self.apps()?).filter(|apps| !apps.is_empty()).ok_or_else(|| missing("app"))
+    }
+
+    /// What is to become of what is added; without a word it is started.
+    fn addition(&self) -> Result<Order, Refusal> {
+        let Ok(word) = self.one("order") else { return Ok(Order::Start) };
+        let known = [Order::Start, Order::Reload, Order::Restart].into_iter().find(|order| order.word() == word);
+        known.ok_or_else(|| Refusal::new(RefusalKind::BadRequest, format!("what is added cannot be told to {word}")))
     }
 
     fn one(&self, key: &str) -> Result<&str, Refusal> {

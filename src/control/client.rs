@@ -70,9 +70,10 @@ impl Client {
         self.call(Method::POST, &format!("/v1/{}{}", order.word(), scope.query()), "").await
     }
 
-    /// Adds the apps of a configuration, as TOML, to the supervisor's list, and starts them; returns when that has ended.
-    pub async fn add(&self, list: &str) -> Result<Reloaded, Error> {
-        self.call(Method::POST, "/v1/add", list).await
+    /// Puts the apps of a configuration, as TOML, into the supervisor's list, and starts, reloads or restarts them; returns
+    /// when that has ended.
+    pub async fn add(&self, list: &str, order: Order) -> Result<Reloaded, Error> {
+        self.call(Method::POST, &format!("/v1/add?order={}", order.word()), list).await
     }
 
     /// Has these apps run another number of workers; returns when they do, or when that has failed.

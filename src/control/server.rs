@@ -173,7 +173,7 @@ mod tests {
                 Call::Order { reply, .. } => {
                     drop(reply.send(Ok(Reloaded { apps: Vec::new(), deploy: None, report: None })));
                 }
-                Call::Add { list, reply } => {
+                Call::Add { list, reply, .. } => {
                     drop(reply.send(Err(Refusal::new(RefusalKind::InvalidConfig, list))));
                 }
                 Call::Signal { apps, signal, reply } => {
@@ -229,7 +229,9 @@ mod tests {
             let Err(client::Error::Refused(refusal)) = client.order(Order::Stop, &apps).await else { panic!() };
             assert_eq!(refusal, Refusal::new(RefusalKind::UnknownApp, "no app ghost"));
             let list = "[app.web]\ncommand = 'ä'\n";
-            let Err(client::Error::Refused(refusal)) = client.add(list).await else { panic!("not refused") };
+            let Err(client::Error::Refused(refusal)) = client.add(list, Order::Start).await else {
+                panic!("not refused")
+            };
             assert_eq!(refusal, Refusal::new(RefusalKind::InvalidConfig, list));
             assert_eq!(client.reset(&apps).await.unwrap().workers, 2);
             let Err(client::Error::Refused(refusal)) = client.signal(&apps[..1], "SIGUSR2").await else { panic!() };

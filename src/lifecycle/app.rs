@@ -11,7 +11,7 @@ use super::recycle::Recycles;
 use super::report::{Report, Restarts};
 use super::todo::{Step, Todo};
 use super::worker::{End, Worker};
-use super::{Action, EndpointView, Event, Outcome, Plan, RecycleReason, Size, Ticket, Version};
+use super::{Action, EndpointView, Event, Outcome, Plan, RecycleReason, Size, Ticket, Version, Word};
 use crate::id::{AppName, Generation as Number, Serial};
 
 /// More generations than these do not drain at once: the oldest is forced.
@@ -87,6 +87,7 @@ impl App {
                 self.worker(serial).is_some_and(|worker| worker.checked(outcome, oldest, step))
             }
             Event::Declared { serial } => self.worker(serial).is_some_and(|worker| worker.declared(step)),
+            Event::Told { serial, word } => self.told(serial, &word, step),
             Event::Exited { serial, how, code } => self.ended(serial, &End::Exited { how, code }, step),
             Event::Published { version } => self.acknowledged(version, step),
             Event::Idle { serial } => self.worker(serial).is_some_and(|worker| worker.idle(step)),
@@ -181,6 +182,10 @@ impl App {
         seated.chain(&mut self.stranded).find(|worker| worker.serial == serial)
     }
 
+    fn told(&mut self, serial: Serial, word: &Word, step: &mut Step<'_>) -> bool {
+        self.generations.iter_mut().any(|generation| generation.told(serial, word, step))
+    }
+
     fn ended(&mut self, serial: Serial, end: &End, step: &mut Step<'_>) -> bool {
         let gone = self.stranded.extract_if(.., |worker| worker.serial == serial).count();
         gone > 0 || self.generations.iter_mut().any(|generation| generation.ended(serial, end, step))
@@ -204,6 +209,7 @@ impl App {
         self.admit(step);
         self.promote(step);
         self.bound_draining(step);
+        self.generations.iter_mut().for_each(|generation| generation.dismiss_silent(step));
         self.generations.iter_mut().for_each(|generation| generation.steer(step));
         self.publish(step);
         self.generations.iter_mut().for_each(|generation| generation.start_waiting(step));

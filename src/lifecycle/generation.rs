@@ -17,6 +17,8 @@
 
 mod resize;
 
+mod said;
+
 use std::time::Instant;
 
 use super::circuit::{Circuit, Mode};
@@ -199,10 +201,10 @@ impl Generation {
         let starting = self.workers().filter(|worker| worker.state.is_starting()).count();
         let starts = (self.plan.concurrent_starts.max(1) as usize).saturating_sub(starting);
         let permits = recycle::permits(self.places.len()).saturating_sub(self.changing());
-        let size = self.plan.size();
+        let kept = self.kept();
         for _ in 0..if self.circuit.is_closed() { permits.min(starts) } else { 0 } {
             let wished =
-                self.places[..size].iter_mut().filter_map(|place| Some((place.wished_since(step.now)?, place)));
+                self.places[..kept].iter_mut().filter_map(|place| Some((place.wished_since(step.now)?, place)));
             let Some((_, place)) = wished.min_by_key(|(since, _)| *since) else { return };
             place.start_successor(&self.plan, step);
         }
@@ -217,7 +219,7 @@ impl Generation {
         let was_let_go = self.places[index].is_let_go() && (self.is_live() || self.is_staging());
         let Some(failure) = self.places[index].vacate(end, step.now) else { return false };
         if was_let_go {
-            self.fill(index, step.now);
+            self.vacated(index, step.now);
         } else {
             self.replace(index, &failure, step);
         }
@@ -244,6 +246,7 @@ impl Generation {
                 self.late(index, failure, step);
             }
         }
+        self.dismiss_silent(step);
         self.try_again(step);
         self.give_up_if_stalled(step);
     }
@@ -377,7 +380,8 @@ impl Generation {
     fn stalled_at(&self) -> Option<Instant> {
         match self.stage {
             Stage::Staging { progressed, .. } | Stage::Verified { progressed, .. } => {
-                Some(after(progressed, self.plan.timeouts.progress))
+                let stretched = self.workers().filter_map(Worker::stretched);
+                stretched.chain([after(progressed, self.plan.timeouts.progress)]).max()
             }
             _ => None,
         }

@@ -75,6 +75,8 @@ pub(super) enum Verdict {
     Unhealthy,
     /// It leaves its probes and a request without a word.
     Hung,
+    /// It has not said in time that it is well.
+    Silent,
 }
 
 impl From<Verdict> for RecycleReason {
@@ -82,6 +84,7 @@ impl From<Verdict> for RecycleReason {
         match verdict {
             Verdict::Unhealthy => Self::Unhealthy,
             Verdict::Hung => Self::Hung,
+            Verdict::Silent => Self::Watchdog,
         }
     }
 }

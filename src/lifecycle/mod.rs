@@ -25,6 +25,7 @@ mod report;
 mod restart;
 mod state;
 mod todo;
+mod word;
 mod worker;
 
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub use recycle::{RecycleReason, Recycles, Recycling};
 pub use report::{AppState, GenerationReport, GenerationState, Report, Restarts, WorkerReport, WorkerState};
 pub use restart::{ExitCodes, OnLoop, Policy, Restart};
 pub use todo::Todo;
+pub use word::Word;
 
 use crate::id::{Generation, Serial, Slot, WorkerId};
 
@@ -53,6 +55,8 @@ pub struct Plan {
     pub restart: Restart,
     /// `None`: whoever serves is not asked again.
     pub liveness: Option<Liveness>,
+    /// Whoever serves has to say within this time, again and again, that it is well; `None`: nobody has to.
+    pub watchdog: Option<Duration>,
     pub recycling: Recycling,
     /// Workers of one generation on their way to readiness at any one time; 0 counts as 1.
     pub concurrent_starts: u32,
@@ -128,6 +132,8 @@ pub enum Event {
     Checked { serial: Serial, outcome: Result<(), String>, oldest: Option<Duration> },
     /// The worker says that it can serve. Counts only where that is what its plan waits for.
     Declared { serial: Serial },
+    /// The worker says something else of itself.
+    Told { serial: Serial, word: Word },
     /// The process has ended and was reaped; `how` reads as in "exit code 1" or "signal 9 (SIGKILL)"; `code` is its
     /// exit code, if no signal has ended it.
     Exited { serial: Serial, how: String, code: Option<i32> },

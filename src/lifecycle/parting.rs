@@ -19,7 +19,7 @@ named! {
     Cause {
         /// Nobody had asked it to end.
         Crashed = "crashed",
-        /// It was not ready in time.
+        /// It was not ready in time, or said that it would not be.
         Late = "late",
         /// A newer generation took over.
         Replaced = "replaced",
@@ -29,6 +29,8 @@ named! {
         Recycled = "recycled",
         /// Its app was to have fewer workers.
         Scaled = "scaled",
+        /// It had said itself that it stops.
+        Left = "left",
         /// Its app was stopped.
         Stopped = "stopped",
     }
@@ -92,6 +94,7 @@ fn parting(worker: &Worker, asked_for: Cause, reason: Option<RecycleReason>) -> 
 fn cause(worker: &Worker, asked_for: Cause) -> Cause {
     match worker.state {
         _ if worker.lateness().is_some() => Cause::Late,
+        _ if worker.said.farewell.is_some() => Cause::Left,
         State::Cancelled { .. } | State::Stopping { .. } | State::Killing { .. } | State::Unkillable => asked_for,
         _ => Cause::Crashed,
     }

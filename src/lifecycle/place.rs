@@ -134,7 +134,8 @@ impl Place {
 
     /// Was its sitter told to leave though nothing was wrong with it?
     pub(super) fn is_let_go(&self) -> bool {
-        self.worker().is_some_and(|sitter| sitter.state.is_leaving() && sitter.lateness().is_none())
+        let is_free_to_stay = |sitter: &Worker| sitter.lateness().is_none() && sitter.said.farewell.is_none();
+        self.worker().is_some_and(|sitter| sitter.state.is_leaving() && is_free_to_stay(sitter))
     }
 
     pub(super) fn slot(&self) -> usize {

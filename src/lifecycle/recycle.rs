@@ -25,6 +25,8 @@ named! {
         Unhealthy = "unhealthy",
         /// It does not come to an end with a request.
         Hung = "hung",
+        /// It has not said in time that it is well, or has said that it is not.
+        Watchdog = "watchdog",
         /// Somebody wants it so.
         Asked = "asked",
     }

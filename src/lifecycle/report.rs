@@ -76,6 +76,10 @@ pub struct Restarts {
     pub spawn_failed: u64,
     /// It was not ready in time.
     pub start_timeout: u64,
+    /// It said, or showed, that it would not be ready.
+    pub gave_up: u64,
+    /// It had said that it stops.
+    pub left: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,13 +87,21 @@ pub(super) enum Reason {
     Crash,
     SpawnFailed,
     StartTimeout,
+    GaveUp,
+    Left,
 }
 
 impl Restarts {
     /// Each count with the label that it has in metrics.
     #[must_use]
-    pub fn by_reason(&self) -> [(&'static str, u64); 3] {
-        [("crash", self.crash), ("spawn_failed", self.spawn_failed), ("start_timeout", self.start_timeout)]
+    pub fn by_reason(&self) -> [(&'static str, u64); 5] {
+        [
+            ("crash", self.crash),
+            ("spawn_failed", self.spawn_failed),
+            ("start_timeout", self.start_timeout),
+            ("gave_up", self.gave_up),
+            ("left", self.left),
+        ]
     }
 
     pub(super) fn count(&mut self, reason: Reason) {
@@ -97,6 +109,8 @@ impl Restarts {
             Reason::Crash => self.crash += 1,
             Reason::SpawnFailed => self.spawn_failed += 1,
             Reason::StartTimeout => self.start_timeout += 1,
+            Reason::GaveUp => self.gave_up += 1,
+            Reason::Left => self.left += 1,
         }
     }
 
@@ -106,6 +120,8 @@ impl Restarts {
             crash: self.crash + more.crash,
             spawn_failed: self.spawn_failed + more.spawn_failed,
             start_timeout: self.start_timeout + more.start_timeout,
+            gave_up: self.gave_up + more.gave_up,
+            left: self.left + more.left,
         }
     }
 }
@@ -230,7 +246,7 @@ fn app_state(generations: &[Generation]) -> AppState {
         _ if !live.circuit.is_closed() => AppState::CrashLooping,
         0 if !live.is_routed() => AppState::Starting,
         _ if generations.iter().any(Generation::is_staging) => AppState::Reloading,
-        serving if serving < live.wanted().len() => AppState::Degraded,
+        serving if serving < live.plan.size() => AppState::Degraded,
         _ => AppState::Running,
     }
 }

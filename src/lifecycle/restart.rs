@@ -79,9 +79,15 @@ impl Restart {
         failure.code.is_some_and(is_done)
     }
 
-    /// Does this end count towards the intensity? Whoever was not ready in time was ended by us.
+    /// Is another worker wanted whatever code one ends with?
+    pub(super) fn is_unconditional(&self) -> bool {
+        self.policy == Policy::Always && self.stop_codes == ExitCodes::default()
+    }
+
+    /// Does this end count towards the intensity? Whoever was not ready in time was ended by us, and who has said that it
+    /// goes is missed by nobody.
     pub(super) fn counts(&self, failure: &Failure) -> bool {
-        failure.reason != Reason::StartTimeout && self.wants_another(failure)
+        matches!(failure.reason, Reason::Crash | Reason::SpawnFailed) && self.wants_another(failure)
     }
 
     /// The wait before the next start, after `failures` earlier ones in a row; `None`: at once.

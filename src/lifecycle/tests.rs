@@ -38,6 +38,7 @@ pub(super) fn plan(workers: u32) -> Plan {
             on_loop: OnLoop::Retry(Duration::from_secs(30)),
         },
         liveness: None,
+        watchdog: None,
         recycling: super::Recycling::default(),
         concurrent_starts: 4,
     }

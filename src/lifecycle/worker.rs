@@ -22,6 +22,7 @@
 //! a row lead there, successes in a row back; it leaves by the same way as Serving, from where its closing has come to.
 //! Later states have their place: Warming before Ready, Adopting before Serving.
 
+pub(super) mod said;
 mod watched;
 
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ use super::state::{State, Turn};
 use super::todo::Step;
 use super::{Action, Plan, Readiness, Version};
 use crate::id::{Serial, WorkerId};
+use said::Said;
 
 /// How long a killed process may take to be gone before nobody waits for it any more.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -52,9 +54,10 @@ pub(super) struct Worker {
     pub(super) expires: Option<Instant>,
     /// Exchanges that it may finish.
     pub(super) quota: Option<f64>,
+    pub(super) said: Said,
     /// What the latest failed probe said.
     complaint: Option<String>,
-    /// Set when it was not ready in time: that is why it stops, whatever its process says in the end.
+    /// Set when it was not ready in time, or will not be: that is why it stops, whatever its process says in the end.
     lateness: Option<Failure>,
 }
 
@@ -96,6 +99,7 @@ impl Worker {
             plan: *plan,
             expires,
             quota,
+            said: Said { period: plan.watchdog, ..Said::default() },
             complaint: None,
             lateness: None,
         }
@@ -177,6 +181,7 @@ impl Worker {
             self.enter(State::Serving, step);
             let first = self.plan.liveness.map(|liveness| liveness.interval.mul_f64(step.todo.roll()));
             self.vigil = first.map(|wait| Vigil::new(step.after(wait)));
+            self.expect_word(step);
         }
     }
 
@@ -253,6 +258,7 @@ impl Worker {
         if self.vigil.as_mut().is_some_and(|vigil| vigil.wake(step.now)) {
             step.push(Action::Check { serial: self.serial });
         }
+        self.listen(step);
         if !self.state.deadline().is_some_and(|at| step.is_due(at)) {
             return None;
         }
@@ -285,15 +291,18 @@ impl Worker {
 
     /// When [`wake`](Self::wake) is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.state.deadline().into_iter().chain(self.vigil.and_then(Vigil::deadline)).min()
+        let vigil = self.vigil.and_then(Vigil::deadline);
+        self.state.deadline().into_iter().chain(vigil).chain(self.said.due).min()
     }
 
     /// What its end means, were it a failure; `None` when this end is impossible, for its process is known to exist.
     pub(super) fn ended(&self, end: &End, now: Instant) -> Option<Failure> {
-        let served = (self.state == State::Serving).then(|| now.saturating_duration_since(self.since));
+        let until_now = || (self.state == State::Serving).then(|| now.saturating_duration_since(self.since));
+        let served = self.said.farewell.or_else(until_now);
+        let by_itself = if self.said.farewell.is_some() { Reason::Left } else { Reason::Crash };
         let (reason, sentence, code) = match end {
             End::Exited { how, code } => {
-                (Reason::Crash, format!("worker {} exited with {how} {}", self.id, self.state.moment()), *code)
+                (by_itself, format!("worker {} exited with {how} {}", self.id, self.state.moment()), *code)
             }
             End::NeverStarted(why) if self.state.may_lack_a_process() => {
                 (Reason::SpawnFailed, format!("worker {} could not be started: {why}", self.id), None)
@@ -325,12 +334,15 @@ impl Worker {
     }
 
     fn give_up(&mut self, step: &mut Step<'_>) -> Failure {
-        let sentence =
-            format!("worker {} was not ready within {:?}: {}", self.id, self.plan.timeouts.start, self.obstacle());
+        let sentence = format!("worker {} was not ready within {:?}: {}", self.id, self.patience(), self.obstacle());
         let failure = Failure { serial: self.serial, reason: Reason::StartTimeout, sentence, served: None, code: None };
         self.lateness = Some(failure.clone());
         self.leave(step);
         failure
+    }
+
+    fn patience(&self) -> Duration {
+        self.plan.timeouts.start + self.said.extended
     }
 
     fn obstacle(&self) -> String {
@@ -351,9 +363,13 @@ impl Worker {
     fn enter(&mut self, state: State, step: &Step<'_>) {
         if std::mem::discriminant(&self.state) != std::mem::discriminant(&state) {
             self.since = step.now;
+            if !state.is_starting() {
+                self.said.extended = Duration::ZERO;
+            }
         }
         if !state.is_in_service() {
             self.vigil = None;
+            self.said.due = None;
         }
         self.state = state;
     }

@@ -10,6 +10,7 @@ use super::memory::Measurement;
 use crate::config::Readiness;
 use crate::control::Call;
 use crate::id::{AppName, Serial};
+use crate::lifecycle;
 use crate::link::FromProxy;
 use crate::sys::spawn::Exit;
 
@@ -47,6 +48,12 @@ pub(super) enum Event {
         app: AppName,
         serial: Serial,
         by: Readiness,
+    },
+    /// A worker says something else of itself.
+    Told {
+        app: AppName,
+        serial: Serial,
+        word: lifecycle::Word,
     },
     /// A worker of a cluster spoke to its primary.
     Cluster {

@@ -207,6 +207,7 @@ impl Supervisor {
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
             Event::Checked { app, serial, outcome } => self.checked(app, serial, outcome),
             Event::Declared { app, serial, by } => self.declared(app, serial, by),
+            Event::Told { app, serial, word } => self.told(app, serial, word),
             Event::Cluster { app, serial, said } => self.cluster_said(&app, serial, said),
             Event::Sighted { app, serial, sight } => self.sighted(&app, serial, sight),
             Event::LeftChannel { app, serial } => self.left_channel(&app, serial),

@@ -28,7 +28,7 @@ impl Supervisor {
         match call {
             Call::Status { reply } => drop(reply.send(self.status())),
             Call::Order { order, scope, reply } => self.order(order, scope, reply),
-            Call::Add { list, reply } => self.add(&list, reply),
+            Call::Add { list, order, reply } => self.add(&list, order, reply),
             Call::Scale { apps, scaling, reply } => self.scale(&apps, scaling, reply),
             Call::Signal { apps, signal, reply } => drop(reply.send(self.signal_workers(&apps, &signal))),
             Call::Reset { apps, reply } => drop(reply.send(self.forgive(&apps))),
@@ -73,7 +73,7 @@ impl Supervisor {
         edited.map(Source::List).map_err(|error| self.bad_list(&error))
     }
 
-    fn add(&mut self, addition: &str, reply: Reply) {
+    fn add(&mut self, addition: &str, order: Order, reply: Reply) {
         let edited = if self.roster.is_list() {
             let with_apps = |text: String| list::with_apps(&text, addition).map_err(|error| self.bad_list(&error));
             self.list().and_then(with_apps)
@@ -83,7 +83,7 @@ impl Supervisor {
         match edited {
             Ok((text, apps)) => {
                 let scope = Scope::apps(&apps);
-                self.change(Change { order: Order::Start, scope, source: Source::List(text) }, Some(reply));
+                self.change(Change { order, scope, source: Source::List(text) }, Some(reply));
             }
             Err(refusal) => drop(reply.send(Err(refusal))),
         }

@@ -43,6 +43,7 @@ pub(super) fn plan(app: &App, scaled: Option<NonZeroU32>) -> Plan {
         },
         restart: restart(&command.restart, workers),
         liveness: command.live.as_ref().map(liveness),
+        watchdog: command.contract.watchdog,
         recycling: Recycling {
             max_age: command.recycle.max_age,
             max_exchanges: command.recycle.max_requests.map(NonZeroU32::get),

@@ -47,7 +47,9 @@ impl Worker {
             Word::ShutDown => channel.shut_down(),
             Word::Disconnect => channel.disconnect(),
         });
-        if is_told {
+        // Who has said that it stops need not be told; a signal on the way could cut short what it does.
+        let is_leaving = self.notify.as_ref().is_some_and(Notify::is_leaving);
+        if is_told || is_leaving {
             self.process.signal_in(kill_timeout / 2, signal);
         } else {
             self.process.signal(signal);

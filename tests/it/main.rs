@@ -15,6 +15,7 @@ mod daemon;
 mod demo;
 mod deploys;
 mod docs;
+mod ecosystem;
 mod environment;
 mod fixed_upstream;
 mod following;
@@ -30,6 +31,7 @@ mod metrics;
 mod monit;
 mod node_cluster;
 mod node_preload;
+mod notify;
 #[path = "../worker/pattern.rs"]
 mod pattern;
 mod pm2_faults;

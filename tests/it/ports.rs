@@ -85,6 +85,6 @@ fn an_app_that_is_switched_off_answers_503_where_it_is_routed_and_nothing_on_its
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

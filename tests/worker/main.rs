@@ -12,6 +12,7 @@ mod query;
 mod routes;
 mod script;
 mod serve;
+mod tell;
 mod websocket;
 
 use std::process::{Command, ExitCode};
@@ -40,6 +41,9 @@ fn main() -> ExitCode {
 fn boot(boot: &Boot) -> Option<u8> {
     for line in &boot.say {
         eprintln!("{line}");
+    }
+    if let Some(message) = &boot.tell {
+        tell::tell(message);
     }
     if boot.fork {
         fork_child();

@@ -11,6 +11,7 @@
 //! | `/events[?count=N][&ms=N]` `/ws` | server-sent events · a WebSocket echo |
 //! | `/status?code=N` `/close` | answers with that status · and closes the connection after the response |
 //! | `/drop` `/cut?bytes=N` `/reset` | closes without an answer · after N bytes of it · with a TCP reset |
+//! | `/tell?say=TEXT` `/mute` | tells it to `$NOTIFY_SOCKET` (`;` is a line end) · says no more that it is well |
 //! | `/crash?code=N` `/fork` `/leak?bytes=N` | ends the process · starts a child · keeps N bytes |
 //!
 //! Every answer carries `Worker-App`, `Worker-Generation`, `Worker-Slot` and `Worker-Pid`.
@@ -35,6 +36,7 @@ use crate::ledger::Ledger;
 use crate::pattern::{Checker, Pattern};
 use crate::query::Query;
 use crate::script::Script;
+use crate::tell;
 use crate::websocket;
 
 /// What all connections share.
@@ -117,6 +119,14 @@ async fn route(request: Request<Incoming>, world: &World, plug: &Plug) -> Answer
         "/crash" => world.crash(u8::try_from(query.number("code", 1)).unwrap_or(1)).await,
         "/burst" => burst(&query, world).await,
         "/fall" => Ok(world.fall(query.value("ill").unwrap_or_default())),
+        "/tell" => {
+            tell::tell(query.value("say").unwrap_or_default());
+            Ok(text(StatusCode::OK, "told\n"))
+        }
+        "/mute" => {
+            tell::fall_silent();
+            Ok(text(StatusCode::OK, "as you wish\n"))
+        }
         "/fork" => Ok(json_answer(&json!({ "pid": crate::fork_child() }))),
         "/leak" => Ok(world.leak(query.size("bytes", 1 << 20))),
         _ => Ok(text(StatusCode::NOT_FOUND, "no such route\n")),

@@ -16,6 +16,7 @@ pub(crate) struct Script {
     pub(crate) stop: Stop,
     /// `dumps`: prints a line on `SIGUSR2`.
     pub(crate) dumps: bool,
+    pub(crate) notify: Notify,
     /// `crash-on=N`: ends with code 1 on the Nth request, probes not counted.
     pub(crate) crash_on: Option<u64>,
     /// `ledger=FILE`: where `/once` leaves its lines.
@@ -33,8 +34,19 @@ pub(crate) struct Boot {
     pub(crate) exit: Option<u8>,
     /// `late=TIME`: does not listen before.
     pub(crate) late: Duration,
+    /// `tells-first=TEXT`: on `$NOTIFY_SOCKET`; a `;` stands for a line end.
+    pub(crate) tell: Option<String>,
     /// `fork`: starts a child that nobody waits for.
     pub(crate) fork: bool,
+}
+
+/// What it tells its supervisor on `$NOTIFY_SOCKET`.
+#[derive(Debug, Default)]
+pub(crate) struct Notify {
+    /// `tells=TEXT`: once it listens; a `;` stands for a line end.
+    pub(crate) text: Option<String>,
+    /// `feeds=TIME`: says so often that it is well.
+    pub(crate) feed: Option<Duration>,
 }
 
 /// What `/health` answers.
@@ -101,6 +113,9 @@ impl Script {
             "say" => self.boot.say.push(value.to_owned()),
             "exit" => self.boot.exit = Some(number(word, value)?),
             "late" => self.boot.late = duration(word, value)?,
+            "tells-first" => self.boot.tell = Some(value.to_owned()),
+            "tells" => self.notify.text = Some(value.to_owned()),
+            "feeds" => self.notify.feed = Some(duration(word, value)?),
             "fork" => self.boot.fork = true,
             "health" => self.health.status = number(word, value)?,
             "ready-after" => self.health.after = duration(word, value)?,

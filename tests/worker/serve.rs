@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::routes::{self, Plug, World};
 use crate::script::{Listen, Script, Stop};
+use crate::tell;
 
 /// Serves until told to stop or to crash; the code to exit with.
 pub(crate) async fn run(script: Script) -> u8 {
@@ -37,6 +38,10 @@ pub(crate) async fn run(script: Script) -> u8 {
     // Losing this line to a closed pipe is no reason to end.
     let _ = writeln!(io::stdout(), "listening on {}", listener.name());
 
+    script.notify.text.iter().for_each(|text| tell::tell(text));
+    if let Some(every) = script.notify.feed {
+        tokio::spawn(tell::feed(every));
+    }
     if script.dumps {
         let mut asked = signal(SignalKind::user_defined2()).expect("SIGUSR2 can be handled");
         tokio::spawn(async move {

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Start, here};
-use crate::cli::select;
+use crate::cli::{ecosystem, select};
 use crate::control::words::Status;
 use crate::id::AppName;
 
@@ -16,6 +16,8 @@ pub(super) enum Meant {
     Apps(Vec<AppName>),
     /// A configuration of its own.
     File(PathBuf),
+    /// A configuration of PM2, of which the apps go into the list.
+    Ecosystem(PathBuf),
     Program(Program),
 }
 
@@ -29,9 +31,6 @@ pub(super) enum Program {
     /// A line, to be split into words.
     Line(String),
 }
-
-/// Endings of configurations that PM2 reads.
-const ECOSYSTEM: [&str; 6] = [".config.js", ".config.cjs", ".config.mjs", ".json", ".yaml", ".yml"];
 
 pub(super) fn find(args: &Start, status: Option<&Status>) -> Result<Meant, String> {
     let known = status.map(|status| &status.apps[..]).unwrap_or_default();
@@ -52,7 +51,7 @@ pub(super) fn find(args: &Start, status: Option<&Status>) -> Result<Meant, Strin
     }
     let path = folder(args).join(what);
     if path.is_file() {
-        return file(what, path);
+        return Ok(file(what, path));
     }
     if what.contains(char::is_whitespace) {
         return Ok(Meant::Program(Program::Line(what.clone())));
@@ -66,22 +65,20 @@ pub(super) fn find(args: &Start, status: Option<&Status>) -> Result<Meant, Strin
     Err(format!("there is no file {} and no program {what}{unknown}", path.display()))
 }
 
-fn file(what: &str, path: PathBuf) -> Result<Meant, String> {
+fn file(what: &str, path: PathBuf) -> Meant {
     if path.extension().is_some_and(|extension| extension == "toml") {
-        return Ok(Meant::File(path));
+        return Meant::File(path);
     }
-    if ECOSYSTEM.iter().any(|ending| what.ends_with(ending)) {
-        return Err(format!(
-            "{what} is a configuration of PM2, not a script; `portreeve import pm2 {what}` translates it"
-        ));
+    if ecosystem::is_one(&path.to_string_lossy()) {
+        return Meant::Ecosystem(path);
     }
-    Ok(Meant::Program(Program::Script(PathBuf::from(what))))
+    Meant::Program(Program::Script(PathBuf::from(what)))
 }
 
 /// Where the app is to run.
 pub(super) fn folder(args: &Start) -> PathBuf {
     let here = working_folder();
-    args.cwd.as_ref().map_or(here.clone(), |folder| here.join(folder))
+    args.interpreter.cwd.as_ref().map_or(here.clone(), |folder| here.join(folder))
 }
 
 /// As the shell calls it, so that a symlink which a deploy moves stays one.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
+use super::ecosystem::{self, Choice, How};
 use super::target::Target;
 use super::{Code, DEFAULT_CONFIG, Source, Wrong, block_on, daemon, outcome, resurrect};
 use crate::config::home::Home;
@@ -29,6 +30,8 @@ Examples:
   portreeve start npm -- start                    a program with its arguments
   portreeve start 'node server.js | tee log'      a command line; a shell runs it if it needs one
   portreeve start web                             an app that was stopped; also by id, pattern, or all
+  portreeve start ecosystem.config.js --env production --only web,api
+                                                  the apps of a PM2 configuration, also .json and .yaml
   portreeve start site.toml                       a configuration of your own, with a supervisor of its own
   portreeve start                                 portreeve.toml in this folder
 
@@ -36,7 +39,7 @@ An app listens on the PORT and HOST that each worker is given; clients come in o
 are taken over from your shell, other variables by --env. What is started is kept in a list, and so comes back with
 `portreeve resurrect`, and after a boot once `portreeve startup` has been run.")]
 pub(super) struct Start {
-    /// A script, a command, a .toml file, or an app by name, id, pattern or all
+    /// A script, a command, a .toml file, a PM2 configuration, or an app by name, id, pattern or all
     #[arg(value_name = "WHAT")]
     what: Vec<String>,
     /// Name of the app; else that of the script
@@ -53,12 +56,11 @@ pub(super) struct Start {
     force: bool,
     #[command(flatten)]
     interpreter: Interpreter,
-    /// Working directory
-    #[arg(long, value_name = "FOLDER")]
-    cwd: Option<PathBuf>,
-    /// A variable for the workers; without a value, that of your shell. For a .toml file: the profile
+    /// A variable for the workers; without a value, that of your shell. For a configuration: the profile
     #[arg(long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
+    #[command(flatten)]
+    choice: Choice,
     #[command(flatten)]
     more: More,
     /// Arguments for the script
@@ -71,9 +73,12 @@ pub(super) struct Start {
     json: bool,
 }
 
-/// What runs a script.
+/// What runs a script, and where.
 #[derive(Args, Debug)]
 struct Interpreter {
+    /// Working directory
+    #[arg(long, value_name = "FOLDER")]
+    cwd: Option<PathBuf>,
     /// What runs the script, instead of what its extension says; none: it runs itself
     #[arg(long = "interpreter", value_name = "PROGRAM")]
     program: Option<String>,
@@ -117,6 +122,21 @@ struct More {
     user: Option<String>,
 }
 
+impl More {
+    fn is_any(&self) -> bool {
+        self.ready.is_some()
+            || self.wait_ready
+            || self.kill_timeout.is_some()
+            || self.no_autorestart
+            || !self.stop_exit_codes.is_empty()
+            || self.restart_delay.is_some()
+            || self.output.is_some()
+            || self.error.is_some()
+            || self.time
+            || self.user.is_some()
+    }
+}
+
 pub(super) fn start(args: &Start) -> anyhow::Result<Code> {
     let home = Home::find();
     let client = if args.target.is_open() { nearest(&args.target, &home)? } else { args.target.client()? };
@@ -127,16 +147,55 @@ pub(super) fn start(args: &Start) -> anyhow::Result<Code> {
             let answer = block_on(client.order(Order::Start, &apps))?;
             outcome::show(&client, Order::Start, answer, args.json)
         }
+        Meant::Ecosystem(file) => {
+            let profile = profile(args).map_err(Wrong)?;
+            let file = ecosystem::File { path: &file, profile: profile.as_deref(), choice: &args.choice };
+            // What cannot be read starts no supervisor.
+            file.names()?;
+            let status = running(args, status, &client, &home)?;
+            let how = How { order: Order::Start, json: args.json, is_shown: false, to_the_end: false };
+            file.carry_out(&client, &status, &how)
+        }
         Meant::Program(program) => {
-            let status = match status {
-                Some(status) => status,
-                None if args.target.is_open() => background(&client, &home, args.json)?,
-                None => block_on(client.status())??,
-            };
+            let status = running(args, status, &client, &home)?;
             let list = recipe::list(args, &program, &status, &recipe::Surroundings::look()).map_err(Wrong)?;
-            let answer = block_on(client.add(&list))?;
+            let answer = block_on(client.add(&list, Order::Start))?;
             outcome::show(&client, Order::Start, answer, args.json)
         }
+    }
+}
+
+/// What the supervisor says of itself that is to have the app; it is started if need be.
+fn running(args: &Start, status: Option<Status>, client: &Client, home: &Home) -> anyhow::Result<Status> {
+    match status {
+        Some(status) => Ok(status),
+        None if args.target.is_open() => background(client, home, args.json),
+        None => Ok(block_on(client.status())??),
+    }
+}
+
+/// The profile of a configuration, which says all the rest itself.
+fn profile(args: &Start) -> Result<Option<String>, String> {
+    let is_said = args.name.is_some()
+        || args.instances.is_some()
+        || args.port.is_some()
+        || !args.args.is_empty()
+        || args.interpreter.program.is_some()
+        || args.interpreter.words.is_some()
+        || args.more.is_any();
+    if is_said {
+        return Err(
+            "an app of a PM2 configuration is as the file says: beside it there are --env PROFILE, --only, --cwd \
+                    and --json"
+                .to_owned(),
+        );
+    }
+    match &args.env[..] {
+        [] => Ok(None),
+        [profile] if !profile.contains('=') => Ok(Some(profile.clone())),
+        _ => Err("with a PM2 configuration --env chooses a profile, such as production for env_production; variables \
+                  stand in the file"
+            .to_owned()),
     }
 }
 

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use toml_edit::Table;
 
 use super::draft::Draft;
 use super::{Imported, ImportedApp, Remark};
@@ -42,6 +43,17 @@ pub struct Options {
     pub cpus: u32,
     /// The environment of whoever asks, which is no app's own.
     pub environment: BTreeMap<String, String>,
+    pub ports: Ports,
+}
+
+/// Where the apps are to be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ports {
+    /// They share the listeners, and differ by host or path.
+    #[default]
+    Shared,
+    /// Each at the port that it had under PM2, as in the list of `start`.
+    Own,
 }
 
 /// What a script turned out to be.
@@ -119,7 +131,10 @@ pub(super) fn translate(value: &Value, around: &Surroundings) -> Result<Imported
     if outcomes.is_empty() {
         return Err(format!("it has none of the apps {}", around.options.only.join(", ")));
     }
-    let (mut apps, sections) = places::spread(outcomes, &mut remarks);
+    let (mut apps, sections) = match around.options.ports {
+        Ports::Shared => places::spread(outcomes, &mut remarks),
+        Ports::Own => (places::own(outcomes), Table::new()),
+    };
     output::keep_files_apart(&mut apps);
     Ok(Imported { origin: around.origin.to_owned(), sections, apps, remarks })
 }

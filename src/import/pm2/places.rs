@@ -24,6 +24,17 @@ pub(super) fn spread(outcomes: Vec<Outcome>, remarks: &mut Vec<Remark>) -> (Vec<
     (outcomes.into_iter().enumerate().map(&mut place).collect(), sections)
 }
 
+/// Gives every app that says a port that port to itself.
+pub(super) fn own(outcomes: Vec<Outcome>) -> Vec<ImportedApp> {
+    let place = |Outcome { mut app, traits }: Outcome| {
+        if let Some(port) = traits.port {
+            app.table.insert("port", value(i64::from(port)));
+        }
+        app
+    };
+    outcomes.into_iter().map(place).collect()
+}
+
 fn serves(traits: &Traits) -> bool {
     traits.port.is_some() || traits.is_cluster
 }

@@ -57,10 +57,10 @@ fn count(app: &mut Translation, instances: Option<&Value>) {
 }
 
 fn identity(app: &mut Translation) {
-    if let Some(user) = app.record.text("uid") {
-        app.draft.set("user", user.replace('\0', ""));
-    }
-    if let Some(group) = app.record.text("gid") {
-        app.draft.set("group", group.replace('\0', ""));
+    for (key, ours) in [("uid", "user"), ("gid", "group")] {
+        let name = app.record.text(key).map(|name| name.replace('\0', ""));
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            app.draft.set(ours, name);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The size of a generation, and how it comes to another one: new slots are filled, surplus ones emptied in turn.
 //!
-//! Slots from the wanted number on are surplus; the highest goes first. Invariants: a worker that serves is let go only
+//! Slots from the wanted number on are surplus, but for those that stand in for one whose worker has ended for good; the
+//! highest goes first. Invariants: a worker that serves is let go only
 //! when the wanted number serves without it, and no more at a time than there are permits; a slot is removed only when
 //! nobody is left in it, and what was counted in it is kept.
 //!
@@ -36,14 +37,21 @@ impl Plan {
 }
 
 impl Generation {
-    /// Slots that are wanted, and all there are unless some are on their way out.
-    pub(in crate::lifecycle) fn wanted(&self) -> &[Place] {
-        &self.places[..self.plan.size()]
+    /// Slots that are kept: as many as are wanted, and others in the place of those whose workers have ended for good.
+    pub(in crate::lifecycle) fn kept(&self) -> usize {
+        let size = self.plan.size();
+        let counts = |place: &Place| !place.is_empty() && (place.slot() < size || !place.is_let_go());
+        let mut left = size;
+        let last = self.places.iter().position(|place| {
+            left -= usize::from(counts(place));
+            left == 0
+        });
+        last.map_or(self.places.len(), |last| last + 1)
     }
 
     /// Is nobody there any more, and nobody to come?
     pub(in crate::lifecycle) fn is_spent(&self) -> bool {
-        self.wanted().iter().all(Place::is_empty) && !self.places.iter().any(Place::is_in_service)
+        self.places[..self.kept()].iter().all(Place::is_empty) && !self.places.iter().any(Place::is_in_service)
     }
 
     /// Wants another number of workers from now on; no change if it is leaving.
@@ -76,7 +84,8 @@ impl Generation {
             Some(State::Unready { .. }) => open > wanted,
             _ => false,
         };
-        let highest = self.places[wanted..].iter_mut().rev().find(may_go).filter(|_| permits > 0);
+        let kept = self.kept();
+        let highest = self.places[kept..].iter_mut().rev().find(may_go).filter(|_| permits > 0);
         highest.map(|place| place.leave(step)).is_some()
     }
 
@@ -87,8 +96,15 @@ impl Generation {
         self.places.iter().filter(|place| place.is_changing() || is_going(place)).count()
     }
 
+    /// Whoever was let go of is gone; should the slot be wanted again by now, another one comes.
+    pub(super) fn vacated(&mut self, slot: usize, now: Instant) {
+        if slot < self.plan.size() {
+            self.fill(slot, now);
+        }
+    }
+
     /// A worker is to come to this slot, as soon as that may be.
-    pub(super) fn fill(&mut self, slot: usize, now: Instant) {
+    fn fill(&mut self, slot: usize, now: Instant) {
         let place = &mut self.places[slot];
         place.await_first(now);
         match self.circuit.mode {
@@ -100,8 +116,8 @@ impl Generation {
 
     /// Nobody comes to a surplus slot; who is there and gets no requests goes at once. Empty ones are removed.
     fn clear_surplus(&mut self, step: &mut Step<'_>) {
-        let size = self.plan.size();
-        for place in &mut self.places[size..] {
+        let (size, kept) = (self.plan.size(), self.kept());
+        for place in &mut self.places[kept..] {
             let state = place.worker().map(|sitter| sitter.state);
             match state {
                 Some(State::Serving | State::Unready { gate: Gate::Open, .. }) => place.dismiss_successor(step),

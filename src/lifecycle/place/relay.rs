@@ -1,13 +1,15 @@
 //! The planned replacement of a slot's worker: its successor is brought up beside it, takes its seat, and it leaves.
 //!
 //! Does not decide when a successor may start (the generation does). Invariants: one process at most stands beside the
-//! sitter; who was the sitter closes in the version in which its successor opens.
+//! sitter; who was the sitter closes in the version in which its successor opens, unless it leaves by its own will.
 //!
 //! ```text
 //!          recycle            permit                   ready: it sits down, the sitter stands up
 //!   (none) ───────► Wished ──────────► Successor ──────────────────────────────────────────────► Leaver ─ gone ─► (none)
 //!                     ▲                    │  └── the sitter ends by itself: it sits down ──► (none)
 //!                     └── after a while ───┴── fails, or is late and leaves
+//!
+//!   (none) ── the sitter leaves by its own will: its seat is free ──► Leaver
 //! ```
 
 use std::time::Instant;
@@ -114,6 +116,36 @@ impl Place {
         }
     }
 
+    /// The sitter goes before somebody else serves: its seat is free meanwhile, or a successor's that was on its way. `None`:
+    /// another one is on its way out here, and it keeps the seat.
+    pub(in crate::lifecycle) fn stand_up(&mut self, why: Option<RecycleReason>, step: &Step<'_>) -> Option<Failure> {
+        if self.relay.beside.as_ref().is_some_and(|beside| beside.role != Role::Successor) {
+            return None;
+        }
+        let departure = self.worker()?.departure();
+        let successor = self.relay.beside.take();
+        // Taken => Empty, (none) => Leaver
+        if let Seat::Taken(worker) = std::mem::replace(&mut self.seat, Seat::Empty) {
+            self.relay.beside = Some(Beside { worker, role: Role::Leaver(why) });
+        }
+        self.relay.wish = None;
+        // Successor => (none)
+        if let Some(Beside { worker, .. }) = successor {
+            self.restarts.count(departure.reason);
+            self.last = Some(worker.serial);
+            self.sit(Seat::Taken(worker), step.now);
+        }
+        Some(departure)
+    }
+
+    /// A successor will not come to serve.
+    pub(in crate::lifecycle) fn despair_of_successor(&mut self, why: &str, step: &mut Step<'_>) {
+        let successor = self.relay.beside.as_mut().filter(|beside| beside.role == Role::Successor);
+        if let Some(failure) = successor.and_then(|beside| beside.worker.despair(why, step)) {
+            self.give_up_successor(&failure, step);
+        }
+    }
+
     /// No successor is wanted any more; one that is on its way leaves.
     pub(in crate::lifecycle) fn call_off(&mut self, step: &mut Step<'_>) {
         self.relay.wish = None;
@@ -150,11 +182,8 @@ impl Place {
             self.wish(RecycleReason::MaxAge, step.now);
         }
         let late = self.relay.beside.as_mut().and_then(|beside| beside.worker.wake(step));
-        if let (Some(failure), Some(beside)) = (late, &mut self.relay.beside) {
-            // Successor => Leaver
-            beside.role = Role::Leaver(None);
-            let backoff = beside.worker.plan.restart.backoff;
-            self.postpone(&failure, &backoff, step);
+        if let Some(failure) = late {
+            self.give_up_successor(&failure, step);
         }
         if let Some(wish) = &mut self.relay.wish {
             wish.until.take_if(|until| step.is_due(*until));
@@ -179,6 +208,15 @@ impl Place {
     /// When the sitter will have lived for long enough, if nobody wishes for another one yet.
     fn expiry(&self) -> Option<Instant> {
         self.worker().filter(|sitter| sitter.state.is_in_service() && self.relay.wish.is_none())?.expires
+    }
+
+    fn give_up_successor(&mut self, failure: &Failure, step: &mut Step<'_>) {
+        if let Some(beside) = &mut self.relay.beside {
+            // Successor => Leaver
+            beside.role = Role::Leaver(None);
+            let backoff = beside.worker.plan.restart.backoff;
+            self.postpone(failure, &backoff, step);
+        }
     }
 
     /// A successor has failed: the sitter serves on, and the next one is tried after a while, behind all other wishes.

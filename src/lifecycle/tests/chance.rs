@@ -11,7 +11,7 @@ use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
 use crate::lifecycle::{
-    Backoff, Event, Liveness, OnLoop, Plan, Policy, Probing, Readiness, RecycleReason, Restart, Timeouts, Version,
+    Backoff, Event, Liveness, OnLoop, Plan, Policy, Probing, Readiness, RecycleReason, Restart, Timeouts, Version, Word,
 };
 
 const WILD: Mischief = Mischief {
@@ -25,6 +25,7 @@ const WILD: Mischief = Mischief {
     spawn_failures: 20,
     ills: 200,
     hangs: 50,
+    words: 60,
     late_answers: true,
     ..Mischief::NONE
 };
@@ -86,6 +87,7 @@ prop_compose! {
         drain_timeout in 1..=600_u64,
         declared in any::<bool>(),
         liveness in proptest::option::of(liveness()),
+        watchdog in proptest::option::of(1..=60_u64),
     ) -> Plan {
         Plan {
             timeouts: Timeouts {
@@ -101,6 +103,7 @@ prop_compose! {
             },
             restart,
             liveness,
+            watchdog: watchdog.map(Duration::from_secs),
             concurrent_starts,
             ..plan(workers)
         }
@@ -138,7 +141,7 @@ fn recycle(world: &mut World, which: u8) {
 /// Something that cannot be meant: it must change nothing and be counted.
 fn noise(world: &mut World, which: u8) {
     let serial = Serial(u64::from(which) + 1_000_000);
-    let event = match which % 10 {
+    let event = match which % 11 {
         0 => Event::Spawned { serial },
         1 => Event::SpawnFailed { serial, reason: "no such file".into() },
         2 => Event::Probed { serial, outcome: Ok(()) },
@@ -148,6 +151,7 @@ fn noise(world: &mut World, which: u8) {
         6 => Event::Checked { serial, outcome: Err("no answer".into()), oldest: None },
         7 => Event::Recycle { serial, reason: RecycleReason::Asked },
         8 => Event::Hasten { serial },
+        9 => Event::Told { serial, word: Word::Leaves },
         _ => Event::Published { version: Version(world.version().0 + 1 + u64::from(which)) },
     };
     let before = world.app.report();

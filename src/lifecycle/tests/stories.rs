@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::world::{Choice, Mischief, World};
+use super::world::{Choice, MORE, Mischief, Says, World};
 use super::{declared, plan, tuned};
 use crate::id::Serial;
 use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
@@ -21,6 +21,7 @@ const ANYTHING: Mischief = Mischief {
     spawn_failures: 9,
     ills: 99,
     hangs: 9,
+    words: 9,
     late_answers: true,
     ..Mischief::NONE
 };
@@ -95,6 +96,10 @@ impl World {
         self.then(Choice::Ended(Serial(serial), code))
     }
 
+    fn said(&mut self, serial: u64, word: Says) -> String {
+        self.then(Choice::Told(Serial(serial), word))
+    }
+
     fn idle(&mut self, serial: u64) -> String {
         self.then(Choice::Idle(Serial(serial)))
     }
@@ -162,3 +167,4 @@ mod reloads;
 mod sizes;
 mod starts;
 mod stops;
+mod words;

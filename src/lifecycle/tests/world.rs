@@ -21,12 +21,14 @@ mod choice;
 mod health;
 mod judge;
 mod sizes;
+mod words;
 
 use books::Books;
 use choice::Past;
-pub(super) use choice::{Choice, Mischief};
+pub(super) use choice::{Choice, Mischief, Says};
 use health::Health;
 use sizes::Sizes;
+pub(super) use words::MORE;
 
 #[derive(Clone)]
 pub(super) struct World {
@@ -74,6 +76,8 @@ pub(super) struct Process {
     pub(super) streak: u32,
     pub(super) stopped: Option<Instant>,
     pub(super) killed: Option<Instant>,
+    /// It has said that it stops.
+    leaves: bool,
     pub(super) forced: bool,
     pub(super) idle: bool,
     /// The latest version that lists it.
@@ -125,6 +129,9 @@ impl World {
         let share = f64::from(self.mischief.dice) / 255.0;
         self.note_end(&event);
         self.note_size(&event);
+        if event == Event::Wake {
+            self.silence_due();
+        }
         self.condemn();
         if let Event::Recycle { serial, .. } = event {
             self.wished.insert(serial);
@@ -136,6 +143,7 @@ impl World {
             self.perform(action);
         }
         self.next_serial = todo.fresh_serial().0;
+        self.note_dismissed();
         self.reseat();
         self.follow_health();
         self.audit();
@@ -219,6 +227,11 @@ impl World {
                 process.declared = true;
                 process.streak = u32::MAX;
                 Event::Declared { serial }
+            }
+            Choice::Told(serial, word) => {
+                let due = self.processes[&serial].health.due.filter(|_| word == Says::JustInTime);
+                self.now = self.now.max(due.unwrap_or(self.now));
+                self.say(serial, word.spelt())
             }
             Choice::Exited(serial) => self.exit(serial, 1),
             Choice::Ended(serial, code) => self.exit(serial, code),
@@ -310,7 +323,8 @@ fn empty(generation: &Generated) -> usize {
 fn is_recycling(generation: &Generated) -> bool {
     let is_hopeful = generation.circuit.mode != Mode::GivenUp;
     let is_wished = |place: &Place| is_hopeful && place.relay.wish.is_some();
-    generation.wanted().iter().any(is_wished) || generation.places.iter().any(|place| place.relay.beside.is_some())
+    generation.places[..generation.kept()].iter().any(is_wished)
+        || generation.places.iter().any(|place| place.relay.beside.is_some())
 }
 
 /// Is it in a crash loop, with somebody left to be tried?

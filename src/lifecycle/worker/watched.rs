@@ -59,8 +59,11 @@ impl Worker {
     /// It has been unready, or at its dump, for long enough.
     pub(super) fn condemn(&mut self) {
         if let State::Unready { fate, .. } = &mut self.state {
-            let is_hung = matches!(fate, Fate::Dumping(_));
-            self.verdict = Some(if is_hung { Verdict::Hung } else { Verdict::Unhealthy });
+            self.verdict = Some(match fate {
+                Fate::Dumping(_) if self.said.hangs => Verdict::Silent,
+                Fate::Dumping(_) => Verdict::Hung,
+                _ => Verdict::Unhealthy,
+            });
             *fate = Fate::Sealed;
         }
     }

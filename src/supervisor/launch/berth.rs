@@ -71,7 +71,7 @@ fn port(is_inherited: bool, kit: &mut Kit) -> Result<Reservation, String> {
         kit.place(socket);
         kit.set("LISTEN_FDS", "1");
         kit.set("LISTEN_FDNAMES", SOCKET);
-        kit.pid_variables.push("LISTEN_PID");
+        kit.set_to_pid("LISTEN_PID");
     }
     kit.set("HOST", Ipv4Addr::LOCALHOST.to_string());
     kit.set("PORT", port.port().to_string());
@@ -99,6 +99,7 @@ mod tests {
             socket,
             channel: Channel::Absent,
             notify: false,
+            watchdog: None,
             ready: Readiness::Probe,
             node: crate::config::Node::PLAIN,
         };

@@ -28,6 +28,11 @@ impl Kit {
         self.variables.push((name, value.into()));
     }
 
+    /// Sets a variable to the worker's own process ID.
+    pub(in crate::supervisor) fn set_to_pid(&mut self, name: &'static str) {
+        self.pid_variables.push(name);
+    }
+
     /// Lets the worker have this descriptor at the lowest number that is free; gives the number.
     pub(in crate::supervisor) fn place(&mut self, descriptor: OwnedFd) -> RawFd {
         let is_taken = |number: &RawFd| self.descriptors.iter().any(|(_, taken)| taken == number);

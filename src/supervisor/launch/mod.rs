@@ -104,7 +104,7 @@ impl Starter {
         let channel = channel.map(|end| Channel::open(end, subject(), &self.tasks)).transpose()?;
         let notify = notify.map(|end| Notify::open(end, child.pid(), subject(), &self.tasks)).transpose()?;
         let starting_line =
-            line.map(|end| StartingLine::open(end, contract.ready, subject(), &self.tasks)).transpose()?;
+            line.map(|end| StartingLine::open(end, contract.ready, child.pid(), subject(), &self.tasks)).transpose()?;
         let tree = child.tree().clone();
         let process = self.watch(child, subject(), readers);
         let lookout = Lookout::post(&tree, &berth.address(), subject(), command.timeouts.start);

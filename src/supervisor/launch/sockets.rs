@@ -98,7 +98,14 @@ mod tests {
     use crate::config::{Channel, Readiness};
 
     fn contract(socket: Socket, notify: bool) -> Contract {
-        Contract { socket, channel: Channel::Absent, notify, ready: Readiness::Probe, node: crate::config::Node::PLAIN }
+        Contract {
+            socket,
+            channel: Channel::Absent,
+            notify,
+            watchdog: None,
+            ready: Readiness::Probe,
+            node: crate::config::Node::PLAIN,
+        }
     }
 
     #[test]

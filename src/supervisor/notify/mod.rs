@@ -6,9 +6,11 @@
 
 mod wire;
 
+use std::collections::HashSet;
 use std::io;
+use std::mem;
 use std::os::unix::net::UnixDatagram as Socket;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -16,10 +18,14 @@ use tokio::net::UnixDatagram;
 use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use super::Supervisor;
 use super::channel::Subject;
 use super::event::Event;
 use super::launch::Kit;
+use super::site::Site;
 use crate::config::{Contract, Readiness};
+use crate::id::{AppName, Serial};
+use crate::lifecycle;
 use crate::sys::notify_socket::{self, Datagram};
 use crate::sys::socket_folder::SocketFolder;
 use wire::Word;
@@ -46,10 +52,40 @@ pub(super) struct Notify {
 
 /// What a worker says of itself, for people.
 #[derive(Clone, Debug, Default)]
-struct Status(Arc<Mutex<String>>);
+struct Status(Arc<Mutex<Report>>);
+
+#[derive(Clone, Debug, Default)]
+struct Report {
+    text: String,
+    phase: Option<Phase>,
+}
+
+/// What it is at besides serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Until it is ready again.
+    Reloading,
+    Stopping,
+}
+
+impl Report {
+    fn told(&self) -> Option<String> {
+        let phase = self.phase.map(|phase| match phase {
+            Phase::Reloading => "reloading",
+            Phase::Stopping => "stopping",
+        });
+        match (phase, self.text.as_str()) {
+            (None, "") => None,
+            (None, text) => Some(text.to_owned()),
+            (Some(phase), "") => Some(phase.to_owned()),
+            (Some(phase), text) => Some(format!("{phase}: {text}")),
+        }
+    }
+}
 
 impl Notify {
-    /// Makes a socket for a worker that is to have one, in its folder, and tells the worker where it is.
+    /// Makes a socket for a worker that is to have one, in its folder, and tells the worker where it is, and how often it has
+    /// to say that it is well.
     ///
     /// # Errors
     /// A sentence that names what failed.
@@ -64,6 +100,10 @@ impl Notify {
         let socket = notify_socket::bind(&path).map_err(failed)?;
         folder.open_up(SOCKET).map_err(failed)?;
         kit.set("NOTIFY_SOCKET", path);
+        if let Some(period) = contract.watchdog {
+            kit.set("WATCHDOG_USEC", period.as_micros().to_string());
+            kit.set_to_pid("WATCHDOG_PID");
+        }
         Ok(Some(socket))
     }
 
@@ -80,17 +120,30 @@ impl Notify {
 
     /// What it said last of itself, if anything.
     pub(super) fn status(&self) -> Option<String> {
-        Some(self.status.get()).filter(|status| !status.is_empty())
+        self.status.get().told()
+    }
+
+    /// Has it said that it stops?
+    pub(super) fn is_leaving(&self) -> bool {
+        self.status.get().phase == Some(Phase::Stopping)
     }
 }
 
 impl Status {
-    fn get(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn get(&self) -> Report {
+        self.lock().clone()
     }
 
-    fn set(&self, text: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    fn lock(&self) -> MutexGuard<'_, Report> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever stops comes back to nothing else.
+    fn enter(&self, phase: Option<Phase>) {
+        let mut report = self.lock();
+        if report.phase != Some(Phase::Stopping) {
+            report.phase = phase;
+        }
     }
 }
 
@@ -127,8 +180,12 @@ impl Reader {
         if datagram.is_cut {
             return self.complain("too_long");
         }
+        let mut heard = HashSet::new();
         for word in wire::read(&buffer[..datagram.length]) {
-            self.heed(word).await;
+            // A word counts once in a message.
+            if heard.insert(mem::discriminant(&word)) {
+                self.heed(word).await;
+            }
         }
     }
 
@@ -137,14 +194,29 @@ impl Reader {
             // Once is enough.
             Word::Ready if !self.has_declared => {
                 self.has_declared = true;
+                self.status.enter(None);
                 let Subject { worker, serial, events, .. } = &self.subject;
                 let (app, serial, by) = (worker.app.clone(), *serial, Readiness::Notify);
                 let _ = events.send(Event::Declared { app, serial, by }).await;
             }
-            Word::Ready => {}
-            Word::Status(text) => self.status.set(text),
+            Word::Ready => self.status.enter(None),
+            Word::Reloading => self.status.enter(Some(Phase::Reloading)),
+            Word::Stopping => {
+                self.status.enter(Some(Phase::Stopping));
+                self.pass_on(lifecycle::Word::Leaves).await;
+            }
+            Word::Status(text) => self.status.lock().text = text,
+            Word::Well => self.pass_on(lifecycle::Word::Well).await,
+            Word::Ill => self.pass_on(lifecycle::Word::Ill).await,
+            Word::Watchdog(period) => self.pass_on(lifecycle::Word::Watchdog(period)).await,
+            Word::Extend(time) => self.pass_on(lifecycle::Word::Extend(time)).await,
             Word::Garbage => self.complain("garbage"),
         }
+    }
+
+    async fn pass_on(&self, word: lifecycle::Word) {
+        let Subject { worker, serial, events, .. } = &self.subject;
+        let _ = events.send(Event::Told { app: worker.app.clone(), serial: *serial, word }).await;
     }
 
     /// Counts every fault and logs the first.
@@ -155,6 +227,18 @@ impl Reader {
             self.has_complained = true;
             tracing::warn!(%worker, kind, "what came on a worker's notify socket is not heard; from now on this is only counted");
         }
+    }
+}
+
+impl Supervisor {
+    /// Takes in what a worker says of itself.
+    pub(super) fn told(&mut self, app: AppName, serial: Serial, word: lifecycle::Word) {
+        let Some(Site::Supervised(site)) = self.sites.get(&app) else { return };
+        let Some(worker) = site.workers.get(&serial) else { return };
+        if word == lifecycle::Word::Leaves {
+            tracing::info!(worker = %worker.id, pid = worker.process.pid(), "worker says that it stops");
+        }
+        self.machines.queue.push_back((app, lifecycle::Event::Told { serial, word }));
     }
 }
 

@@ -29,6 +29,7 @@ fn rig(leader: u32) -> Rig {
         socket: Listens::Port,
         channel: Channel::Absent,
         notify: true,
+        watchdog: Some(Duration::from_secs(10)),
         ready: Readiness::Notify,
         node: crate::config::Node::PLAIN,
     };

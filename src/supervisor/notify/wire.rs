@@ -3,6 +3,10 @@
 //! Pure: bytes in, words out. Knows what concerns us; what follows from a word is decided elsewhere. Invariants: no byte
 //! sequence is an error here, at worst a line is [`Word::Garbage`]; a status is one short line that any terminal can show.
 
+use std::time::Duration;
+
+use crate::config::defaults;
+
 /// Characters of a status that are kept.
 const LONGEST_STATUS: usize = 256;
 
@@ -13,6 +17,18 @@ pub(super) enum Word {
     Ready,
     /// `STATUS=`.
     Status(String),
+    /// `RELOADING=1`.
+    Reloading,
+    /// `STOPPING=1`.
+    Stopping,
+    /// `WATCHDOG=1`.
+    Well,
+    /// `WATCHDOG=trigger`.
+    Ill,
+    /// `WATCHDOG_USEC=`; `None` is 0, which switches it off.
+    Watchdog(Option<Duration>),
+    /// `EXTEND_TIMEOUT_USEC=`.
+    Extend(Duration),
     /// No `NAME=value`, or a value that the name cannot have.
     Garbage,
 }
@@ -28,9 +44,26 @@ fn word(line: &[u8]) -> Option<Word> {
     match (name, value) {
         (b"READY", b"1") => Some(Word::Ready),
         (b"STATUS", value) => Some(Word::Status(shown(value))),
+        (b"RELOADING", b"1") => Some(Word::Reloading),
+        (b"STOPPING", b"1") => Some(Word::Stopping),
+        (b"WATCHDOG", b"1") => Some(Word::Well),
+        (b"WATCHDOG", b"trigger") => Some(Word::Ill),
+        (b"WATCHDOG_USEC", value) => Some(time(value).map_or(Word::Garbage, |time| Word::Watchdog(period(time)))),
+        (b"EXTEND_TIMEOUT_USEC", value) => Some(time(value).map_or(Word::Garbage, Word::Extend)),
         (name, _) if is_name(name) => None,
         _ => Some(Word::Garbage),
     }
+}
+
+/// Microseconds, in digits.
+fn time(value: &[u8]) -> Option<Duration> {
+    let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok().map(Duration::from_micros)
+}
+
+/// As the file may have it, at the least.
+fn period(time: Duration) -> Option<Duration> {
+    (!time.is_zero()).then(|| time.clamp(*defaults::WATCHDOG.start(), *defaults::WATCHDOG.end()))
 }
 
 fn is_name(name: &[u8]) -> bool {
@@ -58,8 +91,16 @@ mod tests {
             ("READY=1\nSTATUS=Serving \u{e9}\n", vec![Word::Ready, status("Serving \u{e9}")]),
             ("STATUS=", vec![status("")]),
             ("STATUS=a\tb\u{1b}[31m", vec![status("a b [31m")]),
-            ("MAINPID=7\nFDSTORE=1\nFDNAME=x\nERRNO=2\nX_OWN=1\nBARRIER=1\nWATCHDOG_USEC=5", vec![]),
+            ("MAINPID=7\nFDSTORE=1\nFDNAME=x\nERRNO=2\nX_OWN=1\nBARRIER=1\nMONOTONIC_USEC=5", vec![]),
             ("READY=0\nSTOPPING=\nWATCHDOG=maybe", vec![]),
+            ("RELOADING=1\nSTOPPING=1", vec![Word::Reloading, Word::Stopping]),
+            ("WATCHDOG=1\nWATCHDOG=trigger", vec![Word::Well, Word::Ill]),
+            ("WATCHDOG_USEC=20000000", vec![Word::Watchdog(Some(Duration::from_secs(20)))]),
+            ("WATCHDOG_USEC=5", vec![Word::Watchdog(Some(Duration::from_millis(100)))]),
+            ("WATCHDOG_USEC=0", vec![Word::Watchdog(None)]),
+            ("EXTEND_TIMEOUT_USEC=1500000", vec![Word::Extend(Duration::from_millis(1500))]),
+            ("EXTEND_TIMEOUT_USEC=\nEXTEND_TIMEOUT_USEC=+1\nWATCHDOG_USEC=1s", vec![Word::Garbage; 3]),
+            ("EXTEND_TIMEOUT_USEC=99999999999999999999", vec![Word::Garbage]),
             ("", vec![]),
             ("READY", vec![Word::Garbage]),
             ("=1\n1A=x\nA B=x", vec![Word::Garbage; 3]),
@@ -76,6 +117,7 @@ mod tests {
             Just(&b"READY=1"[..]),
             Just(&b"WATCHDOG=1"[..]),
             Just(&b"EXTEND_TIMEOUT_USEC="[..]),
+            Just(&b"WATCHDOG_USEC="[..]),
             Just(&b"STATUS="[..]),
             Just(&b""[..]),
         ];

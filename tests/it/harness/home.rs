@@ -60,7 +60,12 @@ impl Home {
     }
 
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = isolated(binaries::portreeve());
+        self.command_of(binaries::portreeve(), words)
+    }
+
+    /// Another program that is started here.
+    pub(crate) fn command_of(&self, program: &Path, words: &[&str]) -> Command {
+        let mut command = isolated(program);
         command.args(words).current_dir(self.path()).env("PWD", self.path()).stdin(Stdio::null());
         command.env(MARK, self.path()).env("PORTREEVE_HOME", self.path().join("home"));
         command.env("XDG_RUNTIME_DIR", self.path()).env("XDG_CONFIG_HOME", self.path().join("config"));
@@ -70,7 +75,13 @@ impl Home {
     /// Types a command.
     #[track_caller]
     pub(crate) fn cli(&self, words: &[&str]) -> Said {
-        let said = said(&mut self.command(words));
+        self.say(&mut self.command(words))
+    }
+
+    /// Runs a command to its end.
+    #[track_caller]
+    pub(crate) fn say(&self, command: &mut Command) -> Said {
+        let said = said(command);
         self.remember();
         said
     }

@@ -75,7 +75,7 @@ fn restarts_are_counted_by_reason_and_outlive_their_generation() {
     world.apply(Choice::SpawnFailed(Serial(2)));
     world.woken();
     world.bring_up(3);
-    let expected = [("crash", 1), ("spawn_failed", 1), ("start_timeout", 0)];
+    let expected = [("crash", 1), ("spawn_failed", 1), ("start_timeout", 0), ("gave_up", 0), ("left", 0)];
     let report = world.app.report();
     assert_eq!(report.restarts.by_reason(), expected);
     assert_eq!(report.generations[0].workers[0].restarts.by_reason(), expected);

@@ -41,7 +41,7 @@ fn surplus_workers_go_one_after_another_the_highest_first() {
     assert_eq!(world.open_slots(), [0, 1]);
     world.settle();
     assert_eq!(world.states(), [(GenerationState::Live, vec![WorkerState::Serving; 2])]);
-    assert_eq!(world.app.report().restarts.by_reason().map(|(_, count)| count), [0; 3]);
+    assert_eq!(world.app.report().restarts.by_reason().map(|(_, count)| count), [0; 5]);
 }
 
 #[test]
@@ -132,6 +132,9 @@ fn whoever_stands_in_for_one_that_has_ended_for_good_stays() {
     assert_eq!((world.open_slots(), world.app.report().state, world.is_at_rest()), (vec![1], AppState::Running, false));
     world.settle();
     assert!(world.is_at_rest());
+    assert_eq!(world.then(Choice::Recycle(Serial(2))), "spawn 3 as web 1.1", "and is replaced as any other");
+    world.settle();
+    assert_eq!(world.open_slots(), [1]);
 }
 
 #[test]

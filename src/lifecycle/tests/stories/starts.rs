@@ -66,7 +66,10 @@ fn a_worker_that_is_not_ready_in_time_is_stopped_and_tried_again() {
     assert_eq!(world.app.report().restarts.start_timeout, 0, "not yet");
     assert_eq!(world.woken(), "spawn 2 as web 1.0");
     let report = world.app.report();
-    assert_eq!(report.restarts.by_reason(), [("crash", 0), ("spawn_failed", 0), ("start_timeout", 1)]);
+    assert_eq!(
+        report.restarts.by_reason(),
+        [("crash", 0), ("spawn_failed", 0), ("start_timeout", 1), ("gave_up", 0), ("left", 0)]
+    );
     assert_eq!(report.generations[0].workers[0].last_exit.as_deref(), Some("exit code 1"));
 }
 

@@ -46,8 +46,8 @@ impl World {
             Event::SpawnFailed { serial, .. } => (*serial, None),
             _ => return,
         };
-        let Some((id, plan, is_late)) = self.live_worker(serial) else { return };
-        if !is_late && self.state(serial).is_some_and(State::is_leaving) {
+        let Some((id, plan, [is_late, leaves])) = self.live_worker(serial) else { return };
+        if !is_late && !leaves && self.state(serial).is_some_and(State::is_leaving) {
             // It was surplus, and was asked to end.
             return;
         }
@@ -61,17 +61,18 @@ impl World {
         };
         if is_done {
             self.books.over.insert(id);
-        } else if !is_late {
+        } else if !is_late && !leaves {
             self.books.ends.entry(id.generation).or_default().push(self.now);
         }
     }
 
-    /// A worker of a live generation, with its plan, and whether it was given up.
-    fn live_worker(&self, serial: Serial) -> Option<(WorkerId, Plan, bool)> {
+    /// A worker of a live generation, with its plan; whether it was given up, and whether it leaves by its own will.
+    fn live_worker(&self, serial: Serial) -> Option<(WorkerId, Plan, [bool; 2])> {
         let live = self.app.generations.iter().find(|generation| generation.is_live())?;
         let sitters = live.places.iter().filter_map(Place::worker);
         let worker = sitters.into_iter().find(|worker| worker.serial == serial)?;
-        Some((worker.id.clone(), live.plan, worker.lateness().is_some()))
+        let leaves = worker.said.farewell.is_some();
+        Some((worker.id.clone(), live.plan, [worker.lateness().is_some(), leaves]))
     }
 
     /// A process is started: for an empty slot, or to replace who is there.
@@ -139,7 +140,7 @@ impl World {
 
     /// A place stays empty exactly when its worker may end, or all was given up.
     fn audit_places(&self, generation: &Generated) {
-        for place in generation.wanted() {
+        for place in &generation.places[..generation.plan.size()] {
             let id = &place.report().worker;
             let is_over = self.books.over.contains(id);
             let given_up = generation.circuit.mode == Mode::GivenUp;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::{Process, World};
+use super::{MORE, Process, World};
 use crate::id::Serial;
-use crate::lifecycle::Version;
+use crate::lifecycle::{Plan, Version, Word};
 
 /// No app is scaled to more.
 const MOST_WORKERS: u32 = 3;
@@ -23,6 +23,7 @@ pub(crate) enum Choice {
     Passed(Serial),
     Failed(Serial),
     Declared(Serial),
+    Told(Serial, Says),
     /// A worker that serves answers well, or not, or not and leaves a request waiting for ages.
     Well(Serial),
     Ill(Serial),
@@ -34,6 +35,30 @@ pub(crate) enum Choice {
     Idle(Serial),
     /// The clock jumps to the deadline, or so many seconds too far.
     Wake(u64),
+}
+
+/// A word of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    Leaves,
+    Hopeless,
+    Well,
+    /// The same, when it is due.
+    JustInTime,
+    Ill,
+    Extend,
+}
+
+impl Says {
+    pub(super) fn spelt(self) -> Word {
+        match self {
+            Self::Leaves => Word::Leaves,
+            Self::Hopeless => Word::Hopeless("it says so".to_owned()),
+            Self::Well | Self::JustInTime => Word::Well,
+            Self::Ill => Word::Ill,
+            Self::Extend => Word::Extend(MORE),
+        }
+    }
 }
 
 /// How the world came to be as it is, latest first.
@@ -72,6 +97,8 @@ pub(crate) struct Mischief {
     pub(crate) ills: u32,
     /// The same, with an old request waiting.
     pub(crate) hangs: u32,
+    /// Things that a worker says, but that it is well.
+    pub(crate) words: u32,
     /// Dice for the jitter.
     pub(crate) dice: u8,
     /// Do answers to probes still come after the worker was asked to stop?
@@ -95,6 +122,7 @@ impl Mischief {
         spawn_failures: 0,
         ills: 0,
         hangs: 0,
+        words: 0,
         dice: 255,
         late_answers: false,
         busy: false,
@@ -164,6 +192,13 @@ impl World {
         if process.runs && !process.declared && may_speak && self.is_declarer(process) {
             choices.push(Choice::Declared(serial));
         }
+        if process.health.due.is_some() {
+            choices.push(Choice::Told(serial, Says::Well));
+        }
+        if process.runs && !process.is_told_to_end() && self.mischief.words > 0 {
+            let all = [Says::Leaves, Says::Hopeless, Says::Ill, Says::Extend];
+            choices.extend(all.map(|word| Choice::Told(serial, word)));
+        }
         if !process.idle && self.is_closed(serial) {
             choices.push(Choice::Idle(serial));
         }
@@ -183,7 +218,8 @@ impl World {
     /// The kindest thing that may happen now; `None` when all is well and nothing is waited for.
     pub(crate) fn kindest(&self) -> Option<Choice> {
         // Those who are watched are asked for ever.
-        let watches = self.app.generations.iter().any(|generation| generation.plan.liveness.is_some());
+        let is_watched = |plan: &Plan| plan.liveness.is_some() || plan.watchdog.is_some();
+        let watches = self.app.generations.iter().any(|generation| is_watched(&generation.plan));
         if watches && self.is_at_rest() {
             return None;
         }
@@ -191,7 +227,11 @@ impl World {
         let processes = || self.processes.iter().find_map(|(serial, process)| self.kindest_of(*serial, process));
         let next =
             if self.mischief.slow { processes().or(acknowledgement) } else { acknowledgement.or_else(processes) };
-        next.or_else(|| self.app.deadline().map(|_| Choice::Wake(0)))
+        let awaited = |(_, process): &(&Serial, &Process)| {
+            process.health.due.is_some() && process.health.due == self.app.deadline()
+        };
+        let word = || self.processes.iter().find(awaited).map(|(serial, _)| Choice::Told(*serial, Says::JustInTime));
+        next.or_else(word).or_else(|| self.app.deadline().map(|_| Choice::Wake(0)))
     }
 
     fn kindest_of(&self, serial: Serial, process: &Process) -> Option<Choice> {

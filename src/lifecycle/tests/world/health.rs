@@ -18,12 +18,16 @@ pub(in crate::lifecycle::tests) struct Health {
     pub(in crate::lifecycle::tests) is_ill: bool,
     /// Answers in a row that speak against that.
     against: u32,
+    /// By when it has to say that it is well.
+    pub(in crate::lifecycle::tests) due: Option<Instant>,
+    /// It has not, or has said that it is not.
+    pub(super) hangs: bool,
     /// It was asked for a dump.
     pub(in crate::lifecycle::tests) dumped: bool,
     /// It is published closed because it is ill.
     pub(super) is_aside: bool,
     /// Since when it is ill.
-    since: Option<Instant>,
+    pub(super) since: Option<Instant>,
     /// It has been ill for so long, or hung, that it is to be replaced.
     pub(super) is_condemned: bool,
 }
@@ -40,6 +44,9 @@ impl World {
         let now = self.now;
         let health = &mut self.process(serial).health;
         health.asked = false;
+        if health.hangs {
+            return Event::Checked { serial, outcome, oldest };
+        }
         health.against = if outcome.is_ok() == health.is_ill { health.against + 1 } else { 0 };
         let needed = liveness.map(|liveness| if health.is_ill { liveness.successes } else { liveness.failures });
         if needed.is_some_and(|needed| health.against >= needed) {
@@ -90,6 +97,10 @@ impl World {
             let health = &mut self.process(serial).health;
             *health = Health { asked: health.asked && late, dumped: health.dumped, ..Health::default() };
         }
+        let watched = self.processes.iter().filter(|(_, one)| one.health.due.is_none() && !one.health.hangs);
+        for serial in watched.map(|(serial, _)| *serial).collect::<Vec<_>>() {
+            self.expect_word(serial);
+        }
     }
 
     /// Unready are those who are ill; they are open if they are more than those who are well, and never otherwise.
@@ -114,7 +125,7 @@ impl World {
         self.require(self.app.report().is_panicking == panics, "a panic is reported");
     }
 
-    fn is_in_service(&self, serial: Serial) -> bool {
+    pub(super) fn is_in_service(&self, serial: Serial) -> bool {
         self.state(serial).is_some_and(State::is_in_service)
     }
 }

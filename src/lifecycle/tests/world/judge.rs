@@ -54,6 +54,7 @@ impl World {
             streak: 0,
             stopped: None,
             killed: None,
+            leaves: false,
             forced: false,
             idle: false,
             listed: Version(0),
@@ -63,7 +64,7 @@ impl World {
         self.require(fresh, "a serial is used twice");
     }
 
-    fn in_slot(&self, slot: &WorkerId) -> impl Iterator<Item = Serial> {
+    pub(super) fn in_slot(&self, slot: &WorkerId) -> impl Iterator<Item = Serial> {
         self.processes.iter().filter(move |(_, process)| process.worker == *slot).map(|(serial, _)| *serial)
     }
 
@@ -155,9 +156,14 @@ impl World {
         let set = self.app.endpoints();
         let before = &self.latest().to_vec()[..];
         let is_open_in = |set: &[EndpointView], serial| set.iter().any(|one| one.open && one.serial == serial);
-        let serving = before.iter().filter(|one| one.open && self.processes.contains_key(&one.serial)).count();
+        let stays = |one: &EndpointView| self.processes.get(&one.serial).is_some_and(|process| !process.leaves);
+        let serving = before.iter().filter(|one| one.open && stays(one)).count();
         let open = set.iter().filter(|one| one.open).count();
-        self.require(serving == 0 || open > 0 || !self.app.is_wanted(), "I4: the set was emptied by our own action");
+        let is_own_will = self.processes.values().any(|process| process.leaves || process.health.hangs);
+        self.require(
+            serving == 0 || open > 0 || is_own_will || !self.app.is_wanted(),
+            "I4: the set was emptied by our own action",
+        );
         self.require_kept(before, &set);
         let is_fresh = |one: &&EndpointView| one.open && !is_open_in(before, one.serial);
         for one in set.iter().filter(is_fresh).filter(|one| !self.processes[&one.serial].health.is_aside) {
@@ -182,8 +188,8 @@ impl World {
         self.require(set.iter().all(|one| open_in(set, one) <= 1), "two workers of one slot are open");
         let is_live = |number| self.app.generations.iter().any(|one| one.number == number && one.is_live());
         let lost = before.iter().filter(|one| {
-            let is_ill = self.processes.get(&one.serial).is_some_and(|process| process.health.is_ill);
-            let serves = one.open && !is_ill && self.processes.contains_key(&one.serial);
+            let is_well = |process: &Process| !process.leaves && !process.health.is_ill && !process.health.hangs;
+            let serves = one.open && self.processes.get(&one.serial).is_some_and(is_well);
             serves && is_live(one.generation) && open_in(set, one) == 0
         });
         lost.copied().collect::<Vec<_>>().into_iter().for_each(|lost| self.let_go(lost, set));
@@ -212,7 +218,8 @@ impl World {
         let first = self.staged.contains(&one.generation) && !self.opened.contains_key(&one.generation);
         let generation = self.app.generations.iter().find(|generation| generation.number == one.generation);
         let full_terms = |generation: &Generation| (generation.plan.probing.successes, generation.plan.size());
-        let replaces = self.latest().iter().find(|old| old.open && self.is_relay(old, &one));
+        let stays = |old: &EndpointView| self.processes.get(&old.serial).is_some_and(|process| !process.leaves);
+        let replaces = self.latest().iter().find(|old| old.open && stays(old) && self.is_relay(old, &one));
         let terms = generation.filter(|_| first && serving > 0).map(full_terms);
         let terms = terms.or(generation.filter(|_| replaces.is_some()).map(|one| (one.plan.probing.successes, 1)));
         let (needed, width) = terms.unwrap_or((1, 1));
@@ -264,11 +271,12 @@ impl World {
             process.worker.generation == generation.number && self.state(**serial) != Some(State::Unkillable)
         };
         let beside = self.processes.iter().filter(|(serial, _)| self.beside.contains(serial));
-        let twice = beside.filter(is_there).count();
+        let beside: Vec<_> = beside.filter(is_there).collect();
+        let planned = beside.iter().filter(|(_, process)| !process.leaves).count();
         let permits = (generation.places.len() / 10).max(1);
         let replaced = generation.is_live();
-        self.require(!replaced || twice <= permits, "more planned replacements at once than there are permits");
-        let wished = generation.wanted().iter().any(|place| place.wished_since(self.now).is_some());
+        self.require(!replaced || planned <= permits, "more planned replacements at once than there are permits");
+        let wished = generation.places[..generation.kept()].iter().any(|place| place.wished_since(self.now).is_some());
         let is_free =
             replaced && !staging && may_start && generation.changing() < permits && generation.circuit.is_closed();
         self.require(!(wished && is_free), "nobody waits for a permit that there is");

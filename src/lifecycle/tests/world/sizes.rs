@@ -66,8 +66,14 @@ impl World {
         self.require(generation.places.len() >= wanted, "a slot is missing");
         let in_order = (0..).zip(&generation.places).all(|(slot, place)| place.slot() == slot);
         self.require(in_order, "slots are numbered from 0 on");
-        let surplus = &generation.places[wanted..];
-        self.require(surplus.last().is_none_or(|last| !last.is_vacant()), "a surplus slot is kept for nobody");
+        let ended = generation.places[..wanted].iter().filter(|place| place.is_empty()).count();
+        self.require(generation.kept() == wanted || ended > 0, "more slots are kept than are wanted");
+        self.require(generation.kept() >= wanted, "a slot that is wanted is not kept");
+        let surplus = &generation.places[generation.kept()..];
+        self.require(
+            generation.places[wanted..].last().is_none_or(|last| !last.is_vacant()),
+            "a surplus slot is kept for nobody",
+        );
         let is_seated = |place: &Place| place.is_taken() || place.is_empty();
         self.require(surplus.iter().all(is_seated), "somebody is to come to a surplus slot");
         let goes = |place: &&Place| self.is_going(place);
