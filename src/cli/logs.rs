@@ -2,7 +2,7 @@
 //!
 //! Chooses among the lines that the supervisor hands out, and says how they look; where they are kept is not known here.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::SystemTime;
 
 use clap::Args;
@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
 
 use super::target::Target;
-use super::{Code, block_on};
+use super::{Code, block_on, paint};
 use crate::control::words::{LogEntry, LogLine, LogQuery, LogStream};
 use crate::id::{AppName, Generation, Slot};
 
@@ -157,8 +157,7 @@ impl Style {
             Logs { timestamp: true, .. } => Form::Timed,
             _ => Form::Named,
         };
-        let has_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { form, is_coloured: has_colours && io::stdout().is_terminal() }
+        Self { form, is_coloured: paint::is_coloured() }
     }
 
     fn show(&self, entry: &LogEntry) -> anyhow::Result<()> {

@@ -12,14 +12,17 @@ mod demo;
 mod demo_app;
 mod ecosystem;
 mod env;
+mod exit_line;
 mod fmt;
 mod help;
 mod import;
+mod keys;
 mod kill;
 mod logs;
 mod man;
 mod monit;
 mod outcome;
+mod paint;
 mod ping;
 mod progress;
 mod reload;
@@ -37,6 +40,8 @@ mod status;
 mod stop;
 mod table;
 mod target;
+#[cfg(test)]
+mod testing;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -109,14 +114,8 @@ enum Verb {
     /// Show what the workers of an app find in their environment
     Env(env::Env),
     /// Show what runs
-    #[command(visible_aliases = ["ls", "list", "ps"])]
-    Status {
-        #[command(flatten)]
-        target: target::Target,
-        /// Print the answer as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(visible_aliases = ["ls", "list", "l", "ps"])]
+    Status(status::Show),
     /// Show what the workers have printed, and print
     Logs(logs::Logs),
     /// Show what goes on, live, and take orders by key
@@ -248,7 +247,7 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Signal(args) => signal::signal(&args),
         Verb::Reset(args) => reset::reset(&args),
         Verb::Env(args) => env::env(&args),
-        Verb::Status { target, json } => status::status(&target, json),
+        Verb::Status(args) => status::status(&args),
         Verb::Logs(logs) => logs::logs(&logs),
         Verb::Monit { target } => monit::monit(&target),
         Verb::Import(import) => import::import(&import),

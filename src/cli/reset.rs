@@ -11,7 +11,7 @@ use super::{Code, block_on};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  portreeve reset web           the RESTARTS of web in `portreeve status` begin at 0 again
+  portreeve reset web           the ↺ of web in `portreeve status` begin at 0 again
   portreeve reset all")]
 pub(super) struct Reset {
     #[command(flatten)]

@@ -3,6 +3,7 @@
 //! Knows the shape of answers and nothing of how they come about. Fields are only ever added.
 
 mod report;
+mod usage;
 
 mod logs;
 
@@ -14,6 +15,7 @@ pub use logs::{LogEntry, LogLine, LogQuery, LogStream};
 use serde::{Deserialize, Serialize};
 
 pub use report::{AppReport, GenerationProgress, Report};
+pub use usage::{Cpu, Memory, Usage};
 
 use crate::id::{Address, AppName, Generation, Serial, Slot};
 
@@ -172,7 +174,7 @@ pub struct Worker {
     pub uptime_seconds: u64,
     pub restarts: u64,
     #[serde(flatten)]
-    pub memory: Memory,
+    pub usage: Usage,
     /// What it says of itself (`STATUS=` on its notify socket).
     #[serde(default)]
     pub says: Option<String>,
@@ -186,28 +188,6 @@ pub struct Place {
     pub address: Option<Address>,
     /// The loopback port, when it has one.
     pub port: Option<u16>,
-}
-
-/// The memory of a worker with all its processes, in bytes. Its fields stand beside those of its worker.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Memory {
-    /// As measured last.
-    #[serde(rename = "memory")]
-    pub bytes: Option<u64>,
-    /// How: `cgroup` (working set of its control group), `pss` (shared pages counted in proportion) or `rss` (counted in
-    /// full, so the truth is no larger).
-    #[serde(rename = "memory_metric")]
-    pub metric: Option<String>,
-    /// The most that was measured.
-    #[serde(rename = "memory_max")]
-    pub max: Option<u64>,
-    /// Beyond it the worker is replaced.
-    #[serde(rename = "memory_soft")]
-    pub soft: Option<u64>,
-    /// Beyond it the worker is killed.
-    #[serde(rename = "memory_hard")]
-    pub hard: Option<u64>,
 }
 
 /// What a worker is asked to do, over all proxies. Its fields stand beside those of its worker.

@@ -1,4 +1,4 @@
-//! Measures the memory of all workers at their intervals, and tells their machines who needs too much.
+//! Measures memory and CPU time of all workers at their intervals, and tells their machines who needs too much memory.
 //!
 //! The measuring is done on a thread beside the loop, one look at a time; what a measurement means is judged by
 //! `lifecycle::memory`, and what follows is the machine's affair. Invariant: of a worker that is gone nothing is kept.
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::Supervisor;
+use super::cpu::CpuMeter;
 use super::event::Event;
 use super::settings::bytes;
 use super::site::{Site, Supervised};
@@ -26,6 +27,7 @@ const TOGETHER: u32 = 5;
 pub(super) struct Measurement {
     app: AppName,
     serial: Serial,
+    at: Instant,
     measured: Measured,
 }
 
@@ -41,17 +43,27 @@ pub(super) struct Gauge {
     pub(super) limits: MemoryLimits,
     pub(super) latest: Option<Measured>,
     pub(super) watch: MemoryWatch,
+    cpu: CpuMeter,
     interval: Duration,
     next: Instant,
+}
+
+impl Gauge {
+    fn cpu(&self) -> words::Cpu {
+        // Tenths of a percent and milliseconds are more than can be measured.
+        let percent = self.cpu.share().map(|share| (share * 1000.0).round() / 10.0);
+        let seconds = self.latest.map(|latest| (latest.cpu.as_secs_f64() * 1000.0).round() / 1000.0);
+        words::Cpu { percent, seconds }
+    }
 }
 
 impl Gauges {
     /// A worker has been started.
     pub(super) fn add(&mut self, serial: Serial, memory: &Memory) {
         let limits = MemoryLimits { soft: memory.soft.and_then(bytes), hard: memory.hard.and_then(bytes) };
-        let next = Instant::now() + memory.interval;
-        let (watch, interval) = (MemoryWatch::default(), memory.interval);
-        self.gauges.insert(serial, Gauge { limits, latest: None, watch, interval, next });
+        let (now, interval) = (Instant::now(), memory.interval);
+        let (watch, cpu) = (MemoryWatch::default(), CpuMeter::begin(now));
+        self.gauges.insert(serial, Gauge { limits, latest: None, watch, cpu, interval, next: now + interval });
     }
 
     /// A worker is gone.
@@ -107,9 +119,10 @@ impl Supervisor {
     /// Takes in what was measured.
     pub(super) fn measured(&mut self, measurements: Vec<Measurement>) {
         self.chores.gauges.is_busy = false;
-        for Measurement { app, serial, measured } in measurements {
+        for Measurement { app, serial, at, measured } in measurements {
             let Some(gauge) = self.chores.gauges.gauges.get_mut(&serial) else { continue };
             gauge.latest = Some(measured);
+            gauge.cpu.measured(at, measured.cpu);
             let pressure = gauge.watch.measured(measured.bytes, gauge.limits);
             if pressure != Pressure::Fine {
                 tracing::debug!(%app, %serial, bytes = measured.bytes, ?pressure, "a worker needs too much memory");
@@ -124,20 +137,21 @@ impl Supervisor {
     }
 
     /// Adds to the picture of an app what its workers need.
-    pub(super) fn with_memory(&self, mut app: words::App) -> words::App {
+    pub(super) fn with_usage(&self, mut app: words::App) -> words::App {
         for worker in &mut app.workers {
             let gauge = self.chores.gauges.of(worker.serial);
             let latest = gauge.and_then(|gauge| gauge.latest);
             // Of one that was not looked at yet the kernel's own figure will do.
             let unmeasured = || Some((process::resident_bytes(worker.pid?).ok()?, Metric::Rss));
             let measured = latest.map(|latest| (latest.bytes, latest.metric)).or_else(unmeasured);
-            worker.memory = words::Memory {
+            let memory = words::Memory {
                 bytes: measured.map(|(bytes, _)| bytes),
                 metric: measured.map(|(_, metric)| metric.as_str().to_owned()),
                 max: gauge.map(|gauge| gauge.watch.most()).filter(|most| *most > 0),
                 soft: gauge.and_then(|gauge| gauge.limits.soft),
                 hard: gauge.and_then(|gauge| gauge.limits.hard),
             };
+            worker.usage = words::Usage { memory, cpu: gauge.map(Gauge::cpu).unwrap_or_default() };
         }
         app
     }
@@ -165,6 +179,7 @@ fn measure(subjects: Vec<(AppName, Serial, Tree, Option<u64>)>) -> Vec<Measureme
     let measure = |(app, serial, tree, limit): (AppName, Serial, Tree, Option<u64>)| Measurement {
         app,
         serial,
+        at: Instant::now(),
         measured: survey.measure(&tree, limit),
     };
     subjects.into_iter().map(measure).collect()

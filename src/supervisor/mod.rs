@@ -8,6 +8,7 @@ mod act;
 mod archive;
 mod calendar;
 mod channel;
+mod cpu;
 mod deploy;
 mod event;
 mod exits;

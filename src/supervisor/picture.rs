@@ -43,7 +43,8 @@ impl Supervisor {
                 .sites
                 .iter()
                 .map(|(name, site)| {
-                    self.with_memory(self.with_scale(app(self.roster.id(name), name, site, &self.proxies.loads)))
+                    let told = app(self.roster.id(name), name, site, &self.proxies.loads);
+                    self.with_usage(self.with_scale(told))
                 })
                 .collect(),
         }
@@ -220,7 +221,7 @@ fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<wor
         place: place(running.map(|worker| worker.berth.address())),
         uptime_seconds: uptime.as_secs(),
         restarts: site.told_restarts(report),
-        memory: words::Memory::default(),
+        usage: words::Usage::default(),
         says: running.and_then(|worker| worker.notify.as_ref()?.status()),
         load: report.serial.map(|serial| load(serial, loads)).unwrap_or_default(),
     })
@@ -258,7 +259,7 @@ fn fixed(site: &Fixed, loads: &Loads) -> Vec<words::Worker> {
         place: place(Some(server.address.clone())),
         uptime_seconds: server.since.elapsed().as_secs(),
         restarts: 0,
-        memory: words::Memory::default(),
+        usage: words::Usage::default(),
         says: None,
         load: load(server.serial, loads),
     };

@@ -1,12 +1,14 @@
-//! How much memory a program needs with all its processes, and how much there is.
+//! How much memory a program needs with all its processes, how much there is, and what CPU time they have had.
 //!
 //! A control group knows best. Without one, the pages of each process are counted in proportion to those who share them
 //! (PSS): their plain sum would count a page that ten processes share ten times. As that takes the kernel a walk over all
 //! pages, the plain sum (RSS), which is never smaller, is looked at first, and is enough while it is within the limit.
+//! CPU time of a process that has ended is its parent's, once that has waited for it.
 
 use std::cell::OnceCell;
 use std::fs;
 use std::io;
+use std::time::Duration;
 
 use super::cgroup;
 use super::process;
@@ -41,6 +43,8 @@ impl Metric {
 pub struct Measured {
     pub bytes: u64,
     pub metric: Metric,
+    /// CPU time since its start; it may fall where processes are forgotten.
+    pub cpu: Duration,
 }
 
 /// One look at the machine, for any number of programs.
@@ -53,17 +57,21 @@ pub struct Survey {
 impl Survey {
     /// Measures a program; `limit` is the number of bytes from which on it must be exact.
     pub fn measure(&self, tree: &Tree, limit: Option<u64>) -> Measured {
-        if let Some(bytes) = tree.group().and_then(|group| group.working_set()) {
-            return Measured { bytes, metric: Metric::ControlGroup };
+        let group = tree.group();
+        let counted = group.and_then(|group| group.cpu_time());
+        if let (Some(bytes), Some(cpu)) = (group.and_then(|group| group.working_set()), counted) {
+            return Measured { bytes, metric: Metric::ControlGroup, cpu };
         }
         let members = tree.members(self.everybody.get_or_init(census));
+        let ticks: u64 = members.iter().map(|stat| stat.cpu_ticks).sum();
+        let cpu = counted.unwrap_or_else(|| Duration::from_secs_f64(ticks as f64 / process::ticks_per_second() as f64));
         let page = process::page_size();
         let resident = members.iter().map(|stat| stat.resident_pages * page).sum();
         if limit.is_none_or(|limit| resident <= limit) {
-            return Measured { bytes: resident, metric: Metric::Rss };
+            return Measured { bytes: resident, metric: Metric::Rss, cpu };
         }
         let exact = members.iter().filter_map(|stat| proportional(stat.pid).ok()).sum();
-        Measured { bytes: exact, metric: Metric::Pss }
+        Measured { bytes: exact, metric: Metric::Pss, cpu }
     }
 }
 
@@ -136,6 +144,7 @@ mod tests {
         assert!(rss.1 > 2 * SIZE, "counted twice: {rss:?}");
         assert!(pss.1 > SIZE && pss.1 < SIZE * 3 / 2, "counted once: {pss:?}");
         assert_eq!(held(Some(u64::MAX)).0, Metric::Rss, "no need to be exact");
+        assert!(Survey::default().measure(&tree, None).cpu > Duration::ZERO, "64 MiB were written");
         drop(shared);
     }
 

@@ -43,6 +43,13 @@ pub(super) fn page_size() -> u64 {
     u64::try_from(size).unwrap_or(4096)
 }
 
+/// What the kernel counts CPU time in (`proc_pid_stat(5)`): ticks of a second.
+pub(super) fn ticks_per_second() -> u64 {
+    // SAFETY: a number in, a number out.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    u64::try_from(ticks).ok().filter(|ticks| *ticks > 0).unwrap_or(100)
+}
+
 /// Bytes of physical memory that a process holds, shared pages included (`VmRSS` in `proc_pid_status(5)`).
 ///
 /// # Errors

@@ -19,6 +19,8 @@ pub struct Stat {
     pub started: u64,
     /// Pages of physical memory, shared ones included.
     pub resident_pages: u64,
+    /// CPU time in clock ticks: its own, and that of its children that it has reaped.
+    pub cpu_ticks: u64,
 }
 
 impl Stat {
@@ -59,6 +61,7 @@ impl Stat {
             session: number(6)?,
             started: large(22)?,
             resident_pages: large(24)?,
+            cpu_ticks: (14..=17).map(large).sum::<Option<u64>>()?,
         })
     }
 }
@@ -80,8 +83,16 @@ mod tests {
     #[test]
     fn a_line_is_read_whatever_the_program_calls_itself() {
         let running = Stat::parse(&format!("15 (sleep) S 7 12 11 {TAIL}\n")).unwrap();
-        let expected =
-            Stat { pid: 15, state: 'S', parent: 7, group: 12, session: 11, started: 98_765, resident_pages: 321 };
+        let expected = Stat {
+            pid: 15,
+            state: 'S',
+            parent: 7,
+            group: 12,
+            session: 11,
+            started: 98_765,
+            resident_pages: 321,
+            cpu_ticks: 26,
+        };
         assert_eq!(running, expected);
         let dead = Stat::parse(&format!("15 (a) Z 1 (b) Z 7 12 11 {TAIL}")).unwrap();
         assert!(dead.is_dead() && dead.is_same(&running) && !running.is_dead());

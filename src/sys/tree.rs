@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     fn stat(pid: i32, parent: i32, group: i32, session: i32) -> Stat {
-        Stat { pid, state: 'S', parent, group, session, started: 1, resident_pages: 1 }
+        Stat { pid, state: 'S', parent, group, session, started: 1, resident_pages: 1, cpu_ticks: 1 }
     }
 
     /// We are 10. Two programs, 20 and 30; 20 has a child in its group, one in a group of its own, one in a session of its

@@ -118,7 +118,7 @@ fn a_worker_that_is_never_restarted_leaves_its_slot() {
     assert!(running.metrics().sum("portreeve_worker_restarts_total", &[("app", "web")]) < 1.0);
     let shown = running.cli(&["status"]).stdout;
     assert!(shown.contains("web: exited"), "{shown}");
-    let slots = shown.lines().filter(|line| line.starts_with("web 1.") && line.contains("exited"));
+    let slots = shown.lines().filter(|line| line.trim_start().starts_with("0  web ") && line.contains("exited"));
     assert_eq!(slots.count(), 2, "{shown}");
     running.reload_live();
     running.serving("web", 2);

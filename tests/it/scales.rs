@@ -45,7 +45,7 @@ fn two_workers_become_six_one_and_three_under_load_and_no_request_fails() {
     let slots: Vec<_> = web.exits.iter().map(|exit| (exit.cause.as_str(), exit.slot, exit.code)).collect();
     assert_eq!(slots, [5, 4, 3, 2, 1].map(|slot| ("scaled", slot, Some(0))), "the highest first, one by one");
     assert_eq!(numbers(&running), (3, 2));
-    assert!(running.cli(&["status"]).text.contains("running, generation 1, scaled to 3 (configured: 2)"));
+    assert!(running.cli(&["status"]).text.contains("web: running\n  scaled to 3; configured: 2\n"));
     assert!(running.metrics().sum("portreeve_worker_exits_total", &[("app", "web"), ("cause", "scaled")]) > 4.5);
     assert!(running.metrics().sum("portreeve_worker_restarts_total", &[("app", "web")]) < 0.5);
 }

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::harness::{Portreeve, SOON, until, worker};
+use crate::harness::{Portreeve, SOON, Terminal, portreeve, until, worker};
 
 #[test]
 fn status_shows_every_worker_to_people_and_to_programs() {
@@ -13,7 +13,7 @@ fn status_shows_every_worker_to_people_and_to_programs() {
 
     let table = running.cli(&["status"]);
     assert_eq!(table.code, 0, "{}", table.text);
-    for text in ["web", "api", "serving", &pids[0].to_string(), &pids[1].to_string()] {
+    for text in ["ID  NAME  GEN  SLOT", "web", "api", "serving", &pids[0].to_string(), &pids[1].to_string()] {
         assert!(table.stdout.contains(text), "no {text:?} in\n{}", table.stdout);
     }
 
@@ -103,8 +103,58 @@ fn the_load_on_a_worker_is_shown_while_it_works_and_summed_up_afterwards() {
     until(SOON, "an old request", || worker().oldest_ms.filter(|oldest| *oldest >= 1000));
     assert_eq!(worker().inflight, 1);
     let table = running.cli(&["status"]).stdout;
-    assert!(table.contains("INFLIGHT  REQ/S"), "{table}");
+    assert!(table.contains("BUSY  REQ/S"), "{table}");
     assert_eq!(running.metrics().value("portreeve_worker_inflight", &[("app", "web"), ("slot", "0")]), Some(1.0));
     assert_eq!(slow.join().unwrap().unwrap().status, 200);
     until(SOON, "nothing in flight", || Some(worker()).filter(|worker| worker.inflight == 0));
+}
+
+#[test]
+fn cpu_time_is_that_of_the_worker_and_a_share_of_what_has_passed_since_the_look_before() {
+    let memory = toml::Table::from_iter([("interval".to_owned(), "200ms".into())]);
+    let running = Portreeve::new().app("web", worker().set("memory", memory)).start();
+    running.serving("web", 1);
+    let told = || {
+        let reply = running.admin(http::Method::GET, "/v1/status").unwrap();
+        let status: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        let worker = &status["apps"][0]["workers"][0];
+        Some((worker["cpu"].as_f64()?, worker["cpu_seconds"].as_f64()?))
+    };
+    let (_, before) = until(SOON, "it is looked at", told);
+    let busy = running.http().get_meanwhile("/spin?ms=1500");
+    until(SOON, "it is seen to be busy", || told().filter(|(percent, _)| *percent >= 10.0));
+    assert_eq!(busy.join().unwrap().unwrap().status, 200);
+    until(SOON, "it is idle again", || told().filter(|(percent, _)| *percent < 10.0));
+    let (_, after) = told().unwrap();
+    assert!(after - before >= 0.3 && after - before < 3.0, "{before} {after}");
+}
+
+#[test]
+fn a_watched_status_is_drawn_anew_until_a_key_is_pressed_and_leaves_the_terminal_clean() {
+    let running = Portreeve::new().app("web", worker().workers(2)).start();
+    running.serving("web", 2);
+    let config = running.config();
+    let words = [portreeve().to_str().unwrap(), "ls", "--watch", "-c", config.to_str().unwrap()];
+    let Some(terminal) = Terminal::open((80, 24), &words) else { return };
+    terminal.shows(&["ID  NAME  GEN  SLOT", "BUSY", "serving"]);
+    running.reload_live();
+    let screen = terminal.shows(&["web     2     1"]);
+    assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
+    terminal.press("q");
+    let clean = terminal.shows(&["ended with 0"]);
+    assert!(!clean.contains("serving"), "{clean}");
+    drop(terminal);
+
+    let Some(terminal) = Terminal::open((60, 10), &words) else { return };
+    terminal.shows(&["NAME", "serving"]);
+    terminal.press("C-c");
+    terminal.shows(&["ended with 0"]);
+    drop(terminal);
+
+    // It ends with its terminal; the harness sees to that.
+    let Some(terminal) = Terminal::open((80, 24), &words) else { return };
+    terminal.shows(&["serving"]);
+    drop(terminal);
+    let said = running.cli(&["status", "--watch"]);
+    assert!(said.code == 64 && said.text.contains("needs a terminal"), "{}", said.text);
 }

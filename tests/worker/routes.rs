@@ -128,6 +128,7 @@ async fn route(request: Request<Incoming>, world: &World, plug: &Plug) -> Answer
             Ok(text(StatusCode::OK, "as you wish\n"))
         }
         "/fork" => Ok(json_answer(&json!({ "pid": crate::fork_child() }))),
+        "/spin" => Ok(world.spin(query.millis("ms", 1000)).await),
         "/leak" => Ok(world.leak(query.size("bytes", 1 << 20))),
         _ => Ok(text(StatusCode::NOT_FOUND, "no such route\n")),
     }
@@ -198,6 +199,18 @@ impl World {
         // The channel is closed only when the process is ending already.
         let _ = self.crash.send(code).await;
         std::future::pending().await
+    }
+
+    /// Keeps a CPU busy for so long.
+    async fn spin(&self, time: Duration) -> Response<Body> {
+        let spin = move || {
+            let end = std::time::Instant::now() + time;
+            while std::time::Instant::now() < end {
+                std::hint::spin_loop();
+            }
+        };
+        tokio::task::spawn_blocking(spin).await.expect("it only spins");
+        self.whoami()
     }
 
     fn leak(&self, bytes: usize) -> Response<Body> {

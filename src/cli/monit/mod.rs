@@ -11,11 +11,11 @@ mod view;
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use tokio::signal::unix::{SignalKind, signal};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::keys::{Keys, Pressed};
 use super::target::Target;
 use super::{Code, block_on};
 use crate::control::client::{Client, Error};
@@ -25,9 +25,6 @@ use picture::{Look, Picture};
 
 /// From one look at the supervisor to the next.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// How often the keyboard's thread looks whether it is still wanted.
-const KEYS_EVERY: Duration = Duration::from_millis(100);
 
 /// What comes in and is not taken in yet.
 const QUEUED_NEWS: usize = 256;
@@ -39,13 +36,9 @@ const PAST_LINES: usize = 50;
 enum News {
     Looked(Result<Box<Look>, Error>),
     Heard(LogEntry),
-    Pressed(KeyEvent),
-    /// The terminal has another size.
-    Resized,
+    Pressed(Pressed),
     /// What an order led to.
     Done(String),
-    /// Somebody wants this to end.
-    Asked,
 }
 
 pub(super) fn monit(target: &Target) -> anyhow::Result<Code> {
@@ -64,11 +57,8 @@ async fn watch(terminal: &mut DefaultTerminal, client: &Client) -> anyhow::Resul
     let _sources = [
         AbortOnDropHandle::new(tokio::spawn(look(client.clone(), news.clone()))),
         AbortOnDropHandle::new(tokio::spawn(listen(client.clone(), news.clone()))),
-        AbortOnDropHandle::new(tokio::spawn(asked_to_end(news.clone()))),
+        AbortOnDropHandle::new(tokio::spawn(pass_on(Keys::read()?, news.clone()))),
     ];
-    let keys = news.clone();
-    // Nobody waits for its end: where the terminal has gone away, a read of the keyboard may never return.
-    std::thread::Builder::new().name("keys".into()).spawn(move || read_keys(&keys))?;
     let mut picture = Picture::default();
     let mut goes_on = true;
     while goes_on {
@@ -90,9 +80,9 @@ fn take_in(one: News, picture: &mut Picture, client: &Client, news: &mpsc::Sende
         News::Looked(Err(error)) => picture.lose(format!(" {error}")),
         News::Heard(entry) => picture.hear(entry),
         News::Done(message) => picture.message = format!(" {}", message.lines().next().unwrap_or_default()),
-        News::Resized => {}
-        News::Asked => return false,
-        News::Pressed(key) => return press(key, picture, client, news),
+        News::Pressed(Pressed::Resized) => {}
+        News::Pressed(Pressed::End) => return false,
+        News::Pressed(Pressed::Key(key)) => return press(key, picture, client, news),
     }
     true
 }
@@ -150,32 +140,10 @@ async fn listen(client: Client, news: mpsc::Sender<News>) {
     }
 }
 
-async fn asked_to_end(news: mpsc::Sender<News>) {
-    let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
-    let _ = news.send(News::Asked).await;
-}
-
-/// Reads the keyboard until nobody listens.
-fn read_keys(news: &mpsc::Sender<News>) {
-    while !news.is_closed() {
-        let event = match event::poll(KEYS_EVERY) {
-            Ok(true) => event::read(),
-            Ok(false) => continue,
-            Err(error) => Err(error),
-        };
-        let one = match event {
-            Ok(event::Event::Key(key)) if key.kind == KeyEventKind::Press => News::Pressed(key),
-            Ok(event::Event::Resize(..)) => News::Resized,
-            Ok(_) => continue,
-            Err(_) => News::Asked,
-        };
-        if news.blocking_send(one).is_err() {
+async fn pass_on(mut keys: Keys, news: mpsc::Sender<News>) {
+    loop {
+        let pressed = keys.next().await;
+        if news.send(News::Pressed(pressed)).await.is_err() || matches!(pressed, Pressed::End) {
             return;
         }
     }

@@ -56,7 +56,7 @@ impl Picture {
         for app in &look.status.apps {
             let history = self.histories.entry(app.name.clone()).or_default();
             keep(&mut history.rates, rates.get(&app.name).copied().unwrap_or_default());
-            keep(&mut history.memory, app.workers.iter().filter_map(|worker| worker.memory.bytes).sum());
+            keep(&mut history.memory, app.workers.iter().filter_map(|worker| worker.usage.memory.bytes).sum());
         }
         self.histories.retain(|name, _| look.status.apps.iter().any(|app| app.name == *name));
         self.chosen = self.chosen.min(look.status.apps.len().saturating_sub(1));

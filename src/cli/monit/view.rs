@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Sparkline};
 
 use super::super::age::{age, size};
+use super::super::paint::{Tone, plain};
 use super::picture::{History, Picture};
 use crate::control::words::{App, LogLine, LogStream, Worker};
 
@@ -69,7 +70,7 @@ fn app_line(app: &App, is_chosen: bool) -> Line<'static> {
 
 fn worker_line(worker: &Worker) -> Line<'static> {
     let place = format!("{}.{}", worker.generation, worker.slot);
-    let memory = worker.memory.bytes.map_or_else(|| "-".to_owned(), size);
+    let memory = worker.usage.memory.bytes.map_or_else(|| "-".to_owned(), size);
     Line::from(vec![
         Span::raw(format!("    {place:<6} ")),
         Span::styled(format!("{:<9} ", worker.state), Style::new().fg(colour(&worker.state))),
@@ -77,13 +78,13 @@ fn worker_line(worker: &Worker) -> Line<'static> {
     ])
 }
 
-/// Green serves, yellow is on its way, red is in trouble.
 fn colour(state: &str) -> Color {
-    match state {
-        "serving" | "running" | "up" | "live" => Color::Green,
-        "crash-looping" | "given-up" | "killing" | "unkillable" | "unready" | "down" | "degraded" => Color::Red,
-        "stopped" | "exited" => Color::DarkGray,
-        _ => Color::Yellow,
+    match Tone::of_state(state) {
+        Tone::Good => Color::Green,
+        Tone::Bad => Color::Red,
+        Tone::Faint => Color::DarkGray,
+        Tone::Underway => Color::Yellow,
+        Tone::Plain | Tone::Strong => Color::Reset,
     }
 }
 
@@ -162,20 +163,6 @@ fn log_line(line: &LogLine) -> Line<'static> {
         LogStream::Stderr => Style::new().fg(Color::Red),
     };
     Line::from(vec![Span::styled(worker, Style::new().fg(Color::Cyan)), Span::styled(plain(&line.line), text)])
-}
-
-/// Without what a terminal would take for orders: colours of the app's own would leak into ours.
-fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\u{1b}' => drop(characters.by_ref().find(char::is_ascii_alphabetic)),
-            '\t' => plain.push_str("    "),
-            _ => plain.push(character),
-        }
-    }
-    plain
 }
 
 fn rate(rate: f64) -> String {

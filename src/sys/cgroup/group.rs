@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -84,6 +85,12 @@ impl Group {
     pub fn working_set(&self) -> Option<u64> {
         let current: u64 = self.read("memory.current")?.trim().parse().ok()?;
         Some(current.saturating_sub(field(&self.read("memory.stat")?, "inactive_file")?))
+    }
+
+    /// CPU time that all processes in it have ever had, those that have ended too; it needs no controller.
+    #[must_use]
+    pub fn cpu_time(&self) -> Option<Duration> {
+        field(&self.read("cpu.stat")?, "usage_usec").map(Duration::from_micros)
     }
 
     /// Processes in it that the kernel killed because memory ran out; `None` without the controller.

@@ -47,13 +47,21 @@ fn memory_is_what_would_be_missed() {
 }
 
 #[test]
+fn cpu_time_is_that_of_the_whole_group() {
+    let (_folder, group) = group_with(&[("cpu.stat", "usage_usec 2500000\nuser_usec 2000000\nsystem_usec 500000\n")]);
+    assert_eq!(group.cpu_time(), Some(std::time::Duration::from_millis(2500)));
+    let (_folder, bare) = group_with(&[]);
+    assert_eq!(bare.cpu_time(), None);
+}
+
+#[test]
 fn those_who_cannot_be_seen_from_here_are_not_counted() {
     let (_folder, group) = group_with(&[("cgroup.procs", "12\n0\n345\n")]);
     assert_eq!(group.processes(), [12, 345]);
 }
 
 fn process() -> Stat {
-    Stat { pid: 77, state: 'S', parent: 1, group: 77, session: 77, started: 5, resident_pages: 1 }
+    Stat { pid: 77, state: 'S', parent: 1, group: 77, session: 77, started: 5, resident_pages: 1, cpu_ticks: 0 }
 }
 
 /// A group above, as the kernel shows it.
