@@ -1,4 +1,6 @@
 //! What is said of the lines that workers print: which are wanted, and each of them.
+//!
+//! Knows their shape, not where they are kept. Fields are only ever added.
 
 use serde::{Deserialize, Serialize};
 

@@ -35,6 +35,7 @@ impl World {
     }
 
     fn spawn(&mut self, serial: Serial, worker: WorkerId) {
+        self.note_dismissed();
         let present: Vec<_> = self.in_slot(&worker).collect();
         self.require(present.len() <= 1, "three processes in one slot");
         let replaced = present.iter().copied().find(|serial| !self.beside.contains(serial));
