@@ -10,7 +10,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Serve", &["run", "start", "demo"]),
     ("Apps", &["reload", "scale", "restart", "stop", "delete", "signal", "reset"]),
     ("Look", &["status", "monit", "logs", "env", "ping"]),
-    ("Configuration", &["check", "fmt", "import"]),
+    ("Configuration", &["check", "show", "diff", "fmt", "import"]),
     ("The supervisor and the boot", &["kill", "resurrect", "save", "startup", "unstartup"]),
     ("Shell", &["completions", "man"]),
 ];

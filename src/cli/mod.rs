@@ -10,6 +10,7 @@ mod daemon;
 mod delete;
 mod demo;
 mod demo_app;
+mod diff;
 mod ecosystem;
 mod env;
 mod exit_line;
@@ -33,6 +34,7 @@ mod run;
 mod save;
 mod scale;
 mod select;
+mod show;
 mod signal;
 mod start;
 mod startup;
@@ -93,6 +95,10 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Show every value of the configuration, and where it is from
+    Show(show::Show),
+    /// Tell what a reload would change
+    Diff(diff::Compare),
     /// Start an app: a script, a command, a configuration, or one that is stopped
     Start(Box<start::Start>),
     /// Stop apps; they stay known
@@ -237,6 +243,8 @@ fn dispatch(verb: Verb) -> Code {
     let result = match verb {
         Verb::Run(args) => run::run(&args),
         Verb::Check { source, json } => check::check(&source, json),
+        Verb::Show(args) => show::show(&args),
+        Verb::Diff(args) => diff::diff(&args),
         Verb::Fmt { config, check } => fmt::fmt(&config, check),
         Verb::Start(args) => start::start(&args),
         Verb::Stop(args) => stop::stop(&args),

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{App, Forwarding, Readiness, Server};
+use super::{App, Forwarding, Readiness, Said, Server};
 use super::{bounds, contract, defaults, liveness, names, node, readiness, worker};
 use crate::id::{Address, AppName};
 
@@ -41,7 +41,19 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
             command.live = live;
         }
         let depends_on = table.list("depends_on", dependency);
-        Some(App { name, hosts, path, ports, routed, enabled, depends_on, server: server?, probe, forwarding })
+        Some(App {
+            name,
+            hosts,
+            path,
+            ports,
+            routed,
+            enabled,
+            depends_on,
+            server: server?,
+            probe,
+            forwarding,
+            said: Said::default(),
+        })
     });
     app.filter(|_| is_clean)
 }

@@ -67,10 +67,16 @@ pub const HANDSHAKE_TIMEOUT: Setting<Duration> = setting(secs(10), millis(100), 
 pub const HEADER_TIMEOUT: Setting<Duration> = setting(secs(10), millis(100), mins(5));
 /// Bounds clients that stop in the midst of a body, yet leaves a lost network time to return.
 pub const BODY_IDLE: Setting<Duration> = setting(secs(30), millis(100), hours(1));
+/// Bounds clients that drip; slower than any line that people use.
+pub const BODY_RATE: Setting<u64> = setting(256, 1, 1 << 30);
+/// Bounds clients that read nothing of what they have asked for, as nginx's `send_timeout`.
+pub const WRITE_STALL: Setting<Duration> = setting(secs(60), millis(100), hours(1));
 /// Above the 60 s after which load balancers in front give up a connection, so that they close first.
 pub const KEEPALIVE_IDLE: Setting<Duration> = setting(secs(75), millis(100), hours(1));
 /// At least 100 is advised by RFC 9113 section 6.5.2.
 pub const H2_STREAMS: Setting<u32> = setting(128, 1, 10_000);
+/// Nobody notices: the client is told before, and nothing of it is lost.
+pub const H2_REQUESTS: Setting<u32> = setting(10_000, 1, 1_000_000_000);
 
 /// One line for each event of note.
 pub const LOG_LEVEL: &str = "info";

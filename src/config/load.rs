@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::places::Places;
 use super::problem::Source;
 use super::reader::Findings;
-use super::{Config, Problems, Server, conflicts, environment, sections};
+use super::{Config, Problems, Said, Server, conflicts, environment, sections};
 
 /// No configuration is larger; a larger file is a mistake, and some (`/dev/zero`) have no end.
 const MAX_BYTES: u64 = 1 << 20;
@@ -25,6 +25,7 @@ pub struct Loaded {
     /// No errors among them; often empty.
     pub warnings: Problems,
     pub(super) places: Places,
+    pub(super) said: Said,
 }
 
 /// Reads a configuration from a file.
@@ -98,7 +99,11 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Problems> {
         config.certificates.clear();
     }
     let problems = Problems::new(source(path, text), faults);
-    if problems.has_errors() { Err(problems) } else { Ok(Loaded { config, warnings: problems, places }) }
+    if problems.has_errors() {
+        Err(problems)
+    } else {
+        Ok(Loaded { config, warnings: problems, places, said: Said::of(tree.get_ref(), text) })
+    }
 }
 
 /// The admin socket that a file names, whatever else is wrong with the file: to ask a running portreeve, its next

@@ -34,7 +34,9 @@ mod readiness;
 mod recycle;
 mod render;
 mod restart;
+mod said;
 mod sections;
+mod shown;
 mod units;
 mod unknown;
 mod value;
@@ -58,6 +60,8 @@ pub use node::{Node, NodeMode};
 pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use recycle::Schedule;
+pub use said::{Changed, Said};
+pub use shown::{Origin, Shown, shown};
 pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
@@ -137,10 +141,22 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Longest silence within a request's body.
     pub body_idle: Duration,
+    /// Bytes of a request's body a second, in the long run; `None`: as slow as it likes.
+    pub body_rate: Option<u64>,
+    /// Longest time in which a client may take nothing of a response.
+    pub write_stall: Duration,
     /// Longest life of a connection without an exchange.
     pub keepalive_idle: Duration,
-    /// Concurrent exchanges on one HTTP/2 connection.
-    pub h2_streams: u32,
+    pub http2: Http2,
+}
+
+/// Bounds on one HTTP/2 connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http2 {
+    /// Concurrent exchanges.
+    pub streams: u32,
+    /// Exchanges in all, after which its client is asked to make another one.
+    pub requests: u32,
 }
 
 /// What portreeve writes about itself and its exchanges.
@@ -186,6 +202,7 @@ pub struct App {
     pub server: Server,
     pub probe: Probe,
     pub forwarding: Forwarding,
+    pub said: Said,
 }
 
 /// Who answers for an app.

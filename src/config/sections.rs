@@ -12,7 +12,9 @@ use tracing_subscriber::EnvFilter;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{AccessLog, Admin, App, CertificateFiles, Config, Limits, Listen, Log, LogFormat, Metrics, Proxy};
+use super::{
+    AccessLog, Admin, App, CertificateFiles, Config, Http2, Limits, Listen, Log, LogFormat, Metrics, Proxy, Said,
+};
 use super::{app, clients, defaults, home, names, unknown};
 use crate::id::{AppName, BadAppName};
 
@@ -113,6 +115,7 @@ fn proxy(table: &mut Table) -> Proxy {
 
 fn limits(table: &mut Table) -> Limits {
     let body_bytes = |value| value::unless("unlimited", value, |value| value::size(value, &defaults::BODY_BYTES));
+    let body_rate = |value| value::unless("off", value, |value| value::size(value, &defaults::BODY_RATE.range));
     let header_bytes = &defaults::HEADER_BYTES;
     Limits {
         connections: table.count("connections", &defaults::CONNECTIONS),
@@ -124,8 +127,13 @@ fn limits(table: &mut Table) -> Limits {
         handshake_timeout: table.duration("handshake_timeout", &defaults::HANDSHAKE_TIMEOUT),
         header_timeout: table.duration("header_timeout", &defaults::HEADER_TIMEOUT),
         body_idle: table.duration("body_idle", &defaults::BODY_IDLE),
+        body_rate: table.take("body_rate", body_rate).unwrap_or(Some(defaults::BODY_RATE.default)),
+        write_stall: table.duration("write_stall", &defaults::WRITE_STALL),
         keepalive_idle: table.duration("keepalive_idle", &defaults::KEEPALIVE_IDLE),
-        h2_streams: table.count("h2_streams", &defaults::H2_STREAMS),
+        http2: Http2 {
+            streams: table.count("h2_streams", &defaults::H2_STREAMS),
+            requests: table.count("h2_requests", &defaults::H2_REQUESTS),
+        },
     }
 }
 
@@ -216,7 +224,8 @@ fn apps(table: &mut Table, base: &Path) -> BTreeMap<AppName, App> {
 
 fn named_app(apps: &Table, key: Range<usize>, value: Value, base: &Path) -> Option<(AppName, App)> {
     let name = app_name(key, value).map_err(|fault| apps.report(fault)).ok()?;
-    let app = apps.inner(value, apps.dotted(value.key), |table| app::app(table, name.clone(), base))?;
+    let mut app = apps.inner(value, apps.dotted(value.key), |table| app::app(table, name.clone(), base))?;
+    app.said = value.table().map(|table| Said::of(table, value.text)).unwrap_or_default();
     Some((name, app))
 }
 

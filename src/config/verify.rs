@@ -19,7 +19,7 @@ const PATH: &str = "/bin:/usr/bin";
 /// What of a configuration cannot work on this machine as it is now; each problem names the step and the path.
 #[must_use]
 pub fn verify(loaded: &Loaded) -> Problems {
-    let Loaded { config, warnings, places } = loaded;
+    let Loaded { config, warnings, places, .. } = loaded;
     let mut faults = certificates(loaded);
     let socket = places.find("admin.socket");
     faults.extend(parent_fault(&config.admin.socket, "the admin socket").map(|fault| fault.at(socket)));

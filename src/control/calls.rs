@@ -14,7 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::lines::{self, Body};
 use super::scaling::{BadScaling, Scaling};
 use super::scope::Scope;
-use super::words::{Environment, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Report, Status};
+use super::words::{
+    Diff, Environment, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Report, Status,
+};
 use crate::id::AppName;
 
 /// No list of apps is larger.
@@ -55,6 +57,11 @@ pub enum Call {
     Env {
         app: AppName,
         reply: Reply<Environment>,
+    },
+    /// What a reload under this profile would change.
+    Diff {
+        profile: Option<String>,
+        reply: Reply<Diff>,
     },
     /// What came of a change, once that is known.
     Report {
@@ -131,6 +138,10 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
                 |_| Refusal::new(RefusalKind::BadRequest, format!("`{deploy}` is not the number of a deploy"));
             let deploy = deploy.parse().map_err(no_number)?;
             ask(calls, |reply| Call::Report { deploy, reply }).await?.map(|report| json(&report))
+        }
+        (Method::GET, "diff") => {
+            let profile = query.one("env").ok().map(str::to_owned);
+            ask(calls, |reply| Call::Diff { profile, reply }).await?.map(|diff| json(&diff))
         }
         (Method::GET, "env") => {
             let app = query.some_apps()?.swap_remove(0);

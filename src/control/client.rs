@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::lines::Entries;
-use super::words::{Environment, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status};
+use super::words::{Diff, Environment, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status};
 use super::{Scaling, Scope};
 use crate::id::AppName;
 
@@ -85,6 +85,12 @@ impl Client {
     /// What came of a change; returns when the last worker that it replaced is gone.
     pub async fn report(&self, deploy: u64) -> Result<Report, Error> {
         self.call(Method::GET, &format!("/v1/report?deploy={deploy}"), "").await
+    }
+
+    /// What a reload would change, under another profile if one is named.
+    pub async fn diff(&self, profile: Option<&str>) -> Result<Diff, Error> {
+        let query = profile.map(|profile| format!("?env={profile}")).unwrap_or_default();
+        self.call(Method::GET, &format!("/v1/diff{query}"), "").await
     }
 
     /// Sends a signal to every worker of these apps.

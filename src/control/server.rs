@@ -185,6 +185,7 @@ mod tests {
                 Call::Reset { apps, reply } => drop(reply.send(Ok(Reached { workers: apps.len() }))),
                 Call::Env { reply, .. } => drop(reply),
                 Call::Report { reply, .. } => drop(reply),
+                Call::Diff { reply, .. } => drop(reply),
                 Call::Status { reply } => drop(reply),
                 Call::Metrics { reply } => drop(reply),
                 Call::Logs { reply, .. } => drop(reply),

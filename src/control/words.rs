@@ -2,6 +2,7 @@
 //!
 //! Knows the shape of answers and nothing of how they come about. Fields are only ever added.
 
+mod diff;
 mod report;
 mod usage;
 
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 pub use logs::{LogEntry, LogLine, LogQuery, LogStream};
 use serde::{Deserialize, Serialize};
 
+pub use diff::{AppDiff, Change, Diff, KeyDiff};
 pub use report::{AppReport, GenerationProgress, Report};
 pub use usage::{Cpu, Memory, Usage};
 

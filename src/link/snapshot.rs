@@ -113,6 +113,15 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     pub header_timeout: Duration,
     pub body_idle: Duration,
+    pub body_rate: Option<u64>,
+    pub write_stall: Duration,
     pub keepalive_idle: Duration,
-    pub h2_streams: u32,
+    pub http2: Http2,
+}
+
+/// As `config::Http2`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Http2 {
+    pub streams: u32,
+    pub requests: u32,
 }

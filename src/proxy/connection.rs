@@ -16,7 +16,7 @@ use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -28,6 +28,8 @@ use super::introduction;
 use super::io::{Io, Stream};
 use super::peer::{Admission, Peer};
 use super::pulse::Pulse;
+use super::socket::Socket;
+use super::streams::Streams;
 use super::watch::{self, Verdict, Watch};
 use crate::link::Limits;
 
@@ -68,7 +70,15 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
     }
     // Fails on a connection that is gone already, which the first read will tell.
     let _ = socket.set_nodelay(true);
-    let Some(stream) = Box::pin(secure(&proxy, socket, is_tls, limits.handshake_timeout)).await else { return };
+    let pulse = Arc::new(Pulse::new(Instant::now()));
+    let socket = Socket::new(socket, Arc::clone(&pulse));
+    let stream = if is_tls {
+        let Some(stream) = Box::pin(secure(&proxy, socket, limits.handshake_timeout)).await else { return };
+        pulse.settle(Instant::now());
+        stream
+    } else {
+        Stream::Plain(socket)
+    };
     let is_http2 = stream.protocol() == Some(b"h2");
     let ip = address.ip().to_canonical();
     let peer = Arc::new(Peer {
@@ -78,11 +88,12 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
         listener,
         forwarded_for: HeaderValue::try_from(ip.to_string()).expect("an address is a valid field value"),
         is_tls,
+        is_http2,
         server_name: stream.server_name(),
-        pulse: Arc::new(Pulse::new(Instant::now())),
+        pulse,
         _admission: admission,
     });
-    let io = Io::new(stream, Arc::clone(&peer.pulse), !is_http2);
+    let io = Io::new(stream, Arc::clone(&peer.pulse), is_http2);
     if is_http2 {
         Box::pin(serve_http2(peer, Cork::new(io), &limits)).await;
     } else {
@@ -90,12 +101,8 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
     }
 }
 
-/// Shakes hands within the limit, if the listener wants TLS. A client that fails is not worth a word: the internet is full
-/// of them.
-async fn secure(proxy: &Proxy, socket: TcpStream, is_tls: bool, limit: Duration) -> Option<Stream> {
-    if !is_tls {
-        return Some(Stream::Plain(socket));
-    }
+/// Shakes hands within the limit. A client that fails is not worth a word: the internet is full of them.
+async fn secure(proxy: &Proxy, socket: Socket, limit: Duration) -> Option<Stream> {
     let stream = timeout(limit, proxy.tls.accept(socket)).await.ok()?.ok()?;
     Some(Stream::Tls(Box::new(stream)))
 }
@@ -116,10 +123,10 @@ async fn serve_http1(peer: Arc<Peer>, io: Io, limits: &Limits) {
 
 /// The tasks that hyper starts for the streams end when the connection does.
 async fn serve_http2(peer: Arc<Peer>, io: Cork, limits: &Limits) {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(Streams::new(Arc::clone(&peer), limits.write_stall));
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.h2_streams)
+        .max_concurrent_streams(limits.http2.streams)
         .max_header_list_size(limits.header_bytes)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -145,7 +152,12 @@ fn service(
 }
 
 fn watch_limits(limits: &Limits) -> watch::Limits {
-    watch::Limits { head: limits.header_timeout, idle: limits.keepalive_idle }
+    watch::Limits {
+        head: limits.header_timeout,
+        idle: limits.keepalive_idle,
+        stall: limits.write_stall,
+        requests: limits.http2.requests,
+    }
 }
 
 /// Runs a connection under its watch; `after_turn` is called whenever it has done what it could.
@@ -163,9 +175,16 @@ async fn drive<C: Future>(
                 return Poll::Ready(());
             }
             match ready!(watch.poll(cx)) {
-                Verdict::Look => {}
+                Verdict::Read => {}
                 Verdict::Close => close(connection.as_mut()),
                 Verdict::Drop => return Poll::Ready(()),
+                Verdict::Expel => {
+                    // What it says in farewell goes out if there is room for it.
+                    close(connection.as_mut());
+                    let _ = connection.as_mut().poll(cx);
+                    after_turn(cx);
+                    return Poll::Ready(());
+                }
             }
         }
     })

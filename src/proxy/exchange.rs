@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
@@ -18,8 +19,10 @@ use super::fault::Fault;
 use super::forward;
 use super::headers::{self, Framing, Vouched};
 use super::outgoing::Outgoing;
+use super::pace::Pace;
 use super::peer::Peer;
 use super::policy::{self, Checked, answer};
+use super::pulse::Turn;
 use super::record::Record;
 use super::tunnel;
 use super::upload::{self, Streamed, Upload};
@@ -54,12 +57,16 @@ pub(crate) fn handle(
     let mut record = Record::begin(&peer, &request);
     let prepared = prepare(&peer, request, &mut record);
     async move {
-        let mut response = match attempt(&peer, prepared, &mut record).await {
-            Ok(answer) => answer.into_response(&peer, record),
-            Err(fault) => record.finish_with(fault),
+        let (mut response, is_last) = match attempt(&peer, prepared, &mut record).await {
+            Ok(answer) => (answer.into_response(&peer, record), false),
+            Err(fault) => (record.finish_with(fault), fault.ends_connection()),
         };
+        if version == Version::HTTP_2 {
+            // From now on it is the client's turn.
+            peer.pulse.note_turn(Turn::Client);
+        }
         let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if version != Version::HTTP_2 && peer.proxy.is_retiring() && !is_tunnel {
+        if version != Version::HTTP_2 && (is_last || peer.proxy.is_retiring()) && !is_tunnel {
             // The last one on this connection. The client is told, and so loses nothing when the connection closes.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -93,6 +100,10 @@ async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Re
     if let Some(keep) = headers::toward_client(response.headers_mut(), is_204, record.id()) {
         carriage.keep = keep;
     }
+    if response.version() == Version::HTTP_10 {
+        // The next request on the connection would be written as HTTP/1.0, and lose a body of unknown length.
+        carriage.keep = Duration::ZERO;
+    }
     Ok(Answer { response, carriage, upgrade: upgrade.map(|(client, _)| client) })
 }
 
@@ -103,7 +114,8 @@ fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>,
         return Err(Fault::Misdirected);
     }
     let app = world.find(peer.listener, checked.host.name(), checked.path(request.uri())).ok_or(Fault::NoRoute)?;
-    let bounds = upload::Bounds { bytes: world.limits.body_bytes, idle: world.limits.body_idle };
+    let limits = &world.limits;
+    let bounds = upload::Bounds { bytes: limits.body_bytes, pace: Pace::new(limits.body_idle, limits.body_rate) };
     Ok((checked, Arc::clone(app), bounds))
 }
 

@@ -25,11 +25,13 @@ pub(crate) enum Fault {
     Expectation,
     /// A transfer coding other than one `chunked` (RFC 9112, section 6.1).
     Coding,
+    /// A value of a field with white space around it (RFC 9113, section 8.2.1).
+    Padding,
     /// More header fields than the limit.
     ManyHeaders,
     /// A body longer than the limit.
     LargeBody,
-    /// The client was silent for too long within a body.
+    /// The client was silent for too long within a body, or too slow.
     SlowBody,
     /// The body from the client broke off or was not framed right.
     BrokenBody,
@@ -91,9 +93,10 @@ impl Fault {
             Self::MethodName => client(400, "method-name", "400 Bad Request: the method is no method in use\n"),
             Self::Expectation => client(417, "expectation", "417 Expectation Failed\n"),
             Self::Coding => client(400, "coding", "400 Bad Request: the only transfer coding served here is chunked\n"),
+            Self::Padding => client(400, "padding", "400 Bad Request: there is white space around a field's value\n"),
             Self::ManyHeaders => client(431, "many-headers", "431 Request Header Fields Too Large\n"),
             Self::LargeBody => client(413, "large-body", "413 Content Too Large\n"),
-            Self::SlowBody => client(408, "slow-body", "408 Request Timeout: the request body stopped coming\n"),
+            Self::SlowBody => client(408, "slow-body", "408 Request Timeout: the request body did not come in time\n"),
             Self::BrokenBody => client(400, "broken-body", "400 Bad Request: the request body broke off\n"),
             Self::ClientGone => client(499, "client-gone", ""),
             Self::NoRoute => us(404, "no-route", "404 Not Found: no app serves this host and path\n", None),
@@ -109,6 +112,11 @@ impl Fault {
             Self::Timeout => worker(FaultKind::Timeout, Class::Never, "timeout", TOO_LATE),
             Self::Cut => worker(FaultKind::Broken, Class::Never, "cut", ""),
         }
+    }
+
+    /// Is it wrong to go on reading requests after it? What follows may be a part of what was wrong, to somebody.
+    pub(crate) fn ends_connection(self) -> bool {
+        matches!(self, Self::Coding | Self::BrokenBody)
     }
 
     /// The status code for the client.
@@ -148,7 +156,7 @@ impl std::error::Error for Fault {}
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 22] = [
+    const ALL: [Fault; 23] = [
         Fault::Host,
         Fault::Target,
         Fault::Method,
@@ -156,6 +164,7 @@ mod tests {
         Fault::Misdirected,
         Fault::Expectation,
         Fault::Coding,
+        Fault::Padding,
         Fault::ManyHeaders,
         Fault::LargeBody,
         Fault::SlowBody,

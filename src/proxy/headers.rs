@@ -76,14 +76,17 @@ pub(crate) struct Survey {
     lengths: u8,
     /// Is there one that a worker might take for another field, or for one of ours?
     pub(crate) is_doubtful: bool,
+    /// Does a value begin or end with white space? Only in HTTP/2 can one.
+    pub(crate) is_padded: bool,
 }
 
 impl Survey {
     /// Looks over the fields once; of a request, `is_doubtful` says which of them are worth another look.
     pub(crate) fn of(headers: &HeaderMap, is_doubtful: impl Fn(&str) -> bool) -> Self {
         let mut survey = Self::default();
-        for name in headers.iter().map(|(name, _)| name.as_str()) {
-            match name {
+        for (name, value) in headers {
+            survey.is_padded |= is_padded(value.as_bytes());
+            match name.as_str() {
                 "host" => survey.hosts = survey.hosts.saturating_add(1),
                 "cookie" => survey.cookies = survey.cookies.saturating_add(1),
                 "content-length" => survey.lengths = survey.lengths.saturating_add(1),
@@ -117,6 +120,11 @@ impl Survey {
             && headers.get_all(header::CONNECTION).iter().any(|value| tokens(value).any(is("upgrade")))
             && is_websocket(headers)
     }
+}
+
+fn is_padded(value: &[u8]) -> bool {
+    let is_white = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    is_white(value.first()) || is_white(value.last())
 }
 
 /// Is `websocket` the one protocol in `Upgrade`?
@@ -185,20 +193,29 @@ pub(crate) fn toward_worker(headers: &mut HeaderMap, survey: Survey, vouched: Vo
 /// says how long it keeps one.
 ///
 /// `Content-Length` goes when `Transfer-Encoding` was there too (RFC 9112, section 6.3) and from a 204 (RFC 9110, section
-/// 8.6); one that is repeated has been checked to say the same each time when the head was read.
+/// 8.6); one that is repeated has been checked to say the same each time when the head was read, and is said once, in its
+/// shortest form.
 pub(crate) fn toward_client(headers: &mut HeaderMap, is_204: bool, id: &HeaderValue) -> Option<Duration> {
     let survey = Survey::of(headers, |_| false);
     let kept = if survey.has(KEPT_ALIVE) { headers.get(KEEP_ALIVE).and_then(idle_limit) } else { None };
     strip(headers, survey);
     if survey.lengths > 0 && (survey.has(TRANSFER_ENCODING) || is_204) {
         headers.remove(header::CONTENT_LENGTH);
-    } else if survey.lengths > 1
-        && let Some(length) = headers.remove(header::CONTENT_LENGTH)
+    } else if survey.lengths > 0
+        && !is_said_plainly(headers, survey)
+        && let Some(length) =
+            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
     {
-        headers.insert(header::CONTENT_LENGTH, length);
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     headers.insert(REQUEST_ID, id.clone());
     kept
+}
+
+/// Is the length there once, in its shortest form?
+fn is_said_plainly(headers: &HeaderMap, survey: Survey) -> bool {
+    let is_plain = |value: &HeaderValue| value.len() == 1 || !value.as_bytes().starts_with(b"0");
+    survey.lengths == 1 && headers.get(header::CONTENT_LENGTH).is_some_and(is_plain)
 }
 
 /// Removes what goes no further: first what `Connection` nominates, then what is there of [`STRIPPED`].
@@ -238,8 +255,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 fn frame(headers: &mut HeaderMap, survey: Survey, framing: Framing) {
     match framing {
         Framing::Length(length) => {
-            let is_plain = |value: &HeaderValue| value.len() == 1 || !value.as_bytes().starts_with(b"0");
-            if survey.lengths != 1 || !headers.get(header::CONTENT_LENGTH).is_some_and(is_plain) {
+            if !is_said_plainly(headers, survey) {
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
             }
         }

@@ -16,7 +16,10 @@ use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use super::alarm::Alarm;
-use super::pulse::Pulse;
+use super::meter::Meter;
+use super::pulse::{Order, Pulse};
+use super::refusal;
+use super::socket::Socket;
 use crate::sys::arrived::{Arrived, arrived};
 
 /// How long a closing connection goes on reading what its client still sends.
@@ -26,15 +29,15 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(crate) struct Io {
     stream: Stream,
     pulse: Arc<Pulse>,
-    /// Do bytes from an idle client begin a head? Not in HTTP/2, where they may be anything.
-    has_heads: bool,
+    /// `None`: HTTP/1, where bytes from an idle client begin a head.
+    meter: Option<Box<Meter>>,
     closing: Option<Closing>,
 }
 
 /// What carries the bytes.
 pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 /// Reads on after our side has been closed.
@@ -45,8 +48,28 @@ struct Closing {
 }
 
 impl Io {
-    pub(crate) fn new(stream: Stream, pulse: Arc<Pulse>, has_heads: bool) -> Self {
-        Self { stream, pulse, has_heads, closing: None }
+    pub(crate) fn new(stream: Stream, pulse: Arc<Pulse>, is_http2: bool) -> Self {
+        Self { stream, pulse, meter: is_http2.then(Box::default), closing: None }
+    }
+
+    /// Tells the client that it was too slow, and closes. A client that does not take even this much goes without.
+    fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pulse.leave_unread();
+        let mut this = Pin::new(self);
+        let _ = this.as_mut().poll_write(cx, refusal::TEXT);
+        let _ = this.as_mut().poll_flush(cx);
+        this.get_mut().poll_close(cx)
+    }
+
+    /// Closes our side, and lingers if need be.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let fresh = || Closing { until: Instant::now() + LINGER, alarm: Alarm::default(), is_shut: false };
+        let closing = self.closing.get_or_insert_with(fresh);
+        if !closing.is_shut {
+            ready!(self.stream.poll_shutdown(cx))?;
+            closing.is_shut = true;
+        }
+        if self.pulse.must_linger() { self.poll_linger(cx) } else { Poll::Ready(Ok(())) }
     }
 
     /// Reads and drops what comes until the client is done or the time is up.
@@ -89,8 +112,8 @@ impl Stream {
 
     fn tcp(&self) -> &TcpStream {
         match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Plain(socket) => socket.tcp(),
+            Self::Tls(tls) => tls.get_ref().0.tcp(),
         }
     }
 
@@ -112,13 +135,25 @@ impl Stream {
 impl AsyncRead for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.pulse.take_look() && arrived(this.stream.tcp()) != Arrived::Nothing {
-            this.pulse.heard();
+        if this.closing.is_some() {
+            return this.poll_close(cx);
+        }
+        match this.pulse.take_order() {
+            Order::Read => {}
+            Order::Look if arrived(this.stream.tcp()) == Arrived::Nothing => {}
+            Order::Look => this.pulse.heard(),
+            Order::Refuse => return this.poll_refuse(cx),
         }
         let before = buffer.filled().len();
         ready!(this.stream.poll_read(cx, buffer))?;
-        if this.has_heads && buffer.filled().len() > before {
-            this.pulse.heard();
+        let new = &buffer.filled()[before..];
+        match &mut this.meter {
+            _ if new.is_empty() => {}
+            None => this.pulse.heard(),
+            Some(meter) => {
+                meter.read(new);
+                this.pulse.heard_frames(meter);
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -155,13 +190,6 @@ impl AsyncWrite for Io {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let fresh = || Closing { until: Instant::now() + LINGER, alarm: Alarm::default(), is_shut: false };
-        let closing = this.closing.get_or_insert_with(fresh);
-        if !closing.is_shut {
-            ready!(this.stream.poll_shutdown(cx))?;
-            closing.is_shut = true;
-        }
-        if this.pulse.must_linger() { this.poll_linger(cx) } else { Poll::Ready(Ok(())) }
+        self.poll_close(cx)
     }
 }

@@ -10,6 +10,7 @@
 
 mod alarm;
 mod body;
+mod conduct;
 mod conductor;
 mod connection;
 mod cork;
@@ -23,14 +24,19 @@ mod introduction;
 mod io;
 mod listener;
 mod load;
+mod meter;
 mod outgoing;
+mod pace;
 mod peer;
 mod permits;
 mod policy;
 mod pulse;
 mod record;
+mod refusal;
 mod retry;
 mod run;
+mod socket;
+mod streams;
 mod thread;
 mod tunnel;
 mod upload;

@@ -25,6 +25,7 @@ pub(crate) struct Peer {
     /// The address as workers are told it.
     pub(crate) forwarded_for: HeaderValue,
     pub(crate) is_tls: bool,
+    pub(crate) is_http2: bool,
     /// The name that the client asked for in its handshake, in lower case.
     pub(crate) server_name: Option<Box<str>>,
     pub(crate) pulse: Arc<Pulse>,

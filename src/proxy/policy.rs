@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::{PathAndQuery, Scheme};
-use http::{Method, Request, Uri};
+use http::{Method, Request, Uri, Version};
 use http_body::Body;
 
 use super::fault::Fault;
@@ -53,6 +53,9 @@ pub(crate) fn check<B: Body>(request: &Request<B>, peer: IpAddr, world: &World) 
         return Err(Fault::ManyHeaders);
     }
     let survey = Survey::of(request.headers(), names::is_doubtful);
+    if survey.is_padded {
+        return Err(Fault::Padding);
+    }
     check_target(request)?;
     let target = target::canonical(request.uri())?;
     let host = host(request, survey)?;
@@ -65,7 +68,7 @@ pub(crate) fn check<B: Body>(request: &Request<B>, peer: IpAddr, world: &World) 
         return Err(Fault::LargeBody);
     }
     let may_upgrade =
-        *request.method() == Method::GET && request.version() == http::Version::HTTP_11 && framing == Framing::Empty;
+        *request.method() == Method::GET && request.version() == Version::HTTP_11 && framing == Framing::Empty;
     let wants = may_upgrade && survey.wants_websocket(request.headers());
     let websocket = if wants { websocket::proof(request.headers()) } else { None };
     let identity = Identity::of(request.headers(), peer, clients);
@@ -124,7 +127,7 @@ fn check_target<B>(request: &Request<B>) -> Result<(), Fault> {
 }
 
 /// The one host of a request. Target and field must agree (RFC 9113, section 8.3.1; stricter than RFC 9112, section 3.2.2,
-/// because a worker, or a cache before us, may go by the other one).
+/// because a worker, or a cache before us, may go by the other one), and HTTP/1.1 has the field always (section 3.2).
 fn host<B>(request: &Request<B>, survey: Survey) -> Result<Host, Fault> {
     if survey.hosts > 1 {
         return Err(Fault::Host);
@@ -133,7 +136,11 @@ fn host<B>(request: &Request<B>, survey: Survey) -> Result<Host, Fault> {
     let Some(authority) = request.uri().authority() else { return field.ok_or(Fault::Host) };
     let authority = HeaderValue::from_str(authority.as_str()).ok();
     let target = authority.and_then(|authority| Host::parse(&authority)).ok_or(Fault::Host)?;
-    if field.is_none_or(|field| field == target) { Ok(target) } else { Err(Fault::Host) }
+    let agrees = match field {
+        Some(field) => field == target,
+        None => request.version() != Version::HTTP_11,
+    };
+    if agrees { Ok(target) } else { Err(Fault::Host) }
 }
 
 fn check_expectation<B>(request: &Request<B>, survey: Survey) -> Result<(), Fault> {

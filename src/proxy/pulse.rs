@@ -4,10 +4,13 @@
 //! this. It does not know HTTP, limits or what happens at their end. Invariant: a connection with an exchange is never
 //! idle and never in a head.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::conduct::{Block, Conduct};
+use super::meter::Meter;
 
 /// The state of one client connection.
 #[derive(Debug)]
@@ -17,8 +20,15 @@ pub(crate) struct Pulse {
     since: AtomicU64,
     is_in_head: AtomicBool,
     exchanges: AtomicU32,
-    /// The next read is to look whether anything has arrived that the runtime has not told of yet.
-    must_look: AtomicBool,
+    /// An [`Order`] for the next read.
+    order: AtomicU8,
+    /// A [`Turn`] of the exchange that is being polled.
+    turn: AtomicU8,
+    /// Milliseconds from `began` to when a write found no room, and one more; 0: there is room.
+    blocked: AtomicU64,
+    /// In the same way, when a block of header fields began that is not at its end.
+    fields: AtomicU64,
+    conduct: Conduct,
     /// A request's body was not read to its end.
     is_unread: AtomicBool,
     /// The connection was closed for being idle.
@@ -38,6 +48,30 @@ pub(crate) enum Stage {
     Busy,
 }
 
+/// What the next read is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Order {
+    /// Read.
+    Read,
+    /// Look whether anything has arrived that the runtime has not told of yet, then read.
+    Look,
+    /// Answer that the head took too long, and read no more.
+    Refuse,
+}
+
+/// Whom an exchange waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Turn {
+    /// As before.
+    Nothing,
+    /// Its worker, for more of the body.
+    Worker,
+    /// Its client, to take what there is.
+    Client,
+}
+
 impl Pulse {
     /// A connection that falls idle as it begins.
     pub(crate) fn new(now: Instant) -> Self {
@@ -46,7 +80,11 @@ impl Pulse {
             since: AtomicU64::new(0),
             is_in_head: AtomicBool::new(false),
             exchanges: AtomicU32::new(0),
-            must_look: AtomicBool::new(false),
+            order: AtomicU8::new(Order::Read as u8),
+            turn: AtomicU8::new(Turn::Nothing as u8),
+            blocked: AtomicU64::new(0),
+            fields: AtomicU64::new(0),
+            conduct: Conduct::default(),
             is_unread: AtomicBool::new(false),
             is_dismissed: AtomicBool::new(false),
             has_lost: AtomicBool::new(false),
@@ -59,6 +97,25 @@ impl Pulse {
             self.mark(Instant::now());
             self.is_in_head.store(true, Relaxed);
         }
+    }
+
+    /// Frames have come from the client.
+    pub(crate) fn heard_frames(&self, meter: &Meter) {
+        match self.conduct.note(meter) {
+            Block::Same => {}
+            Block::Begun => self.fields.store(self.millis(Instant::now()) + 1, Relaxed),
+            Block::Ended => self.fields.store(0, Relaxed),
+        }
+    }
+
+    /// Since when a block of header fields is not at its end.
+    pub(crate) fn fields(&self) -> Option<Instant> {
+        self.instant(&self.fields)
+    }
+
+    /// How the client behaves, if it speaks HTTP/2.
+    pub(crate) fn conduct(&self) -> &Conduct {
+        &self.conduct
     }
 
     /// An exchange begins: its head has been read.
@@ -82,14 +139,60 @@ impl Pulse {
         if self.is_in_head.load(Relaxed) { Stage::Head(since) } else { Stage::Idle(since) }
     }
 
-    /// Asks the next read to look.
-    pub(crate) fn ask_to_look(&self) {
-        self.must_look.store(true, Relaxed);
+    /// The handshake is over: the connection falls idle only now.
+    pub(crate) fn settle(&self, now: Instant) {
+        self.mark(now);
     }
 
-    /// Takes the order to look.
-    pub(crate) fn take_look(&self) -> bool {
-        self.must_look.load(Relaxed) && self.must_look.swap(false, Relaxed)
+    /// Gives the next read an order.
+    pub(crate) fn ask(&self, order: Order) {
+        self.order.store(order as u8, Relaxed);
+    }
+
+    /// Takes the order, if there is one.
+    pub(crate) fn take_order(&self) -> Order {
+        match self.order.load(Relaxed) {
+            0 => Order::Read,
+            order => {
+                self.order.store(Order::Read as u8, Relaxed);
+                if order == Order::Look as u8 { Order::Look } else { Order::Refuse }
+            }
+        }
+    }
+
+    /// Whom the exchange that is being polled waits for from now on.
+    pub(crate) fn note_turn(&self, turn: Turn) {
+        self.turn.store(turn as u8, Relaxed);
+    }
+
+    /// Takes what the exchange that was just polled has noted. Exchanges are polled one at a time.
+    pub(crate) fn take_turn(&self) -> Turn {
+        let turn = match self.turn.load(Relaxed) {
+            0 => return Turn::Nothing,
+            turn if turn == Turn::Worker as u8 => Turn::Worker,
+            _ => Turn::Client,
+        };
+        self.turn.store(Turn::Nothing as u8, Relaxed);
+        turn
+    }
+
+    /// A write has found no room.
+    pub(crate) fn block(&self) {
+        if self.blocked.load(Relaxed) == 0 {
+            self.blocked.store(self.millis(Instant::now()) + 1, Relaxed);
+        }
+    }
+
+    /// A write has found room.
+    pub(crate) fn unblock(&self) {
+        if self.blocked.load(Relaxed) != 0 {
+            self.blocked.store(0, Relaxed);
+        }
+    }
+
+    /// Since when the client takes nothing of what is to be sent.
+    pub(crate) fn blocked(&self) -> Option<Instant> {
+        self.instant(&self.blocked)
     }
 
     /// A request's body was given up before its end.
@@ -119,7 +222,16 @@ impl Pulse {
     }
 
     fn mark(&self, now: Instant) {
-        self.since.store(now.saturating_duration_since(self.began).as_millis() as u64, Relaxed);
+        self.since.store(self.millis(now), Relaxed);
+    }
+
+    fn instant(&self, mark: &AtomicU64) -> Option<Instant> {
+        let millis = mark.load(Relaxed).checked_sub(1)?;
+        Some(self.began + Duration::from_millis(millis))
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.began).as_millis() as u64
     }
 }
 
@@ -173,12 +285,31 @@ mod tests {
     }
 
     #[test]
-    fn a_look_is_taken_once() {
+    fn an_order_is_taken_once_and_so_is_a_turn() {
         let pulse = Pulse::new(Instant::now());
-        assert!(!pulse.take_look());
-        pulse.ask_to_look();
-        assert!(pulse.take_look());
-        assert!(!pulse.take_look());
+        for order in [Order::Look, Order::Refuse] {
+            assert_eq!(pulse.take_order(), Order::Read);
+            pulse.ask(order);
+            assert_eq!(pulse.take_order(), order);
+        }
+        for turn in [Turn::Worker, Turn::Client] {
+            assert_eq!(pulse.take_turn(), Turn::Nothing);
+            pulse.note_turn(turn);
+            assert_eq!(pulse.take_turn(), turn);
+        }
+    }
+
+    #[test]
+    fn a_client_has_taken_nothing_since_the_first_write_that_found_no_room() {
+        let pulse = Pulse::new(Instant::now());
+        assert_eq!(pulse.blocked(), None);
+        pulse.block();
+        let first = pulse.blocked();
+        assert!(first.is_some());
+        pulse.block();
+        assert_eq!(pulse.blocked(), first);
+        pulse.unblock();
+        assert_eq!(pulse.blocked(), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::fault::{Fault, Side};
 use super::headers;
 use super::peer::Peer;
 use super::policy::Identity;
+use super::pulse::Pulse;
 use super::upload::Progress;
 use super::wire::Wire;
 use super::world::App;
@@ -69,6 +70,9 @@ impl Record {
     /// An exchange begins: its head has been read.
     pub(crate) fn begin<B>(peer: &Arc<Peer>, request: &Request<B>) -> Self {
         peer.pulse.begin();
+        if peer.is_http2 {
+            peer.pulse.conduct().begin();
+        }
         Self {
             peer: Arc::clone(peer),
             started: Instant::now(),
@@ -104,6 +108,16 @@ impl Record {
             self.id = id.clone();
             self.id.set_sensitive(true);
         }
+    }
+
+    /// Is it one of many on its connection?
+    pub(crate) fn is_http2(&self) -> bool {
+        self.peer.is_http2
+    }
+
+    /// What its connection is doing.
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.peer.pulse
     }
 
     /// The thread it is on.
@@ -222,6 +236,9 @@ impl Drop for Record {
         let now = self.ended.unwrap_or_else(Instant::now);
         let took = now.saturating_duration_since(self.started);
         self.peer.pulse.end(now);
+        if self.peer.is_http2 {
+            self.peer.pulse.conduct().end(self.status.is_none());
+        }
         let metrics = self.app.as_ref().map_or(&self.peer.proxy.no_app, |(app, _)| &app.metrics);
         metrics.finish(self.status(), took);
         if self.fault.is_some_and(|fault| fault.row().side != Side::Client) {
@@ -232,7 +249,7 @@ impl Drop for Record {
 }
 
 /// 128 random bits as hexadecimal digits.
-fn random_id() -> HeaderValue {
+pub(crate) fn random_id() -> HeaderValue {
     let mut digits = [0; 32];
     for (pair, byte) in digits.chunks_exact_mut(2).zip(fastrand::u128(..).to_be_bytes()) {
         pair[0] = DIGITS[usize::from(byte >> 4)];

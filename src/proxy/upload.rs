@@ -18,7 +18,9 @@ use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::fault::Fault;
+use super::pace::Pace;
 use super::peer::Peer;
+use crate::telemetry::exchange_metrics::Cut;
 
 /// Longest body, in bytes, that is kept so that it can be sent again.
 const KEPT: u64 = 64 * 1024;
@@ -35,8 +37,7 @@ pub(crate) struct Streamed {
     incoming: Incoming,
     /// Bytes that it may still have; `None`: unlimited.
     left: Option<u64>,
-    /// Longest silence.
-    idle: Duration,
+    pace: Pace,
     alarm: Alarm,
     /// Since when the client owes us bytes.
     waiting: Option<Instant>,
@@ -61,7 +62,7 @@ pub(crate) struct Progress {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) bytes: Option<u64>,
-    pub(crate) idle: Duration,
+    pub(crate) pace: Pace,
 }
 
 impl Upload {
@@ -104,7 +105,7 @@ impl Streamed {
         Self {
             incoming,
             left: bounds.bytes,
-            idle: bounds.idle,
+            pace: bounds.pace,
             alarm: Alarm::default(),
             waiting: None,
             is_http2,
@@ -125,7 +126,7 @@ impl Streamed {
             let Poll::Ready(next) = Pin::new(&mut self.incoming).poll_frame(cx) else {
                 return self.poll_silence(cx);
             };
-            self.waiting = None;
+            self.came(next.as_ref());
             self.progress.step();
             return Poll::Ready(match next {
                 None if self.is_http2 && !self.incoming.is_end_stream() => Some(Err(Fault::ClientGone)),
@@ -142,8 +143,16 @@ impl Streamed {
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         let since = *self.waiting.get_or_insert_with(Instant::now);
         self.progress.is_waiting_for_client.store(true, Relaxed);
-        ready!(self.alarm.poll(cx, since + self.idle));
+        ready!(self.alarm.poll(cx, since + self.pace.left()));
+        self.peer.proxy.metrics.cut(Cut::SlowBody);
         Poll::Ready(Some(Err(Fault::SlowBody)))
+    }
+
+    /// The client's time begins anew, as far as what has come pays for it.
+    fn came(&mut self, next: Option<&Result<Frame<Bytes>, hyper::Error>>) {
+        let Some(since) = self.waiting.take() else { return };
+        let bytes = next.into_iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum::<usize>();
+        self.pace.came(bytes as u64, since.elapsed());
     }
 
     fn admit(&mut self, bytes: Bytes) -> Result<Bytes, Fault> {

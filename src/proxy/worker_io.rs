@@ -1,8 +1,8 @@
 //! A worker's socket as hyper reads and writes it, and the meter that says how far an exchange on it has come.
 //!
 //! Does not know HTTP. Two things are done here that hyper cannot know of. Before the first exchange after a pause the
-//! kernel is asked whether the worker has closed meanwhile: hyper reads before it writes, sees the end, and hands the
-//! request back unsent. And a failed write is not an end: a worker may answer before it has read the whole request and
+//! kernel is asked whether the worker has closed meanwhile, or has sent what nobody asked for and what would pass for the
+//! answer: hyper reads before it writes, sees an end, and hands the request back unsent. And a failed write is not an end: a worker may answer before it has read the whole request and
 //! close, and that answer is still there to be read.
 
 use std::io::{self, IoSlice};
@@ -81,12 +81,13 @@ impl WorkerIo {
         Ok(Self { stream, meter, is_mute: false })
     }
 
-    fn has_ended(&self) -> bool {
+    /// Has anything come, were it the end?
+    fn is_spent(&self) -> bool {
         let there = match &self.stream {
             Stream::Tcp(tcp) => arrived(tcp),
             Stream::Unix(unix) => arrived(unix),
         };
-        there == Arrived::End
+        there != Arrived::Nothing
     }
 
     /// Notes what a write has come to; `length` is what it was asked to write.
@@ -107,7 +108,7 @@ impl WorkerIo {
 
 impl AsyncRead for WorkerIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.meter.take_look() && self.has_ended() {
+        if self.meter.take_look() && self.is_spent() {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();

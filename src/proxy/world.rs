@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::certs::{self, CertError, Parsed, Store};
 use crate::id::AppName;
-use crate::link::{self, Condition, Limits, Snapshot};
+use crate::link::{self, Condition, Http2, Limits, Snapshot};
 use crate::route::Table;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
 use crate::upstream::{Bounds, Budget, Endpoint, OnIdle, Spec, Upstream};
@@ -93,8 +93,10 @@ impl World {
             handshake_timeout: Duration::ZERO,
             header_timeout: Duration::ZERO,
             body_idle: Duration::ZERO,
+            body_rate: None,
+            write_stall: Duration::ZERO,
             keepalive_idle: Duration::ZERO,
-            h2_streams: 1,
+            http2: Http2 { streams: 1, requests: 1 },
         };
         let routes = Table::build(Vec::new()).unwrap_or_else(|_| unreachable!("nothing conflicts with nothing"));
         Self { limits, clients: Clients::default(), listeners: HashMap::new(), routes, apps: Vec::new() }

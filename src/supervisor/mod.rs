@@ -10,6 +10,7 @@ mod calendar;
 mod channel;
 mod cpu;
 mod deploy;
+mod diff;
 mod event;
 mod exits;
 mod invariants;

@@ -33,6 +33,7 @@ impl Supervisor {
             Call::Signal { apps, signal, reply } => drop(reply.send(self.signal_workers(&apps, &signal))),
             Call::Reset { apps, reply } => drop(reply.send(self.forgive(&apps))),
             Call::Env { app, reply } => drop(reply.send(self.environment(&app))),
+            Call::Diff { profile, reply } => drop(reply.send(self.diff(profile.as_deref()))),
             Call::Report { deploy, reply } => self.reloads.deploys.ask(deploy, reply),
             Call::Metrics { reply } => self.scrape(reply),
             Call::Logs { query, reply } => drop(reply.send(self.logs(query))),

@@ -65,7 +65,9 @@ fn translate(limits: &Limits) -> link::Limits {
         handshake_timeout: limits.handshake_timeout,
         header_timeout: limits.header_timeout,
         body_idle: limits.body_idle,
+        body_rate: limits.body_rate,
+        write_stall: limits.write_stall,
         keepalive_idle: limits.keepalive_idle,
-        h2_streams: limits.h2_streams,
+        http2: link::Http2 { streams: limits.http2.streams, requests: limits.http2.requests },
     }
 }

@@ -84,7 +84,7 @@ impl Supervisor {
         }
         let Change { order, scope: Scope { apps, profile }, source } = change;
         let read = match &source {
-            Source::File => load(&self.config, profile.as_deref())?,
+            Source::File => self.read_again(profile.as_deref())?,
             Source::List(text) => parse(text, &self.config)?,
             Source::InForce => self.config.clone(),
         };
@@ -131,7 +131,12 @@ impl Supervisor {
         Ok(merged)
     }
 
-    fn refuse_what_needs_a_restart(&self, config: &Config) -> Result<(), Refusal> {
+    /// The configuration as its file says it now.
+    pub(super) fn read_again(&self, profile: Option<&str>) -> Result<Config, Refusal> {
+        load(&self.config, profile)
+    }
+
+    pub(super) fn refuse_what_needs_a_restart(&self, config: &Config) -> Result<(), Refusal> {
         let refuse =
             |what: &str| Err(invalid(format!("{what} cannot change while portreeve runs; stop it and start it anew")));
         if config.admin != self.config.admin {

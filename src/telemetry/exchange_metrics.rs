@@ -5,6 +5,7 @@
 //! Invariant: a gauge that was raised is lowered by a drop, so no path out of an exchange can forget it.
 
 mod app;
+mod cut;
 mod gauge;
 
 use std::collections::BTreeMap;
@@ -17,9 +18,11 @@ use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry}
 use super::exposition::{self, Family};
 use super::registration::{counter, counters, gauges, histograms_by_app};
 use crate::id::AppName;
+use cut::Cuts;
 
 use app::Longest;
 pub use app::{AppMetrics, Held, HoldEnd, RetryRule};
+pub use cut::Cut;
 pub use gauge::{Gauge, Raised};
 
 /// Upper bounds in seconds for whole exchanges and for waiting.
@@ -35,6 +38,7 @@ pub struct ExchangeMetrics {
     apps: ByApp,
     client_connections: IntGaugeVec,
     access_log_dropped: IntCounter,
+    cuts: Cuts,
     invariants: Invariants,
 }
 
@@ -81,6 +85,7 @@ impl ExchangeMetrics {
                 "portreeve_access_log_dropped_total",
                 "Access lines that could not be written.",
             ),
+            cuts: Cuts::new(&registry),
             invariants: Invariants::new(&registry),
             registry,
         }
@@ -108,6 +113,11 @@ impl ExchangeMetrics {
     #[must_use]
     pub fn access_log_dropped(&self) -> IntCounter {
         self.access_log_dropped.clone()
+    }
+
+    /// A client was cut off.
+    pub fn cut(&self, why: Cut) {
+        self.cuts.count(why);
     }
 
     /// Counters of what must never happen.

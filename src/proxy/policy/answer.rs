@@ -1,8 +1,8 @@
 //! Which responses of a worker are answers, and what of them is not for clients.
 //!
-//! Pure. Does not know bodies: how they are framed, hyper has checked.
+//! Pure. Does not know bodies: where they end, hyper has checked.
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 
@@ -18,7 +18,8 @@ const ORDERS: [HeaderName; 3] = [
 ];
 
 /// May it be passed on? A 101 only as the consent to a WebSocket that was asked for, whose `proof` it must give; and only
-/// with a status that there can be (RFC 9110, section 15).
+/// with a status that there can be (RFC 9110, section 15), and uncoded but for chunks: a coding that we took off without
+/// undoing it would be lost (RFC 9112, section 6.1).
 ///
 /// # Errors
 /// [`Fault::Malformed`].
@@ -28,9 +29,14 @@ pub(crate) fn check<B>(response: &Response<B>, proof: Option<&HeaderValue>) -> R
         StatusCode::SWITCHING_PROTOCOLS => {
             headers::is_websocket(fields) && proof.is_some_and(|proof| websocket::is_proven(fields, proof))
         }
-        status => (200..600).contains(&status.as_u16()),
+        status => (200..600).contains(&status.as_u16()) && is_uncoded(response),
     };
     if is_answer { Ok(()) } else { Err(Fault::Malformed) }
+}
+
+fn is_uncoded<B>(response: &Response<B>) -> bool {
+    let mut codings = response.headers().get_all(header::TRANSFER_ENCODING).iter();
+    codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
 /// Takes off what is not for clients: orders to a front, and a phrase of the worker's own in the status line.
@@ -60,6 +66,17 @@ mod tests {
         }
         for status in [100, 101, 103, 199, 600, 999] {
             assert_eq!(check(&response(status, &[]), None), Err(Fault::Malformed), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_was_coded_for_the_way_is_no_answer() {
+        let chunked = ("transfer-encoding", "Chunked");
+        assert_eq!(check(&response(200, &[chunked]), None), Ok(()));
+        for bad in
+            [&[("transfer-encoding", "gzip, chunked")] as &[_], &[("transfer-encoding", "gzip")], &[chunked, chunked]]
+        {
+            assert_eq!(check(&response(200, bad), None), Err(Fault::Malformed), "{bad:?}");
         }
     }
 

@@ -5,7 +5,7 @@ use http::Version;
 use http_body_util::{Empty, Full};
 
 use super::*;
-use crate::link::Limits;
+use crate::link::{Http2, Limits};
 
 /// Looks a request over under these limits.
 fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Checked, Fault> {
@@ -23,8 +23,10 @@ fn limits() -> Limits {
         handshake_timeout: Duration::from_secs(1),
         header_timeout: Duration::from_secs(1),
         body_idle: Duration::from_secs(1),
+        body_rate: None,
+        write_stall: Duration::from_secs(1),
         keepalive_idle: Duration::from_secs(1),
-        h2_streams: 1,
+        http2: Http2 { streams: 1, requests: 1 },
     }
 }
 
@@ -51,7 +53,10 @@ fn a_request_names_one_host() {
 
 #[test]
 fn the_target_and_the_host_field_agree() {
-    assert_eq!(outcome("GET", "http://Example.com/x", &[]), Ok("example.com".into()));
+    let mut alone = request("GET", "http://Example.com/x", &[]);
+    assert_eq!(check(&alone, &limits()).unwrap_err(), Fault::Host, "HTTP/1.1 has the field always");
+    *alone.version_mut() = Version::HTTP_2;
+    assert_eq!(check(&alone, &limits()).unwrap().host.text(), "example.com");
     assert_eq!(outcome("GET", "https://example.com/x", &[("host", "EXAMPLE.com")]), Ok("example.com".into()));
     assert_eq!(outcome("GET", "http://example.com/x", &[("host", "other.com")]), Err(Fault::Host));
     assert_eq!(outcome("GET", "http://user@example.com/x", &[]), Err(Fault::Host));
@@ -144,6 +149,14 @@ fn a_field_that_passes_for_another_is_refused() {
         check(&request("GET", "/", &[("host", "a"), ("x_real_ip", "1"), ("accept", "x")]), &limits()).unwrap();
     assert_eq!(checked.refused, [HeaderName::from_static("x_real_ip")]);
     assert!(check(&request("GET", "/", &[("host", "a"), ("x-y", "1")]), &limits()).unwrap().refused.is_empty());
+}
+
+#[test]
+fn no_value_has_white_space_around_it() {
+    for value in [" 1", "1 ", "\t1", "1\t", " "] {
+        assert_eq!(outcome("GET", "/", &[("host", "a"), ("x", value)]), Err(Fault::Padding), "{value:?}");
+    }
+    assert_eq!(outcome("GET", "/", &[("host", "a"), ("x", "1 2"), ("y", "")]), Ok("a".into()));
 }
 
 #[test]

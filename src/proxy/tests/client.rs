@@ -171,6 +171,11 @@ impl Client {
         String::from_utf8(std::mem::take(&mut self.read)).unwrap()
     }
 
+    /// Reads and drops so many bytes; returns how many.
+    pub(super) async fn read_bytes(&mut self, count: usize) -> usize {
+        take(&mut self.socket, &mut self.read, count).await.expect("the proxy has closed").len()
+    }
+
     /// Reads and drops what is there; returns how much.
     pub(super) async fn read_some(&mut self) -> usize {
         self.read.clear();

@@ -17,18 +17,6 @@ async fn limited(worker: &Worker, change: impl FnOnce(&mut Limits)) -> Rig {
 }
 
 #[test]
-fn a_head_that_does_not_end_is_given_up() {
-    run(async {
-        let worker = Worker::start(1).await;
-        let rig = limited(&worker, |limits| limits.header_timeout = Duration::from_millis(30)).await;
-        let mut client = Client::connect(rig.http).await;
-        client.write("GET / HTTP/1.1\r\nhost").await;
-        assert!(client.try_response().await.is_none());
-        rig.stop().await;
-    });
-}
-
-#[test]
 fn a_connection_without_an_exchange_is_given_up_and_one_with_an_exchange_is_not() {
     run(async {
         let worker = Worker::start(1).await;

@@ -3,10 +3,12 @@
 
 mod client;
 mod clients;
+mod frames;
 mod rig;
 mod worker;
 
 mod bodies;
+mod conduct;
 mod ends;
 mod fields;
 mod holding;
@@ -15,6 +17,7 @@ mod limits;
 mod load;
 mod publishing;
 mod retrying;
+mod slow;
 mod tunnels;
 
 use std::time::Duration;

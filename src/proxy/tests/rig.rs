@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use super::worker::Worker;
 use crate::id::{Address, AppName, Generation, Serial, Slot};
 use crate::link::{
-    App, Certificate, Clients, Condition, Endpoint, Epoch, FromProxy, Limits, Listener, Manifest, ManifestEntry,
+    App, Certificate, Clients, Condition, Endpoint, Epoch, FromProxy, Http2, Limits, Listener, Manifest, ManifestEntry,
     Snapshot, ToProxy, codec,
 };
 use crate::proxy::error::Error;
@@ -207,8 +207,10 @@ fn limits() -> Limits {
         handshake_timeout: Duration::from_secs(10),
         header_timeout: Duration::from_secs(10),
         body_idle: Duration::from_secs(10),
+        body_rate: None,
+        write_stall: Duration::from_secs(10),
         keepalive_idle: Duration::from_mins(1),
-        h2_streams: 100,
+        http2: Http2 { streams: 100, requests: 10_000 },
     }
 }
 

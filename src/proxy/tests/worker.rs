@@ -112,6 +112,16 @@ impl Served {
         self.socket.write_all(text.as_bytes()).await.unwrap();
     }
 
+    pub(super) async fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.socket.write_all(bytes).await
+    }
+
+    /// Reads and drops what comes; 0 at the end.
+    pub(super) async fn read_or_end(&mut self) -> usize {
+        self.read.clear();
+        self.socket.read_buf(&mut self.read).await.unwrap_or(0)
+    }
+
     /// Answers with 200 and a body.
     pub(super) async fn respond(&mut self, body: &str) {
         self.write(&format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;

@@ -34,6 +34,7 @@ fn the_exposition_is_valid_and_complete_before_the_first_exchange() {
         "portreeve_upstream_faults_total{app=\"web\",kind=\"connect\"} 1",
         "portreeve_client_connections{listener=\"[::1]:80\"} 0",
         "portreeve_access_log_dropped_total 0",
+        "portreeve_clients_cut_total{why=\"write-stall\"} 0",
         "portreeve_dispatch_after_quiesce_total 0",
         "portreeve_upstream_reset_stopping_total 0",
         "portreeve_close_unread_total 0",
