@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{App, Forwarding, Readiness, Said, Server};
-use super::{bounds, contract, defaults, liveness, names, node, readiness, worker};
+use super::{bounds, contract, defaults, liveness, names, node, readiness, watch, worker};
 use crate::id::{Address, AppName};
 
 /// The app, or `None` when something about it is wrong and recorded.
@@ -41,6 +41,11 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
             command.live = live;
         }
         let depends_on = table.list("depends_on", dependency);
+        let directory = server.as_ref().and_then(|server| match server {
+            Server::Command(command) => Some(command.directory.clone()),
+            Server::Fixed(_) => None,
+        });
+        let watch = watch::watch(table, directory.as_deref().unwrap_or(base));
         Some(App {
             name,
             hosts,
@@ -52,6 +57,7 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
             server: server?,
             probe,
             forwarding,
+            watch,
             said: Said::default(),
         })
     });

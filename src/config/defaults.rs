@@ -114,6 +114,8 @@ pub const REPLACE_AFTER: Setting<Duration> = setting(secs(30), millis(0), hours(
 pub const HUNG_AFTER: Setting<Duration> = setting(secs(30), millis(100), hours(24));
 /// Off by default: a program that does not know the word would be taken for dead.
 pub const WATCHDOG: RangeInclusive<Duration> = RangeInclusive::new(millis(100), hours(24));
+/// What saving all files of an editor takes.
+pub const DEBOUNCE: Setting<Duration> = setting(millis(200), millis(10), mins(1));
 /// A first crash costs next to nothing.
 pub const BACKOFF_MIN: Setting<Duration> = setting(millis(100), millis(1), hours(1));
 /// A broken worker is tried for ever, but not in a tight loop.

@@ -42,6 +42,7 @@ mod unknown;
 mod value;
 mod values;
 mod verify;
+mod watch;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,7 @@ pub use shown::{Origin, Shown, shown};
 pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
+pub use watch::{NEVER_WATCHED, Watch};
 
 use crate::id::{Address, AppName};
 
@@ -202,6 +204,8 @@ pub struct App {
     pub server: Server,
     pub probe: Probe,
     pub forwarding: Forwarding,
+    /// Files whose change reloads it; `None`: none.
+    pub watch: Option<Watch>,
     pub said: Said,
 }
 

@@ -17,7 +17,6 @@ enum Advice {
 
 use Advice::{Is, Say};
 
-const LATER: &str = "portreeve does not have this yet";
 const ACME: &str = "portreeve does not order certificates yet: name files with `cert` and `key` in [tls]";
 const NO_MODE: &str =
     "every app is a set of `workers`; node = \"cluster\" is for a Node app that ran in PM2's cluster mode as it is";
@@ -29,6 +28,7 @@ const STAMP: &str = "see [app.NAME.log]: time = \"%Y-%m-%d %H:%M:%S\"";
 const SOFT: &str = "see [app.NAME.memory]: soft = \"500MiB\"";
 const HARD: &str = "see [app.NAME.memory]: hard = \"800MiB\"";
 const OPEN_FILES: &str = "see [app.NAME.limits]: open_files = 65536";
+const WATCHED: &str = "see `watch = { paths = [\"src\"], ignore = [\"*.md\"], debounce = \"200ms\" }`";
 const LINES: &str = "see [app.NAME.log]: format = \"json\"";
 
 /// Words of other programs, written as [`plain`] does.
@@ -91,7 +91,12 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("cron", Is("schedule")),
     ("maxrequestsjitter", Is("jitter")),
     ("maxlifetime", Is("max_age")),
-    ("watch", Say(LATER)),
+    ("ignorewatch", Say(WATCHED)),
+    ("watchignore", Say(WATCHED)),
+    ("watchdelay", Say(WATCHED)),
+    ("watchoptions", Say(WATCHED)),
+    ("files", Is("watch")),
+    ("delay", Is("debounce")),
     ("autorestart", Say("a worker that ends is started again, unless you say restart = \"never\" or \"on-failure\"")),
     ("maxrestarts", Say("see `restart = { intensity = 10, period = \"60s\", give_up = true }`")),
     ("stopexitcodes", Say("see `restart = { stop_exit_codes = [0] }`")),

@@ -12,7 +12,7 @@ use super::{Command, StopSignal, Timeouts};
 use super::{bounds, command, contract, defaults, environment, output, recycle, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
-pub(super) const KEYS: [&str; 23] = [
+pub(super) const KEYS: [&str; 24] = [
     "depends_on",
     "shell",
     "directory",
@@ -35,6 +35,7 @@ pub(super) const KEYS: [&str; 23] = [
     "restart",
     "live",
     "recycle",
+    "watch",
     "log",
 ];
 

@@ -2,6 +2,8 @@
 //!
 //! Tasks produce events and know nothing of what they lead to; the loop consumes them one at a time.
 
+use std::path::PathBuf;
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::channel::cluster::Said;
@@ -71,6 +73,11 @@ pub(super) enum Event {
         app: AppName,
         serial: Serial,
         sight: Sight,
+    },
+    /// Files of an app that is watched have changed, this one first.
+    FilesChanged {
+        app: AppName,
+        path: PathBuf,
     },
     /// The memory of some workers was measured.
     Measured(Vec<Measurement>),

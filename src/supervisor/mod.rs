@@ -44,6 +44,7 @@ mod site;
 mod start;
 mod stuck;
 mod taken;
+mod watch;
 mod web;
 mod workers;
 
@@ -77,6 +78,7 @@ use roster::Roster;
 use scrape::Scrapes;
 use shutdown::Phase;
 use site::Site;
+use watch::Watches;
 
 /// Everything the supervisor knows and owns.
 struct Supervisor {
@@ -101,6 +103,7 @@ struct Chores {
     calendar: Calendar,
     gauges: Gauges,
     archive: Archive,
+    watches: Watches,
 }
 
 impl Chores {
@@ -215,6 +218,7 @@ impl Supervisor {
             Event::LeftChannel { app, serial } => self.left_channel(&app, serial),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
+            Event::FilesChanged { app, path } => self.files_changed(&app, &path),
             Event::Measured(measurements) => self.measured(measurements),
             Event::Scrape { reply } => self.scrape(reply),
             Event::AskReady { reply } => drop(reply.send(self.readiness())),

@@ -170,6 +170,7 @@ impl Supervisor {
         let listeners_changed = self.listeners.replace(&config, added);
         self.config = config;
         self.chores.calendar.look_soon(std::time::Instant::now());
+        self.chores.watches.follow(&self.config, &self.starter.events);
         self.roster.note(order, &apps);
         self.roster.forget_scales(&self.config);
         self.published.certificates = certificates;

@@ -24,6 +24,7 @@ use super::roster::Roster;
 use super::scrape::Scrapes;
 use super::settings::{prepare_access_log, read_certificates, recipe};
 use super::shutdown::Phase;
+use super::watch::Watches;
 use super::{Chores, Machines, Outlook, Published, Supervisor, web};
 use crate::certs::CertError;
 use crate::config::{Config, LogFormat};
@@ -158,13 +159,15 @@ fn build(
         reloads: Reloads::default(),
         published: Published { certificates, ..Published::default() },
         phase: Phase::Running,
-        chores: chores(&config, options.state.as_deref()).map_err(failed("the supervisor's chores"))?,
+        chores: chores(&config, options.state.as_deref(), options.is_list)
+            .map_err(failed("the supervisor's chores"))?,
         outlook: outlook(metrics, metrics_address, options)?,
         config,
     };
     for (name, app) in supervisor.config.apps.clone() {
         supervisor.add_site(&name, std::sync::Arc::new(app));
     }
+    supervisor.chores.watches.follow(&supervisor.config, events);
     // Before the first snapshot, so that the first request of all is held for the workers and not refused.
     supervisor.run_queue();
     let snapshot = supervisor.snapshot();
@@ -180,7 +183,9 @@ fn machines() -> Machines {
     }
 }
 
-fn chores(config: &Config, state: Option<&Path>) -> std::io::Result<Chores> {
+fn chores(config: &Config, state: Option<&Path>, is_list: bool) -> std::io::Result<Chores> {
+    // A list, and what is beside it, is nobody's but ours.
+    let own = state.into_iter().chain(config.path.parent().filter(|_| is_list));
     let archive = match state {
         Some(folder) => Archive::open(folder, &config.admin.socket)?,
         None => Archive::default(),
@@ -194,6 +199,7 @@ fn chores(config: &Config, state: Option<&Path>) -> std::io::Result<Chores> {
         gauges: Gauges::default(),
         calendar,
         archive,
+        watches: Watches::new(own.into_iter().map(Path::to_owned).collect()),
     })
 }
 

@@ -56,4 +56,5 @@ mod streams;
 mod tools;
 mod trees;
 mod units;
+mod watch;
 mod wire;

@@ -45,10 +45,21 @@ fn boot(boot: &Boot) -> Option<u8> {
     if let Some(message) = &boot.tell {
         tell::tell(message);
     }
+    if boot.hoard > 0 {
+        // For as long as the process lives.
+        vec![1_u8; boot.hoard].leak();
+    }
     if boot.fork {
         fork_child();
     }
     boot.exit
+}
+
+/// Starts a child of the same program that holds so many bytes, and nothing else. Returns its pid.
+fn breed(bytes: usize) -> u32 {
+    let program = std::env::current_exe().expect("a program knows where it is");
+    let words = [format!("hoard={bytes}"), "late=3600s".to_owned()];
+    Command::new(program).args(words).spawn().expect("it can be started once more").id()
 }
 
 /// Starts a grandchild of the supervisor that nobody waits for and that would live on for an hour. Returns its pid.

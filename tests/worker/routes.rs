@@ -13,6 +13,7 @@
 //! | `/drop` `/cut?bytes=N` `/reset` | closes without an answer · after N bytes of it · with a TCP reset |
 //! | `/tell?say=TEXT` `/mute` | tells it to `$NOTIFY_SOCKET` (`;` is a line end) · says no more that it is well |
 //! | `/crash?code=N` `/fork` `/leak?bytes=N` | ends the process · starts a child · keeps N bytes |
+//! | `/breed?bytes=N` | starts a child that keeps N bytes |
 //!
 //! Every answer carries `Worker-App`, `Worker-Generation`, `Worker-Slot` and `Worker-Pid`.
 
@@ -129,6 +130,7 @@ async fn route(request: Request<Incoming>, world: &World, plug: &Plug) -> Answer
         }
         "/fork" => Ok(json_answer(&json!({ "pid": crate::fork_child() }))),
         "/spin" => Ok(world.spin(query.millis("ms", 1000)).await),
+        "/breed" => Ok(json_answer(&json!({ "pid": crate::breed(query.size("bytes", 1 << 20)) }))),
         "/leak" => Ok(world.leak(query.size("bytes", 1 << 20))),
         _ => Ok(text(StatusCode::NOT_FOUND, "no such route\n")),
     }

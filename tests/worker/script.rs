@@ -36,6 +36,8 @@ pub(crate) struct Boot {
     pub(crate) late: Duration,
     /// `tells-first=TEXT`: on `$NOTIFY_SOCKET`; a `;` stands for a line end.
     pub(crate) tell: Option<String>,
+    /// `hoard=BYTES`: holds so many.
+    pub(crate) hoard: usize,
     /// `fork`: starts a child that nobody waits for.
     pub(crate) fork: bool,
 }
@@ -116,6 +118,7 @@ impl Script {
             "tells-first" => self.boot.tell = Some(value.to_owned()),
             "tells" => self.notify.text = Some(value.to_owned()),
             "feeds" => self.notify.feed = Some(duration(word, value)?),
+            "hoard" => self.boot.hoard = number(word, value)?,
             "fork" => self.boot.fork = true,
             "health" => self.health.status = number(word, value)?,
             "ready-after" => self.health.after = duration(word, value)?,

@@ -117,9 +117,25 @@ struct More {
     /// Put the time in front of each line
     #[arg(long)]
     time: bool,
+    #[command(flatten)]
+    files: Files,
     /// Whom the workers run as, if the supervisor is root
     #[arg(short, long, value_name = "USER", visible_alias = "uid")]
     user: Option<String>,
+}
+
+/// Files whose change reloads the app.
+#[derive(Args, Debug)]
+struct Files {
+    /// For development: reload when files change, all in the working directory or those below PATH
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = ".")]
+    watch: Vec<String>,
+    /// Files not to watch, by name or pattern; more than one with spaces between
+    #[arg(long, value_name = "PATTERNS", value_delimiter = ' ', requires = "watch")]
+    ignore_watch: Vec<String>,
+    /// How long nothing must change before a reload: 1s, or a number of milliseconds
+    #[arg(long, value_name = "TIME", requires = "watch")]
+    watch_delay: Option<String>,
 }
 
 impl More {
@@ -134,6 +150,7 @@ impl More {
             || self.error.is_some()
             || self.time
             || self.user.is_some()
+            || !self.files.watch.is_empty()
     }
 }
 

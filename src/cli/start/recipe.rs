@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::meant::{self, Program};
-use super::{More, Start};
+use super::{Files, More, Start};
 use crate::control::words::Status;
 use crate::id::AppName;
 
@@ -244,11 +244,29 @@ fn settings(more: &More, name: &AppName, set: &mut impl FnMut(&str, Value)) -> R
     if !restart.is_empty() {
         set("restart", restart.into());
     }
+    if let Some(watch) = watch(&more.files) {
+        set("watch", watch.into());
+    }
     if let Some(user) = &more.user {
         set("user", user.clone().into());
     }
     set("log", log(more, name)?.into());
     Ok(())
+}
+
+/// Paths are taken from the working directory of the app.
+fn watch(files: &Files) -> Option<Table> {
+    if files.watch.is_empty() {
+        return None;
+    }
+    let mut watch = Table::from_iter([("paths".to_owned(), list_of(files.watch.clone()))]);
+    if !files.ignore_watch.is_empty() {
+        watch.insert("ignore".to_owned(), list_of(files.ignore_watch.clone()));
+    }
+    if let Some(time) = &files.watch_delay {
+        watch.insert("debounce".to_owned(), duration(time));
+    }
+    Some(watch)
 }
 
 /// Files of their own, beside the list, unless others are named.

@@ -16,6 +16,7 @@ mod shape;
 mod stops;
 mod time_format;
 mod units;
+mod watching;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -156,6 +157,7 @@ fn translate_app(app: Map<String, Value>, around: &Surroundings, names: &mut BTr
     environment::translate(&mut app);
     stops::translate(&mut app);
     restarts::translate(&mut app);
+    watching::translate(&mut app);
     output::translate(&mut app);
     app.record.finish(&mut app.remarks);
     let Translation { draft, remarks, traits, .. } = app;

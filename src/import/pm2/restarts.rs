@@ -1,4 +1,4 @@
-//! What follows when a worker ends, and when one is replaced: policy, delays, limits, schedule, memory, watching.
+//! What follows when a worker ends, and when one is replaced: policy, delays, limits, schedule, memory.
 //!
 //! A PM2 app that reaches `max_restarts` is dead until somebody comes; here that is a crash loop, which is tried again.
 
@@ -99,7 +99,7 @@ fn limits(app: &mut Translation, restart: &mut InlineTable) -> bool {
     most.is_some() || uptime.is_some()
 }
 
-/// What replaces workers that are well: for their memory, the rest not yet to be had.
+/// What replaces workers that are well: memory and the clock.
 fn replacement(app: &mut Translation) {
     if let Some(limit) = app.record.take("max_memory_restart") {
         match size(&limit).filter(|limit| defaults::MEMORY_BYTES.contains(limit)) {
@@ -121,13 +121,5 @@ fn replacement(app: &mut Translation) {
         Some((Err(_), pattern)) if pattern == "0" => {}
         Some((Err(error), pattern)) => app.remark("cron_restart", format!("\"{pattern}\" is no schedule: {error}")),
         None => {}
-    }
-    if app.record.take("watch").is_some_and(|watch| is_true(&watch)) {
-        app.remark("watch", "portreeve does not watch files yet; `portreeve reload` loses no request");
-    }
-    for key in ["ignore_watch", "watch_delay", "watch_options"] {
-        if app.record.take(key).is_some() {
-            app.remark(key, "goes with `watch`");
-        }
     }
 }
