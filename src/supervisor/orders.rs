@@ -35,6 +35,8 @@ impl Supervisor {
             Call::Env { app, reply } => drop(reply.send(self.environment(&app))),
             Call::Diff { profile, reply } => drop(reply.send(self.diff(profile.as_deref()))),
             Call::Report { deploy, reply } => self.reloads.deploys.ask(deploy, reply),
+            Call::Info { app, reply } => drop(reply.send(self.info(&app))),
+            Call::Flush { apps, reply } => self.flush(&apps, reply),
             Call::Metrics { reply } => self.scrape(reply),
             Call::Logs { query, reply } => drop(reply.send(self.logs(query))),
             Call::Kill { reply } => {

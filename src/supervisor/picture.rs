@@ -39,15 +39,13 @@ impl Supervisor {
                     state: proxy.state.name().to_owned(),
                 })
                 .collect(),
-            apps: self
-                .sites
-                .iter()
-                .map(|(name, site)| {
-                    let told = app(self.roster.id(name), name, site, &self.proxies.loads);
-                    self.with_usage(self.with_scale(told))
-                })
-                .collect(),
+            apps: self.sites.iter().map(|(name, site)| self.whole(name, site)).collect(),
         }
+    }
+
+    /// One app, with all that is known of it elsewhere.
+    pub(super) fn whole(&self, name: &AppName, site: &Site) -> words::App {
+        self.with_usage(self.with_scale(app(self.roster.id(name), name, site, &self.proxies.loads)))
     }
 
     /// The supervisor's own metrics.
