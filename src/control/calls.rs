@@ -106,11 +106,7 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
     let query = Query::read(request.uri().query().unwrap_or_default());
     let word = path.strip_prefix("/v1/").unwrap_or_default();
     if let Some(order) = Order::PLAIN.into_iter().find(|order| method == Method::POST && order.word() == word) {
-        let scope = Scope::parse(request.uri().query().unwrap_or_default());
-        let scope = scope.map_err(|error| Refusal::new(RefusalKind::BadRequest, error))?;
-        if scope.apps.is_empty() && order != Order::Reload {
-            return Err(missing("app"));
-        }
+        let scope = scope(order, request.uri().query().unwrap_or_default())?;
         return ask(calls, |reply| Call::Order { order, scope, reply }).await?.map(|reloaded| json(&reloaded));
     }
     match (method, word) {
@@ -128,11 +124,7 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
             ask(calls, |reply| Call::Add { list, order, reply }).await?.map(|reloaded| json(&reloaded))
         }
         (Method::POST, "scale") => {
-            // In an address a plus is a space to some, and said otherwise.
-            let text = query.one("workers")?.replace("%2B", "+");
-            let scaling =
-                text.parse().map_err(|error: BadScaling| Refusal::new(RefusalKind::BadRequest, error.to_string()));
-            let (apps, scaling) = (query.some_apps()?, scaling?);
+            let (apps, scaling) = (query.some_apps()?, query.scaling()?);
             ask(calls, |reply| Call::Scale { apps, scaling, reply }).await?.map(|reloaded| json(&reloaded))
         }
         (Method::POST, "signal") => {
@@ -170,6 +162,12 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
     }
 }
 
+/// What an order is about, which says so if it takes something away.
+fn scope(order: Order, query: &str) -> Result<Scope, Refusal> {
+    let scope = Scope::parse(query).map_err(|error| Refusal::new(RefusalKind::BadRequest, error))?;
+    if scope.apps.is_empty() && order != Order::Reload { Err(missing("app")) } else { Ok(scope) }
+}
+
 /// `key=value` pairs. Nothing that is said here needs escapes.
 struct Query(Vec<(String, String)>);
 
@@ -195,6 +193,12 @@ impl Query {
         let Ok(word) = self.one("order") else { return Ok(Order::Start) };
         let known = [Order::Start, Order::Reload, Order::Restart].into_iter().find(|order| order.word() == word);
         known.ok_or_else(|| Refusal::new(RefusalKind::BadRequest, format!("what is added cannot be told to {word}")))
+    }
+
+    fn scaling(&self) -> Result<Scaling, Refusal> {
+        // In an address a plus is a space to some, and said otherwise.
+        let text = self.one("workers")?.replace("%2B", "+");
+        text.parse().map_err(|error: BadScaling| Refusal::new(RefusalKind::BadRequest, error.to_string()))
     }
 
     fn one(&self, key: &str) -> Result<&str, Refusal> {
