@@ -53,6 +53,7 @@ mod reload;
 mod restarts;
 mod retry;
 mod routing;
+mod scales;
 mod selftest;
 mod several_apps;
 mod shutdown;
