@@ -138,6 +138,7 @@ mod tests {
             generation: None,
             generations,
             workers: Vec::new(),
+            scale: None,
             last_failure: None,
             exits: Vec::new(),
             recycling: Vec::new(),
