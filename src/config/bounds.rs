@@ -279,7 +279,6 @@ mod tests {
             ("cpu = 0", "from 1%"),
             ("cpu = '2'", "number of CPUs"),
             ("cpu_weight = 0", "from 1 to 10000"),
-            ("cpu_shares = 512", "`cpu_weight`"),
             ("limits = { open_files = '1MiB' }", "whole number"),
             ("limits = { stack = 8 }", "a size"),
             ("limits = { open_files = { soft = 2, hard = 1 } }", "`soft` is above `hard`"),
