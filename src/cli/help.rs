@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 const GROUPS: &[(&str, &[&str])] = &[
     ("Serve", &["run", "start", "demo"]),
     ("Apps", &["reload", "restart", "stop", "delete", "signal", "reset"]),
-    ("Look", &["status", "monit", "logs", "env", "ping"]),
+    ("Look", &["status", "info", "monit", "logs", "flush", "env", "ping"]),
     ("Configuration", &["check", "show", "diff", "fmt", "import"]),
     ("The supervisor and the boot", &["kill", "resurrect", "save", "startup", "unstartup"]),
     ("Shell", &["completions", "man"]),

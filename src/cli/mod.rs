@@ -14,9 +14,11 @@ mod diff;
 mod ecosystem;
 mod env;
 mod exit_line;
+mod flush;
 mod fmt;
 mod help;
 mod import;
+mod info;
 mod keys;
 mod kill;
 mod logs;
@@ -119,6 +121,11 @@ enum Verb {
     /// Show what runs
     #[command(visible_aliases = ["ls", "list", "l", "ps"])]
     Status(status::Show),
+    /// Tell the whole story of an app: settings, workers, changes, ends
+    #[command(visible_aliases = ["describe", "desc"])]
+    Info(info::Describe),
+    /// Empty the log files of apps
+    Flush(flush::Flush),
     /// Show what the workers have printed, and print
     Logs(logs::Logs),
     /// Show what goes on, live, and take orders by key
@@ -252,6 +259,8 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Reset(args) => reset::reset(&args),
         Verb::Env(args) => env::env(&args),
         Verb::Status(args) => status::status(&args),
+        Verb::Info(args) => info::info(&args),
+        Verb::Flush(args) => flush::flush(&args),
         Verb::Logs(logs) => logs::logs(&logs),
         Verb::Monit { target } => monit::monit(&target),
         Verb::Import(import) => import::import(&import),

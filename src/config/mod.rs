@@ -36,6 +36,7 @@ mod render;
 mod restart;
 mod said;
 mod sections;
+mod settings;
 mod shown;
 mod units;
 mod unknown;
@@ -58,10 +59,12 @@ pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ou
 pub use format::format;
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use node::{Node, NodeMode};
+pub use output::{Output, Rotate};
 pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use recycle::Schedule;
 pub use said::{Changed, Said};
+pub use settings::{settings, shown_words};
 pub use shown::{Origin, Shown, shown};
 pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
@@ -247,39 +250,6 @@ pub struct Timeouts {
     pub drain: Duration,
     /// From the stop signal to the kill.
     pub kill: Duration,
-}
-
-/// Where the lines that workers print go; to several places at once if so configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
-    /// Takes both streams.
-    pub file: Option<PathBuf>,
-    /// Takes standard output.
-    pub out: Option<PathBuf>,
-    /// Takes standard error.
-    pub err: Option<PathBuf>,
-    pub format: LogFormat,
-    /// What stands in front of each line of text, as strftime(3) has it; `None`: nothing.
-    pub time: Option<String>,
-    /// Each slot has files of its own.
-    pub per_worker: bool,
-    /// They also go to portreeve's own standard output.
-    pub stdout: bool,
-    /// `None`: something else rotates the files, or nobody.
-    pub rotate: Option<Rotate>,
-}
-
-/// When a new file is begun, and what becomes of the old ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rotate {
-    /// Bytes that a file may have; `None`: unlimited.
-    pub size: Option<u64>,
-    /// A new file is begun with each such period of the clock (UTC); `None`: never for its age.
-    pub age: Option<Duration>,
-    /// Old files to keep of each file.
-    pub keep: u32,
-    /// Old files are compressed.
-    pub gzip: bool,
 }
 
 /// What is executed.

@@ -14,7 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::lines::{self, Body};
 use super::scope::Scope;
 use super::words::{
-    Diff, Environment, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Report, Status,
+    Diff, Environment, Flushed, Info, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Report,
+    Status,
 };
 use crate::id::AppName;
 
@@ -61,6 +62,16 @@ pub enum Call {
     Report {
         deploy: u64,
         reply: Reply<Report>,
+    },
+    /// All there is to say of one app.
+    Info {
+        app: AppName,
+        reply: Reply<Info>,
+    },
+    /// Empty the log files of these apps.
+    Flush {
+        apps: Vec<AppName>,
+        reply: Reply<Flushed>,
     },
     Kill {
         reply: oneshot::Sender<()>,
@@ -132,6 +143,14 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
         (Method::GET, "env") => {
             let app = query.some_apps()?.swap_remove(0);
             ask(calls, |reply| Call::Env { app, reply }).await?.map(|environment| json(&environment))
+        }
+        (Method::GET, "info") => {
+            let app = query.some_apps()?.swap_remove(0);
+            ask(calls, |reply| Call::Info { app, reply }).await?.map(|info| json(&info))
+        }
+        (Method::POST, "flush") => {
+            let apps = query.some_apps()?;
+            ask(calls, |reply| Call::Flush { apps, reply }).await?.map(|flushed| json(&flushed))
         }
         (method, _) => Err(Refusal::new(RefusalKind::NotFound, format!("no such call: {method} {path}"))),
     }

@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 
 use super::Scope;
 use super::lines::Entries;
-use super::words::{Diff, Environment, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status};
+use super::words::{Diff, Environment, Flushed, Info, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status};
 use crate::id::AppName;
 
 /// Speaks to the supervisor behind one socket.
@@ -100,6 +100,16 @@ impl Client {
     /// What a worker of an app finds in its environment.
     pub async fn env(&self, app: &AppName) -> Result<Environment, Error> {
         self.call(Method::GET, &format!("/v1/env?app={app}"), "").await
+    }
+
+    /// All there is to say of an app.
+    pub async fn info(&self, app: &AppName) -> Result<Info, Error> {
+        self.call(Method::GET, &format!("/v1/info?app={app}"), "").await
+    }
+
+    /// Empties the log files of these apps.
+    pub async fn flush(&self, apps: &[AppName]) -> Result<Flushed, Error> {
+        self.call(Method::POST, &format!("/v1/flush?{}", query(apps)), "").await
     }
 
     /// Asks the supervisor to stop everything and itself; returns when it has begun to.

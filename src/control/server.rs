@@ -181,6 +181,8 @@ mod tests {
                 }
                 Call::Reset { apps, reply } => drop(reply.send(Ok(Reached { workers: apps.len() }))),
                 Call::Env { reply, .. } => drop(reply),
+                Call::Info { reply, .. } => drop(reply),
+                Call::Flush { reply, .. } => drop(reply),
                 Call::Report { reply, .. } => drop(reply),
                 Call::Diff { reply, .. } => drop(reply),
                 Call::Status { reply } => drop(reply),

@@ -3,6 +3,7 @@
 //! Knows the shape of answers and nothing of how they come about. Fields are only ever added.
 
 mod diff;
+mod info;
 mod report;
 mod usage;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use diff::{AppDiff, Change, Diff, KeyDiff};
+pub use info::{Flushed, Identity, Info, PastChange, Process};
 pub use report::{AppReport, GenerationProgress, Report};
 pub use usage::{Cpu, Memory, Usage};
 

@@ -34,6 +34,8 @@ impl Supervisor {
             Call::Env { app, reply } => drop(reply.send(self.environment(&app))),
             Call::Diff { profile, reply } => drop(reply.send(self.diff(profile.as_deref()))),
             Call::Report { deploy, reply } => self.reloads.deploys.ask(deploy, reply),
+            Call::Info { app, reply } => drop(reply.send(self.info(&app))),
+            Call::Flush { apps, reply } => self.flush(&apps, reply),
             Call::Metrics { reply } => self.scrape(reply),
             Call::Logs { query, reply } => drop(reply.send(self.logs(query))),
             Call::Kill { reply } => {
@@ -105,7 +107,7 @@ impl Supervisor {
         Refusal::new(RefusalKind::Conflict, error)
     }
 
-    fn require_known(&self, apps: &[AppName]) -> Result<(), Refusal> {
+    pub(super) fn require_known(&self, apps: &[AppName]) -> Result<(), Refusal> {
         let Some(unknown) = apps.iter().find(|app| !self.config.apps.contains_key(*app)) else { return Ok(()) };
         let known: Vec<_> = self.config.apps.keys().map(AppName::as_str).collect();
         let error = format!("no app `{unknown}`; there is: {}", known.join(", "));

@@ -7,9 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::deploy::Deploys;
+use super::past::Past;
 use super::site::{Site, Supervised};
 use super::{Notice, Supervisor};
 use crate::control::words::{AppReloaded, Order, Outcome, Refusal, Reloaded};
@@ -27,6 +29,7 @@ pub(super) type Reply = oneshot::Sender<Result<Reloaded, Refusal>>;
 pub(super) struct Reloads {
     pub(super) open: Vec<Reload>,
     pub(super) deploys: Deploys,
+    pub(super) past: Past,
     tickets: u64,
 }
 
@@ -35,6 +38,8 @@ pub(super) struct Reload {
     /// Its number among [`Deploys`].
     deploy: u64,
     began: Instant,
+    /// As the clock on the wall has it.
+    began_at: Timestamp,
     pub(super) order: Order,
     /// Apps whose turn has not come.
     pub(super) later: Vec<AppName>,
@@ -64,7 +69,17 @@ struct End {
 impl Reload {
     pub(super) fn new(deploy: u64, order: Order, apps: Vec<AppName>, reply: Option<Reply>) -> Self {
         let (waiting, hopes) = (BTreeMap::new(), BTreeMap::new());
-        Self { deploy, began: Instant::now(), order, later: apps, waiting, hopes, ended: Vec::new(), reply }
+        Self {
+            deploy,
+            began: Instant::now(),
+            began_at: Timestamp::now(),
+            order,
+            later: apps,
+            waiting,
+            hopes,
+            ended: Vec::new(),
+            reply,
+        }
     }
 
     /// A newer change covers these apps: those whose turn has not come yet are left to it.
@@ -181,10 +196,12 @@ impl Supervisor {
         }
         for reload in ended {
             self.reloads.deploys.await_leavers(reload.deploy, &self.sites);
+            self.reloads.past.note(reload.began_at, reload.order, &reload.ended);
             if let Some(reply) = reload.reply {
                 let _ = reply.send(Ok(Reloaded { apps: reload.ended, deploy: Some(reload.deploy), report: None }));
             }
         }
+        self.reloads.past.retain(|app| self.sites.contains_key(app));
         if self.reloads.open.is_empty() && !self.is_stopping() {
             self.outlook.tell(Notice::Ready);
         }

@@ -39,12 +39,13 @@ impl Supervisor {
                     state: proxy.state.name().to_owned(),
                 })
                 .collect(),
-            apps: self
-                .sites
-                .iter()
-                .map(|(name, site)| self.with_usage(app(self.roster.id(name), name, site, &self.proxies.loads)))
-                .collect(),
+            apps: self.sites.iter().map(|(name, site)| self.whole(name, site)).collect(),
         }
+    }
+
+    /// One app, with all that is known of it elsewhere.
+    pub(super) fn whole(&self, name: &AppName, site: &Site) -> words::App {
+        self.with_usage(app(self.roster.id(name), name, site, &self.proxies.loads))
     }
 
     /// The supervisor's own metrics.

@@ -2,7 +2,7 @@
 //!
 //! Shows what the supervisor says and knows nothing itself.
 
-mod rows;
+pub(super) mod rows;
 mod watch;
 
 use clap::Args;
