@@ -143,6 +143,8 @@ pub const LOOP_RETRY: Setting<Duration> = setting(secs(30), millis(100), hours(2
 pub const NICE: RangeInclusive<i32> = RangeInclusive::new(-20, 19);
 /// As the kernel has them, `proc_pid_oom_score_adj(5)`.
 pub const OOM_SCORE_ADJ: RangeInclusive<i32> = RangeInclusive::new(-1000, 1000);
+/// As the kernel has them, `cpu.weight` of its cgroup-v2 document; a group that says nothing has 100.
+pub const CPU_WEIGHT: RangeInclusive<u32> = RangeInclusive::new(1, 10_000);
 /// Descriptors and processes: more than the kernel lets anybody have.
 pub const LIMIT_COUNT: RangeInclusive<u32> = RangeInclusive::new(0, 1 << 30);
 pub const LIMIT_SIZE: RangeInclusive<u64> = RangeInclusive::new(0, 1 << 50);

@@ -79,6 +79,8 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("oomscoreadjust", Is("oom_score_adj")),
     ("cpuquota", Is("cpu")),
     ("cpus", Is("cpu")),
+    ("cpuweight", Is("cpu_weight")),
+    ("cpushares", Is("cpu_weight")),
     ("limitnofile", Say(OPEN_FILES)),
     ("nofile", Say(OPEN_FILES)),
     ("ulimit", Say(OPEN_FILES)),

@@ -255,10 +255,11 @@ impl Worker {
 
     /// Acts on what is due; a failure is returned when it was not ready in time (it has then left).
     pub(super) fn wake(&mut self, step: &mut Step<'_>) -> Option<Failure> {
+        // First, for whoever is found to hang is asked nothing more.
+        self.listen(step);
         if self.vigil.as_mut().is_some_and(|vigil| vigil.wake(step.now)) {
             step.push(Action::Check { serial: self.serial });
         }
-        self.listen(step);
         if !self.state.deadline().is_some_and(|at| step.is_due(at)) {
             return None;
         }

@@ -538,7 +538,7 @@ fn one_slot_whose_worker_falls_silent() {
     let found = walk(guarded(1), Mischief::NONE, 20);
     assert!(found.panics && found.workers.contains(&WorkerState::Unready), "{found:?}");
     let both = Plan { watchdog: Some(Duration::from_secs(5)), ..watched(1) };
-    let found = walk(both, Mischief { ills: 1, ..Mischief::NONE }, 200);
+    let found = walk(both, Mischief { ills: 1, ..Mischief::NONE }, 150);
     assert!(found.dumps, "{found:?}");
 }
 
