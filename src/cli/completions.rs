@@ -114,7 +114,10 @@ mod tests {
                 assert!(script.contains(verb.get_name()), "{kind:?}: {}", verb.get_name());
             }
             assert!(script.contains("portreeve app-names"), "{kind:?}");
-            assert!(verbs_with_apps(&command).contains(&"reload".to_owned()));
+            let verbs = verbs_with_apps(&command);
+            for verb in ["reload", "stop", "restart", "delete", "signal", "info", "describe", "flush", "logs", "env"] {
+                assert!(verbs.contains(&verb.to_owned()), "{verb}");
+            }
         }
         let zsh = script(Kind::Zsh, crate::cli::Cli::command());
         assert!(zsh.starts_with("#compdef portreeve") && zsh.contains(":_portreeve_apps'"), "{zsh}");

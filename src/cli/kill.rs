@@ -25,13 +25,18 @@ It waits for requests in flight, up to each `drain_timeout`, and then as long as
 pub(super) struct Kill {
     #[command(flatten)]
     target: Target,
+    /// Print the answer as JSON, once it is gone
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn kill(args: &Kill) -> anyhow::Result<Code> {
     let client = args.target.client()?;
     let status = block_on(client.status())??;
     block_on(client.kill())??;
-    println!("stopping: portreeve, pid {}, with {}", status.pid, super::count(status.apps.len(), "app"));
+    if !args.json {
+        println!("stopping: portreeve, pid {}, with {}", status.pid, super::count(status.apps.len(), "app"));
+    }
     let process = PathBuf::from(format!("/proc/{}", status.pid));
     // Its end is bounded by the timeouts of the apps, which only it knows.
     block_on(async {
@@ -39,7 +44,12 @@ pub(super) fn kill(args: &Kill) -> anyhow::Result<Code> {
             tokio::time::sleep(PAUSE).await;
         }
     })?;
-    println!("gone");
+    if args.json {
+        let apps: Vec<_> = status.apps.iter().map(|app| &app.name).collect();
+        println!("{}", serde_json::json!({ "pid": status.pid, "apps": apps }));
+    } else {
+        println!("gone");
+    }
     Ok(Code::Done)
 }
 

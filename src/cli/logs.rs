@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
 
 use super::target::Target;
-use super::{Code, block_on, paint};
+use super::{Code, Wrong, block_on, paint, select};
 use crate::control::words::{LogEntry, LogLine, LogQuery, LogStream};
 use crate::id::{AppName, Generation, Slot};
 
@@ -19,8 +19,9 @@ const COLOURS: [u8; 5] = [36, 32, 33, 34, 35];
 
 #[derive(Args, Debug)]
 pub(super) struct Logs {
-    /// Only these apps; else all
-    apps: Vec<AppName>,
+    /// Names, ids, patterns such as 'web-*', or all, which is also meant when none is named
+    #[arg(value_name = "APP")]
+    apps: Vec<String>,
     /// How many lines of the past to show
     #[arg(short = 'n', long, value_name = "N", default_value_t = 15)]
     lines: usize,
@@ -78,7 +79,13 @@ pub(super) fn logs(logs: &Logs) -> anyhow::Result<Code> {
     let client = logs.target.client()?;
     // A line that is chosen for what it is may be further back than the latest ones of all.
     let lines = (!logs.choice.is_choosy()).then_some(logs.lines);
-    let query = LogQuery { apps: logs.apps.clone(), lines, follow: !logs.nostream };
+    let apps = match &logs.apps[..] {
+        [] => Vec::new(),
+        // Whatever there is, and comes.
+        [all] if all == "all" => Vec::new(),
+        words => select::find(words, &block_on(client.status())??.apps).map_err(Wrong)?,
+    };
+    let query = LogQuery { apps, lines, follow: !logs.nostream };
     let style = Style::of(logs);
     block_on(async {
         let mut entries = client.logs(&query).await?;

@@ -14,9 +14,11 @@ mod diff;
 mod ecosystem;
 mod env;
 mod exit_line;
+mod flush;
 mod fmt;
 mod help;
 mod import;
+mod info;
 mod keys;
 mod kill;
 mod logs;
@@ -32,6 +34,7 @@ mod restart;
 mod resurrect;
 mod run;
 mod save;
+mod scale;
 mod select;
 mod show;
 mod signal;
@@ -104,6 +107,8 @@ enum Verb {
     Stop(stop::Stop),
     /// Stop the workers of apps, then start others
     Restart(restart::Restart),
+    /// Run more workers of apps, or fewer
+    Scale(scale::Scale),
     /// Replace the workers with new ones, without losing a request
     Reload(reload::Reload),
     /// Stop apps and forget them
@@ -119,6 +124,11 @@ enum Verb {
     /// Show what runs
     #[command(visible_aliases = ["ls", "list", "l", "ps"])]
     Status(status::Show),
+    /// Tell the whole story of an app: settings, workers, changes, ends
+    #[command(visible_aliases = ["describe", "desc"])]
+    Info(info::Describe),
+    /// Empty the log files of apps
+    Flush(flush::Flush),
     /// Show what the workers have printed, and print
     Logs(logs::Logs),
     /// Show what goes on, live, and take orders by key
@@ -246,12 +256,15 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Start(args) => start::start(&args),
         Verb::Stop(args) => stop::stop(&args),
         Verb::Restart(args) => restart::restart(&args),
+        Verb::Scale(args) => scale::scale(&args),
         Verb::Reload(args) => reload::reload(&args),
         Verb::Delete(args) => delete::delete(&args),
         Verb::Signal(args) => signal::signal(&args),
         Verb::Reset(args) => reset::reset(&args),
         Verb::Env(args) => env::env(&args),
         Verb::Status(args) => status::status(&args),
+        Verb::Info(args) => info::info(&args),
+        Verb::Flush(args) => flush::flush(&args),
         Verb::Logs(logs) => logs::logs(&logs),
         Verb::Monit { target } => monit::monit(&target),
         Verb::Import(import) => import::import(&import),

@@ -31,7 +31,7 @@ pub(super) struct Target {
 #[derive(Args, Clone, Debug)]
 pub(super) struct Apps {
     /// Names, ids, patterns such as 'web-*', all, or a PM2 configuration, for the apps in it
-    #[arg(value_name = "APP", required = true)]
+    #[arg(id = "apps", value_name = "APP", required = true)]
     pub(super) words: Vec<String>,
     #[command(flatten)]
     pub(super) choice: Choice,

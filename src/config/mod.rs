@@ -12,6 +12,7 @@ mod clients;
 mod command;
 mod conflicts;
 mod contract;
+mod crowd;
 pub mod defaults;
 mod dependencies;
 mod dotenv;
@@ -19,6 +20,7 @@ mod environment;
 mod fault;
 mod format;
 pub mod home;
+mod limits;
 pub mod list;
 mod liveness;
 mod load;
@@ -36,6 +38,7 @@ mod render;
 mod restart;
 mod said;
 mod sections;
+mod settings;
 mod shown;
 mod units;
 mod unknown;
@@ -54,14 +57,18 @@ use std::time::Duration;
 pub use bounds::{Bounds, Limit, Limited, Memory};
 pub use clients::Clients;
 pub use contract::{Channel, Contract, Readiness, Socket};
+pub use crowd::{Crowd, Rate};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use format::format;
+pub use limits::{Http2, Limits};
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use node::{Node, NodeMode};
+pub use output::{Output, Rotate};
 pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use recycle::Schedule;
 pub use said::{Changed, Said};
+pub use settings::{settings, shown_words};
 pub use shown::{Origin, Shown, shown};
 pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
@@ -125,40 +132,6 @@ pub struct Proxy {
     pub user: Option<String>,
     /// How long a retiring proxy may go on with what is in flight.
     pub drain_timeout: Duration,
-}
-
-/// Bounds on what clients may ask of the proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Client connections in all, per proxy.
-    pub connections: u32,
-    /// Bytes of a request's head.
-    pub header_bytes: u32,
-    /// Header fields in a request.
-    pub header_count: u32,
-    /// Bytes of a request's body; `None`: unlimited.
-    pub body_bytes: Option<u64>,
-    pub handshake_timeout: Duration,
-    /// From the first byte of a head to its last.
-    pub header_timeout: Duration,
-    /// Longest silence within a request's body.
-    pub body_idle: Duration,
-    /// Bytes of a request's body a second, in the long run; `None`: as slow as it likes.
-    pub body_rate: Option<u64>,
-    /// Longest time in which a client may take nothing of a response.
-    pub write_stall: Duration,
-    /// Longest life of a connection without an exchange.
-    pub keepalive_idle: Duration,
-    pub http2: Http2,
-}
-
-/// Bounds on one HTTP/2 connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Http2 {
-    /// Concurrent exchanges.
-    pub streams: u32,
-    /// Exchanges in all, after which its client is asked to make another one.
-    pub requests: u32,
 }
 
 /// What portreeve writes about itself and its exchanges.
@@ -247,39 +220,6 @@ pub struct Timeouts {
     pub drain: Duration,
     /// From the stop signal to the kill.
     pub kill: Duration,
-}
-
-/// Where the lines that workers print go; to several places at once if so configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
-    /// Takes both streams.
-    pub file: Option<PathBuf>,
-    /// Takes standard output.
-    pub out: Option<PathBuf>,
-    /// Takes standard error.
-    pub err: Option<PathBuf>,
-    pub format: LogFormat,
-    /// What stands in front of each line of text, as strftime(3) has it; `None`: nothing.
-    pub time: Option<String>,
-    /// Each slot has files of its own.
-    pub per_worker: bool,
-    /// They also go to portreeve's own standard output.
-    pub stdout: bool,
-    /// `None`: something else rotates the files, or nobody.
-    pub rotate: Option<Rotate>,
-}
-
-/// When a new file is begun, and what becomes of the old ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rotate {
-    /// Bytes that a file may have; `None`: unlimited.
-    pub size: Option<u64>,
-    /// A new file is begun with each such period of the clock (UTC); `None`: never for its age.
-    pub age: Option<Duration>,
-    /// Old files to keep of each file.
-    pub keep: u32,
-    /// Old files are compressed.
-    pub gzip: bool,
 }
 
 /// What is executed.
@@ -397,6 +337,8 @@ pub struct Forwarding {
     pub max_inflight: Option<NonZeroU32>,
     pub hold_requests: u32,
     pub hold_time: Duration,
+    /// When the oldest held request has waited for so long, others are turned away at once; `None`: they are not.
+    pub shed_after: Option<Duration>,
     pub connect_timeout: Duration,
     /// From the last byte of the request to the head of the response; `None`: unlimited.
     pub response_timeout: Option<Duration>,

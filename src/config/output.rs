@@ -2,18 +2,19 @@
 //!
 //! Whether two apps want one file is for `conflicts`, whether a file can be written for whoever writes it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
+use super::LogFormat;
 use super::defaults;
 use super::fault::Fault;
 use super::reader::Table;
 use super::sections::FORMATS;
 use super::value::{self, Value};
-use super::{LogFormat, Output, Rotate};
 
 /// What `time = true` stands for: local time to the millisecond, with its distance from UTC.
 const USUAL_TIME: &str = "%Y-%m-%dT%H:%M:%S%.3f%:z";
@@ -23,6 +24,39 @@ const FILES: [&str; 3] = ["file", "out", "err"];
 
 /// The keys that say how, and say nothing without a file.
 const MANNERS: [&str; 4] = ["format", "time", "per_worker", "rotate"];
+
+/// Where the lines that workers print go; to several places at once if so configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Takes both streams.
+    pub file: Option<PathBuf>,
+    /// Takes standard output.
+    pub out: Option<PathBuf>,
+    /// Takes standard error.
+    pub err: Option<PathBuf>,
+    pub format: LogFormat,
+    /// What stands in front of each line of text, as strftime(3) has it; `None`: nothing.
+    pub time: Option<String>,
+    /// Each slot has files of its own.
+    pub per_worker: bool,
+    /// They also go to portreeve's own standard output.
+    pub stdout: bool,
+    /// `None`: something else rotates the files, or nobody.
+    pub rotate: Option<Rotate>,
+}
+
+/// When a new file is begun, and what becomes of the old ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotate {
+    /// Bytes that a file may have; `None`: unlimited.
+    pub size: Option<u64>,
+    /// A new file is begun with each such period of the clock (UTC); `None`: never for its age.
+    pub age: Option<Duration>,
+    /// Old files to keep of each file.
+    pub keep: u32,
+    /// Old files are compressed.
+    pub gzip: bool,
+}
 
 impl Output {
     /// Is any file named?
@@ -109,9 +143,6 @@ fn rules(table: &mut Table) -> Rotate {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-    use std::time::Duration;
-
     use super::super::testing::{bad, good};
     use super::super::{Loaded, Server};
     use super::*;

@@ -12,9 +12,11 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::lines::{self, Body};
+use super::scaling::{BadScaling, Scaling};
 use super::scope::Scope;
 use super::words::{
-    Diff, Environment, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Report, Status,
+    Diff, Environment, Flushed, Info, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Report,
+    Status,
 };
 use crate::id::AppName;
 
@@ -39,6 +41,11 @@ pub enum Call {
         order: Order,
         reply: Reply<Reloaded>,
     },
+    Scale {
+        apps: Vec<AppName>,
+        scaling: Scaling,
+        reply: Reply<Reloaded>,
+    },
     Signal {
         apps: Vec<AppName>,
         signal: String,
@@ -61,6 +68,16 @@ pub enum Call {
     Report {
         deploy: u64,
         reply: Reply<Report>,
+    },
+    /// All there is to say of one app.
+    Info {
+        app: AppName,
+        reply: Reply<Info>,
+    },
+    /// Empty the log files of these apps.
+    Flush {
+        apps: Vec<AppName>,
+        reply: Reply<Flushed>,
     },
     Kill {
         reply: oneshot::Sender<()>,
@@ -88,12 +105,8 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let query = Query::read(request.uri().query().unwrap_or_default());
     let word = path.strip_prefix("/v1/").unwrap_or_default();
-    if let Some(order) = Order::ALL.into_iter().find(|order| method == Method::POST && order.word() == word) {
-        let scope = Scope::parse(request.uri().query().unwrap_or_default());
-        let scope = scope.map_err(|error| Refusal::new(RefusalKind::BadRequest, error))?;
-        if scope.apps.is_empty() && order != Order::Reload {
-            return Err(missing("app"));
-        }
+    if let Some(order) = Order::PLAIN.into_iter().find(|order| method == Method::POST && order.word() == word) {
+        let scope = scope(order, request.uri().query().unwrap_or_default())?;
         return ask(calls, |reply| Call::Order { order, scope, reply }).await?.map(|reloaded| json(&reloaded));
     }
     match (method, word) {
@@ -109,6 +122,10 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
             let order = query.addition()?;
             let list = text(request).await?;
             ask(calls, |reply| Call::Add { list, order, reply }).await?.map(|reloaded| json(&reloaded))
+        }
+        (Method::POST, "scale") => {
+            let (apps, scaling) = (query.some_apps()?, query.scaling()?);
+            ask(calls, |reply| Call::Scale { apps, scaling, reply }).await?.map(|reloaded| json(&reloaded))
         }
         (Method::POST, "signal") => {
             let (apps, signal) = (query.some_apps()?, query.one("signal")?.to_owned());
@@ -133,8 +150,22 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
             let app = query.some_apps()?.swap_remove(0);
             ask(calls, |reply| Call::Env { app, reply }).await?.map(|environment| json(&environment))
         }
+        (Method::GET, "info") => {
+            let app = query.some_apps()?.swap_remove(0);
+            ask(calls, |reply| Call::Info { app, reply }).await?.map(|info| json(&info))
+        }
+        (Method::POST, "flush") => {
+            let apps = query.some_apps()?;
+            ask(calls, |reply| Call::Flush { apps, reply }).await?.map(|flushed| json(&flushed))
+        }
         (method, _) => Err(Refusal::new(RefusalKind::NotFound, format!("no such call: {method} {path}"))),
     }
+}
+
+/// What an order is about, which says so if it takes something away.
+fn scope(order: Order, query: &str) -> Result<Scope, Refusal> {
+    let scope = Scope::parse(query).map_err(|error| Refusal::new(RefusalKind::BadRequest, error))?;
+    if scope.apps.is_empty() && order != Order::Reload { Err(missing("app")) } else { Ok(scope) }
 }
 
 /// `key=value` pairs. Nothing that is said here needs escapes.
@@ -162,6 +193,12 @@ impl Query {
         let Ok(word) = self.one("order") else { return Ok(Order::Start) };
         let known = [Order::Start, Order::Reload, Order::Restart].into_iter().find(|order| order.word() == word);
         known.ok_or_else(|| Refusal::new(RefusalKind::BadRequest, format!("what is added cannot be told to {word}")))
+    }
+
+    fn scaling(&self) -> Result<Scaling, Refusal> {
+        // In an address a plus is a space to some, and said otherwise.
+        let text = self.one("workers")?.replace("%2B", "+");
+        text.parse().map_err(|error: BadScaling| Refusal::new(RefusalKind::BadRequest, error.to_string()))
     }
 
     fn one(&self, key: &str) -> Result<&str, Refusal> {

@@ -14,9 +14,9 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::Scope;
 use super::lines::Entries;
-use super::words::{Diff, Environment, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status};
+use super::words::{Diff, Environment, Flushed, Info, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status};
+use super::{Scaling, Scope};
 use crate::id::AppName;
 
 /// Speaks to the supervisor behind one socket.
@@ -76,6 +76,12 @@ impl Client {
         self.call(Method::POST, &format!("/v1/add?order={}", order.word()), list).await
     }
 
+    /// Has these apps run another number of workers; returns when they do, or when that has failed.
+    pub async fn scale(&self, apps: &[AppName], scaling: Scaling) -> Result<Reloaded, Error> {
+        let workers = scaling.to_string().replace('+', "%2B");
+        self.call(Method::POST, &format!("/v1/scale?workers={workers}&{}", query(apps)), "").await
+    }
+
     /// What came of a change; returns when the last worker that it replaced is gone.
     pub async fn report(&self, deploy: u64) -> Result<Report, Error> {
         self.call(Method::GET, &format!("/v1/report?deploy={deploy}"), "").await
@@ -100,6 +106,16 @@ impl Client {
     /// What a worker of an app finds in its environment.
     pub async fn env(&self, app: &AppName) -> Result<Environment, Error> {
         self.call(Method::GET, &format!("/v1/env?app={app}"), "").await
+    }
+
+    /// All there is to say of an app.
+    pub async fn info(&self, app: &AppName) -> Result<Info, Error> {
+        self.call(Method::GET, &format!("/v1/info?app={app}"), "").await
+    }
+
+    /// Empties the log files of these apps.
+    pub async fn flush(&self, apps: &[AppName]) -> Result<Flushed, Error> {
+        self.call(Method::POST, &format!("/v1/flush?{}", query(apps)), "").await
     }
 
     /// Asks the supervisor to stop everything and itself; returns when it has begun to.

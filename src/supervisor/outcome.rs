@@ -7,9 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::deploy::Deploys;
+use super::past::Past;
 use super::site::{Site, Supervised};
 use super::{Notice, Supervisor};
 use crate::control::words::{AppReloaded, Order, Outcome, Refusal, Reloaded};
@@ -17,7 +19,7 @@ use crate::id::{AppName, Generation};
 use crate::lifecycle::{self, AppState, GenerationState, Ticket};
 
 /// Lines of a failed worker that the caller is shown.
-const SHOWN_LINES: usize = 20;
+pub(super) const SHOWN_LINES: usize = 20;
 
 /// Where the answer goes.
 pub(super) type Reply = oneshot::Sender<Result<Reloaded, Refusal>>;
@@ -27,6 +29,7 @@ pub(super) type Reply = oneshot::Sender<Result<Reloaded, Refusal>>;
 pub(super) struct Reloads {
     pub(super) open: Vec<Reload>,
     pub(super) deploys: Deploys,
+    pub(super) past: Past,
     tickets: u64,
 }
 
@@ -35,6 +38,8 @@ pub(super) struct Reload {
     /// Its number among [`Deploys`].
     deploy: u64,
     began: Instant,
+    /// As the clock on the wall has it.
+    began_at: Timestamp,
     pub(super) order: Order,
     /// Apps whose turn has not come.
     pub(super) later: Vec<AppName>,
@@ -51,20 +56,32 @@ pub(super) enum Hope {
     Serves { after: Generation },
     /// None of its workers is left, which is then called so.
     Gone(Outcome),
+    /// It has the second number of workers in place of the first.
+    Has { from: usize, to: usize },
 }
 
 /// How an app of a change ended.
-struct End {
-    outcome: Outcome,
-    generation: Option<Generation>,
-    reason: Option<String>,
-    lines: Vec<String>,
+pub(super) struct End {
+    pub(super) outcome: Outcome,
+    pub(super) generation: Option<Generation>,
+    pub(super) reason: Option<String>,
+    pub(super) lines: Vec<String>,
 }
 
 impl Reload {
     pub(super) fn new(deploy: u64, order: Order, apps: Vec<AppName>, reply: Option<Reply>) -> Self {
         let (waiting, hopes) = (BTreeMap::new(), BTreeMap::new());
-        Self { deploy, began: Instant::now(), order, later: apps, waiting, hopes, ended: Vec::new(), reply }
+        Self {
+            deploy,
+            began: Instant::now(),
+            began_at: Timestamp::now(),
+            order,
+            later: apps,
+            waiting,
+            hopes,
+            ended: Vec::new(),
+            reply,
+        }
     }
 
     /// A newer change covers these apps: those whose turn has not come yet are left to it.
@@ -91,7 +108,7 @@ impl Reload {
     pub(super) fn expect(&mut self, app: &AppName, hope: Hope) {
         match (self.order, hope) {
             (Order::Reload, Hope::Gone(outcome)) => self.end(app, outcome),
-            (Order::Reload, Hope::Serves { .. }) => self.end(app, Outcome::Applied),
+            (Order::Reload, Hope::Serves { .. } | Hope::Has { .. }) => self.end(app, Outcome::Applied),
             _ => drop(self.hopes.insert(app.clone(), hope)),
         }
     }
@@ -181,10 +198,12 @@ impl Supervisor {
         }
         for reload in ended {
             self.reloads.deploys.await_leavers(reload.deploy, &self.sites);
+            self.reloads.past.note(reload.began_at, reload.order, &reload.ended);
             if let Some(reply) = reload.reply {
                 let _ = reply.send(Ok(Reloaded { apps: reload.ended, deploy: Some(reload.deploy), report: None }));
             }
         }
+        self.reloads.past.retain(|app| self.sites.contains_key(app));
         if self.reloads.open.is_empty() && !self.is_stopping() {
             self.outlook.tell(Notice::Ready);
         }
@@ -200,7 +219,9 @@ fn end(site: Option<&Site>, hope: Hope) -> Option<End> {
         (Hope::Gone(outcome), Some(Site::Supervised(site))) if site.workers.is_empty() => plain(outcome),
         (Hope::Gone(_), _) => None,
         (Hope::Serves { .. }, Some(Site::Fixed(_))) => plain(Outcome::Started),
-        (Hope::Serves { .. }, None) => plain(Outcome::Superseded),
+        (Hope::Serves { .. } | Hope::Has { .. }, None) => plain(Outcome::Superseded),
+        (Hope::Has { .. }, Some(Site::Fixed(_))) => plain(Outcome::Unchanged),
+        (Hope::Has { from, to }, Some(Site::Supervised(site))) => super::scale::end(site, from, to),
         (Hope::Serves { after }, Some(Site::Supervised(site))) => serves(site, after),
     }
 }

@@ -34,6 +34,11 @@ impl Release {
         Self { app, resolved: None }
     }
 
+    /// What was looked up, once it was.
+    pub(super) fn resolved(&self) -> Option<&Resolved> {
+        self.resolved.as_ref()
+    }
+
     /// Do its workers run as somebody else than we do?
     pub(super) fn is_another_user(&self) -> bool {
         self.resolved.as_ref().is_some_and(|resolved| resolved.identity.is_some())

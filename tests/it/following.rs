@@ -84,7 +84,7 @@ fn an_app_that_is_not_there_is_refused_with_those_that_are() {
     let running = Portreeve::new().app("web", worker()).start();
     let said = running.cli(&["logs", "wbe"]);
     assert_ne!(said.code, 0);
-    assert!(said.text.contains("no app `wbe`; there is: web"), "{}", said.text);
+    assert!(said.text.contains("no app `wbe`; did you mean `web`?"), "{}", said.text);
 }
 
 #[test]

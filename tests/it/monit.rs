@@ -9,11 +9,23 @@ fn the_screen_shows_apps_takes_a_reload_by_key_survives_a_resize_and_leaves_the_
     let config = running.config();
     let words = [portreeve().to_str().unwrap(), "monit", "-c", config.to_str().unwrap()];
     let Some(terminal) = Terminal::open((80, 24), &words) else { return };
-    terminal.shows(&["> api", "running", "1.0", "serving", "requests/s", "memory", "web 1.1 listening", "q quit"]);
+    terminal.shows(&[
+        "> api",
+        "running",
+        "1.0",
+        "serving",
+        "requests/s",
+        "cpu",
+        "memory",
+        "web 1.1 listening",
+        "q quit",
+    ]);
     terminal.press("Down");
     terminal.shows(&["> web"]);
     terminal.press("r");
     terminal.shows(&["web: generation 2 serves", "2.1"]);
+    terminal.press("R");
+    terminal.shows(&["web serves", "3.1"]);
     terminal.resize(120, 40);
     let is_wide = |screen: &str| screen.lines().any(|line| line.chars().count() > 100);
     until(SOON, "the wider terminal is filled", || is_wide(&terminal.screen()).then_some(()));

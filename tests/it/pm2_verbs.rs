@@ -237,7 +237,9 @@ fn pm2_52_what_ran_before_a_kill_runs_after_it() {
     }
     home.ok(&["stop", "b"]);
     assert!(home.ok(&["save"]).contains("3 apps"));
-    home.ok(&["kill"]);
+    let pid = home.status().pid;
+    let gone: serde_json::Value = serde_json::from_str(&home.ok(&["kill", "--json"])).unwrap();
+    assert_eq!(gone, serde_json::json!({ "pid": pid, "apps": ["a", "b", "c"] }));
     home.ok(&["resurrect"]);
     assert_eq!(["a", "b", "c"].map(|name| home.state(name)), ["running", "stopped", "running"]);
     let pids: BTreeSet<_> = ["a", "c"].iter().flat_map(|name| home.pids(name)).collect();

@@ -23,8 +23,12 @@ fn pm2_54_a_service_is_written_and_taken_back() {
         let said = home.cli(&[verb, "systemd", "--name", "other", "--root", root.to_str().unwrap()]);
         assert!(said.code == 70 && said.text.contains("was not written by portreeve"), "{}", said.text);
     }
-    home.ok(&[&["startup"], &place[..]].concat());
-    home.ok(&[&["unstartup"], &place[..]].concat());
+    let answer = |verb: &str| serde_json::from_str(&home.ok(&[&[verb, "--json"], &place[..]].concat()));
+    let told: serde_json::Value = answer("startup").unwrap();
+    assert_eq!(told["files"], serde_json::json!([unit]), "{told}");
+    assert!(told["to_be_done"].to_string().contains("enable mine.service"), "{told}");
+    let told: serde_json::Value = answer("unstartup").unwrap();
+    assert_eq!(told["files"], serde_json::json!([unit]), "{told}");
     assert_eq!(files(&root), [strange]);
     assert!(home.ok(&[&["unstartup"], &place[..]].concat()).contains("nothing to take back"));
 }

@@ -14,12 +14,14 @@ use crate::id::AppName;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     Reload,
+    Restart,
 }
 
 impl Order {
     pub(super) fn of(key: KeyCode) -> Option<Self> {
         match key {
             KeyCode::Char('r') => Some(Self::Reload),
+            KeyCode::Char('R') => Some(Self::Restart),
             _ => None,
         }
     }
@@ -27,14 +29,19 @@ impl Order {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Reload => "reload",
+            Self::Restart => "restart",
         }
     }
 
     /// Gives it, waits for its end, and says in a line how it went.
     pub(super) async fn carry_out(self, client: &Client, app: &AppName) -> String {
-        let Self::Reload = self;
-        match client.reload(&Scope::apps(std::slice::from_ref(app))).await {
-            Ok(reloaded) => outcome::told(words::Order::Reload, &reloaded, None),
+        let apps = std::slice::from_ref(app);
+        let (order, answer) = match self {
+            Self::Reload => (words::Order::Reload, client.reload(&Scope::apps(apps)).await),
+            Self::Restart => (words::Order::Restart, client.order(words::Order::Restart, apps).await),
+        };
+        match answer {
+            Ok(reloaded) => outcome::told(order, &reloaded, None),
             Err(error) => error.to_string(),
         }
     }

@@ -46,6 +46,10 @@ pub(super) struct History {
     pub(super) rates: VecDeque<Rates>,
     /// Bytes, of all its workers.
     pub(super) memory: VecDeque<u64>,
+    /// What they may need before they are replaced or killed, together; `None`: some may need whatever they like.
+    pub(super) memory_limit: Option<u64>,
+    /// Hundredths of one CPU, of all its workers.
+    pub(super) cpu: VecDeque<f64>,
 }
 
 impl Picture {
@@ -57,6 +61,10 @@ impl Picture {
             let history = self.histories.entry(app.name.clone()).or_default();
             keep(&mut history.rates, rates.get(&app.name).copied().unwrap_or_default());
             keep(&mut history.memory, app.workers.iter().filter_map(|worker| worker.usage.memory.bytes).sum());
+            let alive = app.workers.iter().filter(|worker| worker.pid.is_some()).map(|worker| &worker.usage.memory);
+            let limits = alive.map(|memory| memory.soft.or(memory.hard));
+            history.memory_limit = limits.sum::<Option<u64>>().filter(|limit| *limit > 0);
+            keep(&mut history.cpu, app.workers.iter().filter_map(|worker| worker.usage.cpu.percent).sum());
         }
         self.histories.retain(|name, _| look.status.apps.iter().any(|app| app.name == *name));
         self.chosen = self.chosen.min(look.status.apps.len().saturating_sub(1));
@@ -182,6 +190,24 @@ pub(super) mod tests {
         assert_eq!(see(&mut picture, 2, 1100).to_bits(), 50.0f64.to_bits());
         picture.lose("gone".into());
         assert_eq!(see(&mut picture, 9, 5000).to_bits(), 0.0f64.to_bits());
+    }
+
+    #[test]
+    fn memory_and_cpu_are_those_of_all_workers_and_a_limit_is_one_where_all_have_one() {
+        let (mut picture, now) = (Picture::default(), Instant::now());
+        let mut seen = status(&[("web", 1, "serving"), ("web", 1, "serving")]);
+        for worker in &mut seen.apps[0].workers {
+            worker.usage.cpu.percent = Some(20.0);
+            worker.usage.memory.soft = Some(100 << 20);
+        }
+        picture.look(look(now, seen.clone(), 0));
+        let history = |picture: &Picture| picture.histories[&"web".parse().unwrap()].clone();
+        let shown = history(&picture);
+        assert_eq!((shown.memory[0], shown.memory_limit), (100 << 20, Some(200 << 20)));
+        assert_eq!(shown.cpu[0].to_bits(), 40.0f64.to_bits());
+        seen.apps[0].workers[1].usage.memory.soft = None;
+        picture.look(look(now, seen, 0));
+        assert_eq!(history(&picture).memory_limit, None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use ratatui::widgets::{Block, Paragraph, Sparkline};
 
 use super::super::age::{age, size};
 use super::super::paint::{Tone, plain};
+use super::super::status::rows::percent;
 use super::picture::{History, Picture};
 use crate::control::words::{App, LogLine, LogStream, Worker};
 
@@ -17,7 +18,7 @@ use crate::control::words::{App, LogLine, LogStream, Worker};
 const LIST_WIDTH: u16 = 40;
 
 /// What the keys do.
-const KEYS: &str = " q quit  up/down app  r reload  l lines of all/one ";
+const KEYS: &str = " q quit  up/down app  r reload  R restart  l lines of all/one ";
 
 pub(super) fn draw(frame: &mut Frame<'_>, picture: &Picture) {
     let lines = (frame.area().height / 3).clamp(3, 14);
@@ -103,13 +104,30 @@ fn figures(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
         chart(&history, "errors", Color::Red, |h| {
             h.rates.iter().map(|rates| (rates.errors, format!("{:.1} %", rates.errors * 100.0))).collect()
         }),
-        chart(&history, "memory", Color::Magenta, |h| {
-            h.memory.iter().map(|bytes| (*bytes as f64, size(*bytes))).collect()
-        }),
     ];
     let rows = Layout::vertical([Constraint::Fill(1); 5]).split(inner);
     for (chart, row) in charts.into_iter().zip(rows.iter()) {
         chart.draw(frame, *row);
+    }
+    let needs = [cpu(&history), memory(&history)];
+    let places = Layout::horizontal([Constraint::Fill(1); 2]).spacing(1).split(rows[4]);
+    for (chart, place) in needs.into_iter().zip(places.iter()) {
+        chart.draw(frame, *place);
+    }
+}
+
+fn cpu(history: &History) -> Chart {
+    chart(history, "cpu", Color::Blue, |h| h.cpu.iter().map(|share| (*share, percent(*share))).collect())
+}
+
+/// Against what the workers may need, where they may not need whatever they like.
+fn memory(history: &History) -> Chart {
+    let chart = chart(history, "memory", Color::Magenta, |h| {
+        h.memory.iter().map(|bytes| (*bytes as f64, size(*bytes))).collect()
+    });
+    match history.memory_limit {
+        Some(limit) => Chart { title: format!("{}/{}", chart.title, size(limit)), top: Some(limit as f64), ..chart },
+        None => chart,
     }
 }
 
@@ -118,13 +136,16 @@ struct Chart {
     title: String,
     colour: Color,
     values: Vec<f64>,
+    /// What reaches to the top; `None`: the highest value in sight.
+    top: Option<f64>,
 }
 
 /// `read` gives each value with how it is told.
 fn chart(history: &History, name: &str, colour: Color, read: impl Fn(&History) -> Vec<(f64, String)>) -> Chart {
     let values = read(history);
     let title = values.last().map_or_else(String::new, |(_, told)| told.clone());
-    Chart { title: format!("{name} {title}"), colour, values: values.into_iter().map(|(value, _)| value).collect() }
+    let values = values.into_iter().map(|(value, _)| value).collect();
+    Chart { title: format!("{name} {title}"), colour, values, top: None }
 }
 
 impl Chart {
@@ -133,7 +154,7 @@ impl Chart {
         frame.render_widget(Paragraph::new(self.title).style(Style::new().fg(self.colour)), title);
         let wide = usize::from(bars.width);
         let latest = &self.values[self.values.len().saturating_sub(wide)..];
-        let highest = latest.iter().copied().fold(0.0, f64::max);
+        let highest = latest.iter().copied().fold(self.top.unwrap_or(0.0), f64::max);
         // Whole numbers are drawn: as thousandths of the highest value in sight.
         #[allow(clippy::cast_sign_loss, reason = "no figure is negative")]
         let thousandths = |value: &f64| if highest > 0.0 { (value / highest * 1000.0) as u64 } else { 0 };
@@ -193,6 +214,10 @@ mod tests {
     fn picture() -> Picture {
         let (mut picture, begin) = (Picture::default(), Instant::now());
         let workers = [("api", 1, "serving"), ("web", 7, "quiescing"), ("web", 8, "serving"), ("web", 8, "probing")];
+        let mut limited = status(&workers);
+        for worker in limited.apps.iter_mut().flat_map(|app| &mut app.workers) {
+            (worker.usage.memory.soft, worker.usage.cpu.percent) = (Some(100 << 20), Some(12.5));
+        }
         for second in 0..60_u64 {
             let all = second * second;
             let metrics = format!(
@@ -201,7 +226,7 @@ mod tests {
                  portreeve_request_seconds_bucket{{app=\"web\",le=\"+Inf\"}} {all}\n",
             );
             let at = begin + Duration::from_secs(second);
-            picture.look(Look { at, status: status(&workers), metrics });
+            picture.look(Look { at, status: limited.clone(), metrics });
         }
         picture.choose(true);
         picture.hear(line("web", "GET /\t\u{1b}[32m200\u{1b}[0m"));

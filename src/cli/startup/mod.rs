@@ -13,6 +13,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use super::{Code, Wrong};
 use crate::config;
@@ -69,6 +70,39 @@ struct Place {
     /// Below this folder, as for an image of a machine; nothing is switched on
     #[arg(long, value_name = "FOLDER")]
     root: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was done.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    /// Those that were written, or removed.
+    files: Vec<PathBuf>,
+    /// What the service manager was told.
+    done: Vec<String>,
+    /// What it is still to be told.
+    to_be_done: Vec<String>,
+}
+
+impl Report {
+    /// `what`: what became of the files.
+    fn show(&self, what: &str, as_json: bool) -> anyhow::Result<()> {
+        if as_json {
+            println!("{}", serde_json::to_string_pretty(self)?);
+            return Ok(());
+        }
+        for (what, lines) in [("done", &self.done), ("to be done", &self.to_be_done)] {
+            for line in lines {
+                println!("{what}: {line}");
+            }
+        }
+        for file in &self.files {
+            println!("{what} {}", file.display());
+        }
+        Ok(())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -98,14 +132,19 @@ pub(super) fn startup(args: &Startup) -> anyhow::Result<Code> {
         }
         return Ok(Code::Done);
     }
+    let mut report = Report::default();
     for unit in &units {
-        write(unit, &args.place.below(&unit.path))?;
+        report.files.push(write(unit, &args.place.below(&unit.path))?);
     }
     let orders = match manager {
         Init::Systemd => systemd::enabling(&service),
         Init::Openrc => openrc::enabling(&service),
     };
-    args.place.carry_out(manager, &orders);
+    args.place.carry_out(manager, &orders, &mut report);
+    report.show("wrote", args.place.json)?;
+    if args.place.json {
+        return Ok(Code::Done);
+    }
     if manager == Init::Systemd && !service.is_root {
         let user = std::env::var("USER").unwrap_or_else(|_| "$USER".to_owned());
         println!("it starts when you log in; to have it started with the machine: sudo loginctl enable-linger {user}");
@@ -122,16 +161,20 @@ pub(super) fn unstartup(args: &Unstartup) -> anyhow::Result<Code> {
         Init::Openrc => (openrc::paths(&service).to_vec(), openrc::disabling(&service)),
     };
     let paths: Vec<_> = paths.iter().map(|path| args.place.below(path)).filter(|path| path.exists()).collect();
-    if paths.is_empty() {
+    if paths.is_empty() && !args.place.json {
         println!("there is nothing to take back: no service {} of ours", args.place.name);
         return Ok(Code::Done);
     }
     paths.iter().try_for_each(|path| require_ours(path))?;
-    args.place.carry_out(manager, &orders);
+    let mut report = Report::default();
+    if !paths.is_empty() {
+        args.place.carry_out(manager, &orders, &mut report);
+    }
     for path in paths {
         fs::remove_file(&path).with_context(|| path.display().to_string())?;
-        println!("removed {}", path.display());
+        report.files.push(path);
     }
+    report.show("removed", args.place.json)?;
     Ok(Code::Done)
 }
 
@@ -161,7 +204,7 @@ impl Place {
     }
 
     /// Gives orders to the service manager that runs here, or says which are to be given.
-    fn carry_out(&self, manager: Init, orders: &[Vec<String>]) {
+    fn carry_out(&self, manager: Init, orders: &[Vec<String>], report: &mut Report) {
         let is_running = match manager {
             Init::Systemd => Path::new("/run/systemd/system").exists(),
             Init::Openrc => Path::new("/run/openrc").exists(),
@@ -170,9 +213,9 @@ impl Place {
             let line = words.join(" ");
             let is_wanted = is_running && self.root.is_none();
             if is_wanted && Command::new(&words[0]).args(&words[1..]).status().is_ok_and(|status| status.success()) {
-                println!("done: {line}");
+                report.done.push(line);
             } else {
-                println!("to be done: {line}");
+                report.to_be_done.push(line);
             }
         }
     }
@@ -201,7 +244,7 @@ fn starting(manager: Init, service: &Service) -> String {
     }
 }
 
-fn write(unit: &Unit, path: &Path) -> anyhow::Result<()> {
+fn write(unit: &Unit, path: &Path) -> anyhow::Result<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     if path.exists() {
         require_ours(path)?;
@@ -210,8 +253,7 @@ fn write(unit: &Unit, path: &Path) -> anyhow::Result<()> {
     let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, &unit.text));
     let written = written.and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(unit.mode)));
     written.with_context(|| path.display().to_string())?;
-    println!("wrote {}", path.display());
-    Ok(())
+    Ok(path.to_owned())
 }
 
 fn require_ours(path: &Path) -> anyhow::Result<()> {

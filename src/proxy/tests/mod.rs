@@ -15,6 +15,7 @@ mod worker;
 
 mod bodies;
 mod conduct;
+mod crowd;
 mod ends;
 mod fields;
 mod holding;

@@ -103,6 +103,15 @@ impl Feed {
         ring.bound();
     }
 
+    /// Drops the lines that an app has said so far. Those who read on from there miss nothing that comes.
+    pub(super) fn flush(&self, app: &AppName) {
+        if let Some(ring) = self.lock().of.get_mut(app) {
+            ring.first = ring.end();
+            ring.lines.clear();
+            ring.bytes = 0;
+        }
+    }
+
     /// Forgets what an app has said.
     pub(in crate::supervisor) fn forget(&self, app: &AppName) {
         self.lock().of.remove(app);
@@ -252,6 +261,19 @@ mod tests {
         assert_eq!(reader.news(), News::default());
         say(&feed, "web", &["three"]);
         assert_eq!(texts(&reader.news()), ["web: three"]);
+    }
+
+    #[test]
+    fn after_a_flush_there_is_only_what_comes_and_a_follower_gets_all_of_that() {
+        let feed = Feed::default();
+        let mut follower = feed.reader(Vec::new());
+        say(&feed, "web", &["one", "two"]);
+        say(&feed, "api", &["other"]);
+        assert_eq!(follower.news().lines.len(), 3);
+        feed.flush(&"web".parse().unwrap());
+        say(&feed, "web", &["three"]);
+        assert_eq!(texts(&follower.news()), ["web: three"]);
+        assert_eq!(texts(&feed.reader(Vec::new()).news()), ["api: other", "web: three"]);
     }
 
     #[tokio::test]

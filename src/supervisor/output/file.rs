@@ -1,7 +1,7 @@
 //! One log file: appended to, noticed when somebody moves it away, put aside when it is large or old enough.
 //!
 //! Knows no lines beyond their line feeds, and says what went wrong instead of acting on it. Invariants: nothing but a
-//! regular file is ever renamed, and no file is ever overwritten or cut; what follows a torn line begins on a new one.
+//! regular file is ever renamed or, when that is asked for, emptied, and no file is ever overwritten; what follows a torn line begins on a new one.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -64,6 +64,21 @@ impl LogFile {
     pub(super) fn reopen(&mut self) -> io::Result<()> {
         self.open = None;
         self.opened().map(drop)
+    }
+
+    /// Takes everything out of the file at the path, which stays the same file. False: there is none, or it is no regular
+    /// one.
+    pub(super) fn empty(&mut self) -> io::Result<bool> {
+        let found = match fs::metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            found => found?,
+        };
+        if !found.is_file() {
+            return Ok(false);
+        }
+        OpenOptions::new().write(true).open(&self.path)?.set_len(0)?;
+        self.is_torn = false;
+        Ok(true)
     }
 
     fn prepare(
@@ -257,5 +272,18 @@ mod tests {
         fs::remove_file(folder.path().join("deep")).unwrap();
         assert!(append(&mut file, "two\n", None).failed.is_none());
         assert_eq!(fs::read_to_string(path).unwrap(), "two\n");
+    }
+
+    #[test]
+    fn an_emptied_file_is_the_same_one_and_is_written_on_from_its_beginning() {
+        let (_folder, path, mut file) = file();
+        assert!(!file.empty().unwrap(), "there is none");
+        append(&mut file, "one\ntorn", None);
+        let before = identity(&fs::metadata(&path).unwrap());
+        assert!(file.empty().unwrap());
+        append(&mut file, "two\n", Some(&RULES));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
+        assert_eq!(identity(&fs::metadata(&path).unwrap()), before);
+        assert!(!LogFile::new("/dev/null".into()).empty().unwrap());
     }
 }

@@ -4,8 +4,8 @@
 //! same file. Invariants: who hands lines over waits for room and for nothing else; a file that cannot be written
 //! holds nobody up, its lines are counted, and that is said once.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,11 @@ use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use prometheus::IntCounter;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::file::{Appended, LogFile};
+use super::flush::Emptied;
 use super::line::Shape;
 use super::{Stream, Sweeper};
 use crate::config::{LogFormat, Output, Rotate};
@@ -64,6 +65,8 @@ enum Order {
     Write { targets: Arc<[Arc<Target>]>, lines: String },
     /// Only wakes the thread up.
     Reopen,
+    /// These are to be empty.
+    Flush { paths: Vec<PathBuf>, done: oneshot::Sender<Emptied> },
 }
 
 impl Files {
@@ -84,6 +87,11 @@ impl Files {
         self.reopen.store(true, Ordering::Release);
         // A full queue needs no one to wake its thread up.
         let _ = self.orders.try_send(Order::Reopen);
+    }
+
+    /// Has files emptied, in between two batches. Waits for room; nothing happens when the thread is gone.
+    pub(super) async fn order_flush(&self, paths: Vec<PathBuf>, done: oneshot::Sender<Emptied>) {
+        let _ = self.orders.send(Order::Flush { paths, done }).await;
     }
 
     /// Where one stream of a worker in this slot goes; `None`: to no file.
@@ -113,6 +121,15 @@ impl Page {
         let targets = Arc::clone(&self.targets);
         let _ = self.orders.send(Order::Write { targets, lines }).await;
     }
+}
+
+/// All files that workers in so many slots write to.
+pub(in crate::supervisor) fn paths(output: &Output, slots: u32) -> Vec<PathBuf> {
+    let named: BTreeSet<&PathBuf> = [&output.file, &output.out, &output.err].into_iter().flatten().collect();
+    if !output.per_worker {
+        return named.into_iter().cloned().collect();
+    }
+    named.into_iter().flat_map(|path| (0..slots).map(|slot| of_slot(path, Slot(slot)))).collect()
 }
 
 /// `log/web.log` is `log/web-0.log` for slot 0; what is no file stays what it is.
@@ -151,8 +168,13 @@ impl Scribe {
             if self.reopen.swap(false, Ordering::AcqRel) {
                 self.reopen_all();
             }
-            if let Order::Write { targets, lines } = order {
-                targets.iter().for_each(|target| self.write(target, lines.as_bytes()));
+            match order {
+                Order::Write { targets, lines } => {
+                    targets.iter().for_each(|target| self.write(target, lines.as_bytes()));
+                }
+                Order::Reopen => {}
+                // Whoever has asked may be gone.
+                Order::Flush { paths, done } => drop(done.send(self.empty(paths))),
             }
         }
     }
@@ -164,6 +186,18 @@ impl Scribe {
                 tracing::error!(app = %self.app, path = %path.display(), %error, "cannot open the log file anew");
             }
         }
+    }
+
+    fn empty(&mut self, paths: Vec<PathBuf>) -> Emptied {
+        let mut emptied = Emptied::default();
+        for path in paths {
+            let result = match self.books.get_mut(&path) {
+                Some(book) => book.file.empty(),
+                None => LogFile::new(path.clone()).empty(),
+            };
+            emptied.note(path, result);
+        }
+        emptied
     }
 
     fn write(&mut self, target: &Arc<Target>, lines: &[u8]) {

@@ -9,6 +9,7 @@ mod capture;
 mod feed;
 mod file;
 mod files;
+mod flush;
 mod history;
 mod line;
 mod sweep;
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use capture::Capture;
 pub(super) use feed::Feed;
-pub(super) use files::{Files, Outlet};
+pub(super) use files::{Files, Outlet, paths};
 pub(super) use history::history;
 pub(super) use sweep::Sweeper;
 pub(super) use tail::Tail;
