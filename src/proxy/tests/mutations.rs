@@ -170,7 +170,7 @@ async fn start() -> (Rig, Shared) {
     let endpoint = rig::endpoint_at(Serial(1), address);
     let app = rig.web();
     app.endpoints = vec![endpoint];
-    app.hold_time = Duration::from_millis(200);
+    app.hold.time = Duration::from_millis(200);
     rig.publish().await;
     (rig, recorder)
 }
