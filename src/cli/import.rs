@@ -59,14 +59,14 @@ enum From {
         #[arg(long, value_name = "APP", value_delimiter = ',')]
         only: Vec<String>,
         #[command(flatten)]
-        target: Output,
+        target: Destination,
     },
     /// Servers and locations of an nginx configuration that are forwarded to servers
     Nginx {
         /// Its file, such as nginx.conf or one of sites-enabled
         file: PathBuf,
         #[command(flatten)]
-        target: Output,
+        target: Destination,
     },
     /// A Procfile
     Procfile {
@@ -74,18 +74,21 @@ enum From {
         #[arg(default_value = "Procfile")]
         file: PathBuf,
         #[command(flatten)]
-        target: Output,
+        target: Destination,
     },
 }
 
 #[derive(Args, Debug)]
-struct Output {
+struct Destination {
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Overwrite the file
     #[arg(long, requires = "output")]
     force: bool,
+    /// Print the answer as JSON: the configuration, and what there is to say of it
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
 }
 
 pub(super) fn import(import: &Import) -> anyhow::Result<Code> {
@@ -107,7 +110,12 @@ pub(super) fn import(import: &Import) -> anyhow::Result<Code> {
     })
 }
 
-fn pm2(source: Option<&Path>, profile: Option<String>, only: Vec<String>, target: &Output) -> anyhow::Result<Code> {
+fn pm2(
+    source: Option<&Path>,
+    profile: Option<String>,
+    only: Vec<String>,
+    target: &Destination,
+) -> anyhow::Result<Code> {
     let source = match source {
         Some(source) => source.to_owned(),
         None => here().context("there is no ecosystem file in this folder; name it, or `running`")?,
@@ -119,7 +127,7 @@ fn pm2(source: Option<&Path>, profile: Option<String>, only: Vec<String>, target
 }
 
 /// Writes what became of a file, or says why nothing did.
-fn foreign(imported: Result<Imported, String>, target: &Output) -> anyhow::Result<Code> {
+fn foreign(imported: Result<Imported, String>, target: &Destination) -> anyhow::Result<Code> {
     match imported {
         Ok(imported) => write(&imported, target),
         Err(fault) => {
@@ -142,7 +150,7 @@ fn here() -> Option<PathBuf> {
 }
 
 /// The folder that the new file will be in: that of `-o`, else that of the source, else this one.
-fn folder(target: &Output, source: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+fn folder(target: &Destination, source: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
     let file = target.output.as_ref().or(source).cloned().unwrap_or_else(|| DEFAULT_CONFIG.into());
     let file = std::path::absolute(file)?;
     Ok(file.parent().unwrap_or(Path::new("/")).to_owned())
@@ -165,12 +173,19 @@ fn running(options: &Options) -> anyhow::Result<Imported> {
 }
 
 /// Proves that we take the file, and writes it.
-fn write(imported: &Imported, target: &Output) -> anyhow::Result<Code> {
+fn write(imported: &Imported, target: &Destination) -> anyhow::Result<Code> {
     let text = imported.to_toml();
     let name = target.output.clone().unwrap_or_else(|| DEFAULT_CONFIG.into());
     if let Err(problems) = config::parse(&text, &name) {
         eprint!("{text}{}", problems.render(false));
         bail!("what was made of {} is no valid configuration, which is a fault of portreeve's", imported.origin);
+    }
+    if target.json {
+        let remarks = imported.all_remarks();
+        let remarks = remarks.map(|(app, remark)| serde_json::json!({ "app": app, "remark": remark.to_string() }));
+        let answer = serde_json::json!({ "config": text, "remarks": remarks.collect::<Vec<_>>() });
+        println!("{}", serde_json::to_string_pretty(&answer)?);
+        return Ok(Code::Done);
     }
     for (app, remark) in imported.all_remarks() {
         eprintln!("portreeve: {}{remark}", app.map_or_else(String::new, |app| format!("{app}: ")));

@@ -11,6 +11,7 @@ mod delete;
 mod demo;
 mod demo_app;
 mod diff;
+mod drain;
 mod ecosystem;
 mod env;
 mod exit_line;
@@ -22,10 +23,12 @@ mod info;
 mod keys;
 mod kill;
 mod logs;
+mod maintenance;
 mod man;
 mod monit;
 mod outcome;
 mod paint;
+mod pause;
 mod ping;
 mod progress;
 mod reload;
@@ -34,6 +37,7 @@ mod restart;
 mod resurrect;
 mod run;
 mod save;
+mod scale;
 mod select;
 mod show;
 mod signal;
@@ -106,11 +110,23 @@ enum Verb {
     Stop(stop::Stop),
     /// Stop the workers of apps, then start others
     Restart(restart::Restart),
+    /// Run more workers of apps, or fewer
+    Scale(scale::Scale),
     /// Replace the workers with new ones, without losing a request
     Reload(reload::Reload),
     /// Stop apps and forget them
     #[command(visible_aliases = ["del", "rm"])]
     Delete(delete::Delete),
+    /// Take workers out of the traffic; they finish what they have, and stay up
+    Drain(drain::Drain),
+    /// Put drained workers into the traffic again
+    Undrain(drain::Drain),
+    /// Let requests for apps wait
+    Pause(pause::Pause),
+    /// Let the waiting requests go on, in their order
+    Resume(pause::Pause),
+    /// Answer every request with a page, or no longer
+    Maintenance(maintenance::Maintenance),
     /// Send a signal to every worker of apps
     #[command(alias = "sendSignal")]
     Signal(signal::Signal),
@@ -253,8 +269,14 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Start(args) => start::start(&args),
         Verb::Stop(args) => stop::stop(&args),
         Verb::Restart(args) => restart::restart(&args),
+        Verb::Scale(args) => scale::scale(&args),
         Verb::Reload(args) => reload::reload(&args),
         Verb::Delete(args) => delete::delete(&args),
+        Verb::Drain(args) => drain::drain(&args),
+        Verb::Undrain(args) => drain::undrain(&args),
+        Verb::Pause(args) => pause::pause(&args),
+        Verb::Resume(args) => pause::resume(&args),
+        Verb::Maintenance(args) => maintenance::maintenance(&args),
         Verb::Signal(args) => signal::signal(&args),
         Verb::Reset(args) => reset::reset(&args),
         Verb::Env(args) => env::env(&args),

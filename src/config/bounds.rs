@@ -12,8 +12,19 @@ use super::units::{self, Amount};
 use super::value::{self, Value};
 
 /// The keys of an app that are read here.
-pub(super) const KEYS: [&str; 10] =
-    ["user", "group", "groups", "umask", "nice", "oom_score_adj", "no_new_privs", "cpu", "limits", "memory"];
+pub(super) const KEYS: [&str; 11] = [
+    "user",
+    "group",
+    "groups",
+    "umask",
+    "nice",
+    "oom_score_adj",
+    "no_new_privs",
+    "cpu",
+    "cpu_weight",
+    "limits",
+    "memory",
+];
 
 /// What workers are bound to; `None`: as the supervisor is, or unlimited.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +40,8 @@ pub struct Bounds {
     pub no_new_privs: bool,
     /// Of all processes of a worker together, in thousandths of a CPU.
     pub cpu: Option<u32>,
+    /// Of all processes of a worker together, against the other groups of the machine when all want the CPU.
+    pub cpu_weight: Option<u32>,
     /// Of each process.
     pub limits: Vec<Limit>,
     pub memory: Memory,
@@ -108,6 +121,7 @@ pub(super) fn bounds(table: &mut Table) -> Bounds {
         oom_score_adj: table.take("oom_score_adj", |value| value::integer(value, &defaults::OOM_SCORE_ADJ)),
         no_new_privs: table.boolean("no_new_privs"),
         cpu: table.take("cpu", cpu),
+        cpu_weight: table.take("cpu_weight", |value| value::count(value, &defaults::CPU_WEIGHT)),
         limits: table.section("limits", limits),
         memory: table.section("memory", memory),
     }
@@ -221,7 +235,7 @@ mod tests {
     #[test]
     fn everything_is_read() {
         let text = "user = 'www'\ngroup = 'web'\ngroups = ['video', 'audio']\numask = '027'\nnice = -5\n\
-                    oom_score_adj = 300\nno_new_privs = true\ncpu = 1.5\n[app.web.limits]\nopen_files = 65536\n\
+                    oom_score_adj = 300\nno_new_privs = true\ncpu = 1.5\ncpu_weight = 50\n[app.web.limits]\nopen_files = 65536\n\
                     core = 'unlimited'\nstack = { soft = '8MiB', hard = 'unlimited' }\ncpu_time = '1h'\n\
                     [app.web.memory]\nsoft = '500M'\nhard = '20%'\ninterval = '1s'\n";
         let limit = |limited, soft, hard| Limit { limited, soft, hard };
@@ -234,6 +248,7 @@ mod tests {
             oom_score_adj: Some(300),
             no_new_privs: true,
             cpu: Some(1500),
+            cpu_weight: Some(50),
             limits: vec![
                 limit(Limited::OpenFiles, Some(65_536), Some(65_536)),
                 limit(Limited::Core, None, None),
@@ -263,6 +278,7 @@ mod tests {
             ("oom_score_adj = -1001", "from -1000 to 1000"),
             ("cpu = 0", "from 1%"),
             ("cpu = '2'", "number of CPUs"),
+            ("cpu_weight = 0", "from 1 to 10000"),
             ("limits = { open_files = '1MiB' }", "whole number"),
             ("limits = { stack = 8 }", "a size"),
             ("limits = { open_files = { soft = 2, hard = 1 } }", "`soft` is above `hard`"),

@@ -40,6 +40,15 @@ pub fn settings(app: &App) -> BTreeMap<String, String> {
             all.put("ready", probe(&app.probe));
         }
     }
+    match &app.watch {
+        None => all.put("watch", false),
+        Some(watch) => {
+            let paths: Vec<_> = watch.paths.iter().map(|path| path.display()).collect();
+            all.list("watch.paths", &paths, NONE);
+            all.list("watch.ignore", &watch.ignore, NONE);
+            all.time("watch.debounce", watch.debounce);
+        }
+    }
     let forwarding = &app.forwarding;
     all.or("max_inflight", forwarding.max_inflight, UNLIMITED);
     all.put("hold.requests", forwarding.hold_requests);
@@ -140,6 +149,7 @@ impl Settings {
         );
         self.put("ipc", contract.channel == Channel::Present);
         self.put("notify", contract.notify);
+        self.or("watchdog", contract.watchdog.map(format_duration), OFF);
         self.put(
             "ready",
             match contract.ready {
@@ -307,6 +317,11 @@ mod tests {
             assert_eq!(all.get(key).map(String::as_str), Some(value), "{key}");
         }
         assert!(all["ready"].starts_with("GET /health of "), "{}", all["ready"]);
+        let watched = settings_of(
+            "command = 'x'\nwatch = { paths = ['src'], ignore = ['tmp'] }\nready = 'notify'\nwatchdog = '9s'",
+        );
+        assert_eq!([&watched["watch.ignore"], &watched["watchdog"]], ["tmp", "9s"]);
+        assert!(watched["watch.paths"].ends_with("/src"), "{watched:?}");
         let fixed = settings_of("upstream = ['10.0.0.7:9000']");
         assert_eq!(fixed["upstream"], "10.0.0.7:9000");
         assert!(!fixed.contains_key("command"));

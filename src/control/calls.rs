@@ -12,12 +12,13 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::lines::{self, Body};
+use super::scaling::{BadScaling, Scaling};
 use super::scope::Scope;
 use super::words::{
-    Diff, Environment, Flushed, Info, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Report,
-    Status,
+    Diff, Diversion, Environment, Flushed, Info, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded,
+    Report, Status,
 };
-use crate::id::AppName;
+use crate::id::{AppName, Slot};
 
 /// No list of apps is larger.
 const MAX_BODY: usize = 1 << 20;
@@ -40,6 +41,11 @@ pub enum Call {
         order: Order,
         reply: Reply<Reloaded>,
     },
+    Scale {
+        apps: Vec<AppName>,
+        scaling: Scaling,
+        reply: Reply<Reloaded>,
+    },
     Signal {
         apps: Vec<AppName>,
         signal: String,
@@ -52,6 +58,11 @@ pub enum Call {
     Env {
         app: AppName,
         reply: Reply<Environment>,
+    },
+    Divert {
+        apps: Vec<AppName>,
+        diversion: Diversion,
+        reply: Reply<Reached>,
     },
     /// What a reload under this profile would change.
     Diff {
@@ -99,12 +110,8 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let query = Query::read(request.uri().query().unwrap_or_default());
     let word = path.strip_prefix("/v1/").unwrap_or_default();
-    if let Some(order) = Order::ALL.into_iter().find(|order| method == Method::POST && order.word() == word) {
-        let scope = Scope::parse(request.uri().query().unwrap_or_default());
-        let scope = scope.map_err(|error| Refusal::new(RefusalKind::BadRequest, error))?;
-        if scope.apps.is_empty() && order != Order::Reload {
-            return Err(missing("app"));
-        }
+    if let Some(order) = Order::PLAIN.into_iter().find(|order| method == Method::POST && order.word() == word) {
+        let scope = scope(order, request.uri().query().unwrap_or_default())?;
         return ask(calls, |reply| Call::Order { order, scope, reply }).await?.map(|reloaded| json(&reloaded));
     }
     match (method, word) {
@@ -121,6 +128,10 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
             let list = text(request).await?;
             ask(calls, |reply| Call::Add { list, order, reply }).await?.map(|reloaded| json(&reloaded))
         }
+        (Method::POST, "scale") => {
+            let (apps, scaling) = (query.some_apps()?, query.scaling()?);
+            ask(calls, |reply| Call::Scale { apps, scaling, reply }).await?.map(|reloaded| json(&reloaded))
+        }
         (Method::POST, "signal") => {
             let (apps, signal) = (query.some_apps()?, query.one("signal")?.to_owned());
             ask(calls, |reply| Call::Signal { apps, signal, reply }).await?.map(|reached| json(&reached))
@@ -129,12 +140,9 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
             let apps = query.some_apps()?;
             ask(calls, |reply| Call::Reset { apps, reply }).await?.map(|reached| json(&reached))
         }
-        (Method::GET, "report") => {
-            let deploy = query.one("deploy")?;
-            let no_number =
-                |_| Refusal::new(RefusalKind::BadRequest, format!("`{deploy}` is not the number of a deploy"));
-            let deploy = deploy.parse().map_err(no_number)?;
-            ask(calls, |reply| Call::Report { deploy, reply }).await?.map(|report| json(&report))
+        (Method::GET, "report") => report(&query, calls).await,
+        (Method::POST, "drain" | "undrain" | "pause" | "resume" | "maintenance" | "open") => {
+            divert(word, &query, request, calls).await
         }
         (Method::GET, "diff") => {
             let profile = query.one("env").ok().map(str::to_owned);
@@ -154,6 +162,30 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
         }
         (method, _) => Err(Refusal::new(RefusalKind::NotFound, format!("no such call: {method} {path}"))),
     }
+}
+
+async fn divert(
+    word: &str,
+    query: &Query,
+    request: Request<Incoming>,
+    calls: &mpsc::Sender<Call>,
+) -> Result<Answer, Refusal> {
+    let apps = query.some_apps()?;
+    let diversion = query.diversion(word, request).await?;
+    ask(calls, |reply| Call::Divert { apps, diversion, reply }).await?.map(|reached| json(&reached))
+}
+
+async fn report(query: &Query, calls: &mpsc::Sender<Call>) -> Result<Answer, Refusal> {
+    let deploy = query.one("deploy")?;
+    let no_number = |_| Refusal::new(RefusalKind::BadRequest, format!("`{deploy}` is not the number of a deploy"));
+    let deploy = deploy.parse().map_err(no_number)?;
+    ask(calls, |reply| Call::Report { deploy, reply }).await?.map(|report| json(&report))
+}
+
+/// What an order is about, which says so if it takes something away.
+fn scope(order: Order, query: &str) -> Result<Scope, Refusal> {
+    let scope = Scope::parse(query).map_err(|error| Refusal::new(RefusalKind::BadRequest, error))?;
+    if scope.apps.is_empty() && order != Order::Reload { Err(missing("app")) } else { Ok(scope) }
 }
 
 /// `key=value` pairs. Nothing that is said here needs escapes.
@@ -181,6 +213,27 @@ impl Query {
         let Ok(word) = self.one("order") else { return Ok(Order::Start) };
         let known = [Order::Start, Order::Reload, Order::Restart].into_iter().find(|order| order.word() == word);
         known.ok_or_else(|| Refusal::new(RefusalKind::BadRequest, format!("what is added cannot be told to {word}")))
+    }
+
+    /// What is to become of requests; the body is the page of a maintenance.
+    async fn diversion(&self, word: &str, request: Request<Incoming>) -> Result<Diversion, Refusal> {
+        let slots = self.0.iter().filter(|(key, _)| key == "slot").map(|(_, slot)| slot.parse().map(Slot));
+        let bad = |_| Refusal::new(RefusalKind::BadRequest, "a slot is a number");
+        let slots: Vec<Slot> = slots.collect::<Result<_, _>>().map_err(bad)?;
+        Ok(match word {
+            "drain" => Diversion::Drain(slots),
+            "undrain" => Diversion::Undrain(slots),
+            "pause" => Diversion::Pause,
+            "resume" => Diversion::Resume,
+            "open" => Diversion::Open,
+            _ => Diversion::Maintenance(Some(text(request).await?).filter(|page| !page.is_empty())),
+        })
+    }
+
+    fn scaling(&self) -> Result<Scaling, Refusal> {
+        // In an address a plus is a space to some, and said otherwise.
+        let text = self.one("workers")?.replace("%2B", "+");
+        text.parse().map_err(|error: BadScaling| Refusal::new(RefusalKind::BadRequest, error.to_string()))
     }
 
     fn one(&self, key: &str) -> Result<&str, Refusal> {

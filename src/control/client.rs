@@ -14,9 +14,11 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::Scope;
 use super::lines::Entries;
-use super::words::{Diff, Environment, Flushed, Info, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status};
+use super::words::{
+    Diff, Diversion, Environment, Flushed, Info, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status,
+};
+use super::{Scaling, Scope};
 use crate::id::AppName;
 
 /// Speaks to the supervisor behind one socket.
@@ -76,6 +78,12 @@ impl Client {
         self.call(Method::POST, &format!("/v1/add?order={}", order.word()), list).await
     }
 
+    /// Has these apps run another number of workers; returns when they do, or when that has failed.
+    pub async fn scale(&self, apps: &[AppName], scaling: Scaling) -> Result<Reloaded, Error> {
+        let workers = scaling.to_string().replace('+', "%2B");
+        self.call(Method::POST, &format!("/v1/scale?workers={workers}&{}", query(apps)), "").await
+    }
+
     /// What came of a change; returns when the last worker that it replaced is gone.
     pub async fn report(&self, deploy: u64) -> Result<Report, Error> {
         self.call(Method::GET, &format!("/v1/report?deploy={deploy}"), "").await
@@ -85,6 +93,21 @@ impl Client {
     pub async fn diff(&self, profile: Option<&str>) -> Result<Diff, Error> {
         let query = profile.map(|profile| format!("?env={profile}")).unwrap_or_default();
         self.call(Method::GET, &format!("/v1/diff{query}"), "").await
+    }
+
+    /// Changes what becomes of the requests for these apps; gives how many workers that is about.
+    pub async fn divert(&self, apps: &[AppName], diversion: &Diversion) -> Result<Reached, Error> {
+        let (word, slots, page) = match diversion {
+            Diversion::Drain(slots) => ("drain", &slots[..], ""),
+            Diversion::Undrain(slots) => ("undrain", &slots[..], ""),
+            Diversion::Pause => ("pause", &[][..], ""),
+            Diversion::Resume => ("resume", &[][..], ""),
+            Diversion::Maintenance(page) => ("maintenance", &[][..], page.as_deref().unwrap_or_default()),
+            Diversion::Open => ("open", &[][..], ""),
+        };
+        let slots = slots.iter().map(|slot| format!("slot={slot}"));
+        let parts: Vec<_> = std::iter::once(query(apps)).chain(slots).collect();
+        self.call(Method::POST, &format!("/v1/{word}?{}", parts.join("&")), page).await
     }
 
     /// Sends a signal to every worker of these apps.

@@ -7,12 +7,16 @@ mod exit;
 mod info;
 mod job;
 mod report;
+mod traffic;
 mod usage;
+
+mod logs;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use logs::{LogEntry, LogLine, LogQuery, LogStream};
 use serde::{Deserialize, Serialize};
 
 pub use diff::{AppDiff, Change, Diff, KeyDiff};
@@ -20,6 +24,7 @@ pub use exit::{Due, Exit, Footprint};
 pub use info::{Flushed, Identity, Info, PastChange, Process};
 pub use job::{Job, Run};
 pub use report::{AppReport, GenerationProgress, Report};
+pub use traffic::Diversion;
 pub use usage::{Cpu, Memory, Usage};
 
 use crate::id::{Address, AppName, Generation, Serial, Slot};
@@ -74,6 +79,9 @@ pub struct App {
     #[serde(default = "web")]
     pub kind: String,
     pub state: String,
+    /// What was said by hand: `open`, `paused` (requests wait) or `maintenance` (they are answered with a page).
+    #[serde(default = "open")]
+    pub traffic: String,
     /// Do workers that fail their probes get requests, because most of them do?
     #[serde(default)]
     pub panic_routing: bool,
@@ -83,6 +91,9 @@ pub struct App {
     #[serde(default)]
     pub generations: Vec<GenerationProgress>,
     pub workers: Vec<Worker>,
+    /// `None`: we start none.
+    #[serde(default)]
+    pub scale: Option<Scale>,
     /// Why a worker last ended or failed to start.
     pub last_failure: Option<String>,
     /// How workers ended, oldest first; the last 32.
@@ -94,6 +105,20 @@ pub struct App {
     /// Of a task with a schedule.
     #[serde(default)]
     pub job: Option<Job>,
+}
+
+/// Nothing was said by hand.
+fn open() -> String {
+    "open".to_owned()
+}
+
+/// How many workers an app has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scale {
+    /// It is to have.
+    pub wanted: u32,
+    /// As the configuration says, or as many as there are CPUs.
+    pub configured: u32,
 }
 
 pub const WEB: &str = "web";
@@ -176,10 +201,13 @@ pub enum Order {
     Restart,
     /// Stop the workers and forget the app.
     Delete,
+    /// Run another number of workers, `&workers=4`, `+2` or `-1`.
+    Scale,
 }
 
 impl Order {
-    pub const ALL: [Self; 5] = [Self::Reload, Self::Start, Self::Stop, Self::Restart, Self::Delete];
+    /// Those of which there is nothing to say but the apps.
+    pub const PLAIN: [Self; 5] = [Self::Reload, Self::Start, Self::Stop, Self::Restart, Self::Delete];
 
     /// The word in the path.
     #[must_use]
@@ -190,6 +218,7 @@ impl Order {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Delete => "delete",
+            Self::Scale => "scale",
         }
     }
 }
@@ -249,6 +278,10 @@ pub enum Outcome {
     Started,
     /// It was started, and a worker has failed or ended; others may serve, and more are tried.
     Failed,
+    /// It has the number of workers that it was told to have.
+    Scaled,
+    /// It does not run; it will have the number of workers when it is started.
+    Noted,
     /// None of its workers is left.
     Stopped,
     /// It was so already.
@@ -287,51 +320,4 @@ impl Refusal {
     pub fn new(kind: RefusalKind, error: impl Into<String>) -> Self {
         Self { error: error.into(), kind }
     }
-}
-
-/// Which lines are wanted, in the query of `GET /v1/logs`; answered by one [`LogEntry`] as JSON a line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogQuery {
-    /// Empty: all.
-    pub apps: Vec<AppName>,
-    /// The latest lines of the past; `None`: all that are kept.
-    pub lines: Option<usize>,
-    /// Go on with what is said from now on.
-    pub follow: bool,
-}
-
-/// A line of a worker, or what there is to know of those before and after.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum LogEntry {
-    Line(LogLine),
-    /// So many lines were said faster than they were read, and are not kept any more.
-    Gap {
-        missed: u64,
-    },
-    /// Whatever comes after this was said after the query.
-    Now {
-        now: bool,
-    },
-}
-
-/// A line that a worker has printed. What is not there is not known: the line was in a log file before the supervisor's
-/// time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// As RFC 3339 has it, in UTC.
-    pub time: Option<String>,
-    pub app: AppName,
-    pub generation: Option<Generation>,
-    pub slot: Option<Slot>,
-    pub stream: LogStream,
-    pub line: String,
-}
-
-/// Where a worker has printed a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogStream {
-    Stdout,
-    Stderr,
 }

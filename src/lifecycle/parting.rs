@@ -29,6 +29,8 @@ named! {
         Aborted = "aborted",
         /// Another worker took over in its slot, or is about to, as planned.
         Recycled = "recycled",
+        /// Its app was to have fewer workers.
+        Scaled = "scaled",
         /// It had said itself that it stops.
         Left = "left",
         /// Its app was stopped.
@@ -61,6 +63,7 @@ impl App {
             let asked_for = match generation.stage {
                 _ if reason.is_some() => Cause::Recycled,
                 Stage::Aborted => Cause::Aborted,
+                _ if is_surplus(generation, serial) => Cause::Scaled,
                 _ if has_successor => Cause::Replaced,
                 // Nobody else leaves a generation that serves.
                 _ if generation.is_live() => Cause::Aborted,
@@ -69,6 +72,12 @@ impl App {
             Some(parting(worker, asked_for, reason))
         })
     }
+}
+
+/// Was it let go of while its generation stays?
+fn is_surplus(generation: &Generation, serial: Serial) -> bool {
+    let stays = generation.is_live() || generation.is_staging();
+    stays && generation.places.iter().filter_map(Place::worker).any(|sitter| sitter.serial == serial)
 }
 
 fn recycled_for(generation: &Generation, serial: Serial) -> Option<RecycleReason> {

@@ -261,7 +261,7 @@ impl Worker {
 
     /// Acts on what is due; a failure is returned when it was not ready in time (it has then left).
     pub(super) fn wake(&mut self, step: &mut Step<'_>) -> Option<Failure> {
-        // First of all, for whoever has fallen silent is not asked any more.
+        // First, for whoever is found to hang is asked nothing more.
         self.listen(step);
         if self.vigil.as_mut().is_some_and(|vigil| vigil.wake(step.now)) {
             step.push(Action::Check { serial: self.serial });

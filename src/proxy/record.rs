@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, Uri, Version};
 use tokio::time::Instant;
@@ -194,9 +195,18 @@ impl Record {
             let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
             fields.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
+        let page = self.app.as_ref().and_then(|(app, _)| app.maintenance.clone());
+        let text = match page.filter(|_| fault == Fault::Maintenance) {
+            Some(page) => {
+                let kind = HeaderValue::from_static("text/html; charset=utf-8");
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+                page
+            }
+            None => Bytes::from_static(row.text.as_bytes()),
+        };
         if !self.is_head {
-            *response.body_mut() = Body::text(row.text);
-            self.sent = row.text.len() as u64;
+            self.sent = text.len() as u64;
+            *response.body_mut() = Body::Text(text);
         }
         self.status = Some(row.status);
         self.fail(fault);
@@ -241,7 +251,8 @@ impl Drop for Record {
         }
         let metrics = self.app.as_ref().map_or(&self.peer.proxy.no_app, |(app, _)| &app.metrics);
         metrics.finish(self.status(), took);
-        if self.fault.is_some_and(|fault| fault.row().side != Side::Client) {
+        // A maintenance is no failure: it was asked for.
+        if self.fault.is_some_and(|fault| fault.row().side != Side::Client && fault != Fault::Maintenance) {
             metrics.fail();
         }
         self.log(took);

@@ -109,7 +109,7 @@ impl Supervisor {
             Some(JobAction::Begin) => {
                 runs.began = Some(Timestamp::now());
                 tracing::info!(app = %name, "run began");
-                lifecycle::Event::Start(plan(&site.upcoming))
+                lifecycle::Event::Start(plan(&site.upcoming, None))
             }
         };
         self.machines.queue.push_back((name.clone(), event));

@@ -40,6 +40,7 @@ mod release;
 mod reload;
 mod rights;
 mod roster;
+mod scale;
 mod scrape;
 mod settings;
 mod shutdown;
@@ -47,6 +48,7 @@ mod site;
 mod start;
 mod stuck;
 mod taken;
+mod traffic;
 mod watch;
 mod web;
 mod workers;
@@ -254,6 +256,7 @@ impl Supervisor {
 
     fn publish(&mut self) {
         self.watch_invariants();
+        self.forget_drained();
         self.published.dirty = false;
         self.published.epoch = Epoch(self.published.epoch.0 + 1);
         for awaited in &mut self.published.awaited {
@@ -267,8 +270,11 @@ impl Supervisor {
 
     /// Workers that are open, maybe again, are idle no more.
     fn note_open(&mut self) {
-        let supervised = self.sites.values().filter(|site| matches!(site, Site::Supervised(_)));
-        for endpoint in supervised.flat_map(Site::endpoints).filter(|endpoint| endpoint.open) {
+        let supervised = self.sites.iter().filter(|(_, site)| matches!(site, Site::Supervised(_)));
+        let endpoints =
+            supervised.flat_map(|(app, site)| site.endpoints().into_iter().map(move |endpoint| (app, endpoint)));
+        let traffic = &self.roster.traffic;
+        for (_, endpoint) in endpoints.filter(|(app, one)| one.open && !traffic.masks(app, one.serial)) {
             self.published.told_idle.remove(&endpoint.serial);
             self.proxies.note_open(endpoint.serial, self.published.epoch);
         }
@@ -276,7 +282,9 @@ impl Supervisor {
 
     fn snapshot(&self) -> crate::link::Snapshot {
         let Published { epoch, certificates, .. } = &self.published;
-        publish::snapshot(*epoch, &self.sites, &self.listeners, certificates, &self.config)
+        let mut snapshot = publish::snapshot(*epoch, &self.sites, &self.listeners, certificates, &self.config);
+        self.roster.traffic.apply(&mut snapshot);
+        snapshot
     }
 
     /// Queues what the proxies have acknowledged since; says whether there was anything.

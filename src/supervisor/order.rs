@@ -59,7 +59,7 @@ impl Supervisor {
     /// But for a job, whose time has to come.
     fn start_now(&mut self, name: &AppName) {
         if let Some(Site::Supervised(site)) = self.sites.get(name).filter(|site| !site.is_job()) {
-            let plan = plan(&site.upcoming);
+            let plan = plan(&site.upcoming, self.roster.scaled(&site.upcoming));
             self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan)));
         }
     }

@@ -47,7 +47,10 @@ impl Supervisor {
 
     /// One app, with all that is known of it elsewhere.
     pub(super) fn whole(&self, name: &AppName, site: &Site) -> words::App {
-        self.with_runs(self.with_usage(app(self.roster.id(name), name, site, &self.proxies.loads)))
+        let seen = app(self.roster.id(name), name, site, &self.proxies.loads);
+        let mut told = self.with_runs(self.with_usage(self.with_scale(seen)));
+        self.roster.traffic.tell(&mut told);
+        told
     }
 
     /// The supervisor's own metrics.
@@ -91,7 +94,9 @@ impl Supervisor {
             proxies: self.proxies.iter().len(),
             jobs: self.sites.iter().filter_map(|(name, site)| self.job_sample(name, site)).collect(),
         };
-        self.outlook.metrics.gather(&picture)
+        let mut families = self.outlook.metrics.gather(&picture);
+        families.push(self.roster.traffic.family(self.sites.keys()));
+        families
     }
 
     /// Ready: a proxy serves and every app has an open endpoint, but tasks, which no balancer waits for.
@@ -157,10 +162,12 @@ fn app(id: u32, name: &AppName, site: &Site, loads: &Loads) -> words::App {
         name: name.clone(),
         kind: if site.is_task() { words::TASK } else { words::WEB }.to_owned(),
         state,
+        traffic: "open".to_owned(),
         panic_routing: report.is_some_and(|report| report.is_panicking),
         generation: site.live_generation(),
         generations,
         workers,
+        scale: None,
         last_failure,
         exits,
         recycling,

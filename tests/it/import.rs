@@ -59,6 +59,19 @@ fn json_and_yaml_need_no_node() {
 }
 
 #[test]
+fn an_import_for_programs_has_the_configuration_and_what_was_left_out() {
+    let folder = folder(&[("ecosystem.json", "{ \"apps\": [{ \"script\": \"a.py\", \"namespace\": \"n\" }] }")]);
+    let mut command = isolated(portreeve());
+    let said = said(command.args(["import", "pm2", "ecosystem.json", "--json"]).current_dir(folder.path()));
+    assert_eq!(said.code, 0, "{}", said.text);
+    let answer: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert!(answer["config"].as_str().unwrap().contains("command = \"python3 a.py\""), "{answer}");
+    let remarks = answer["remarks"].as_array().unwrap();
+    let is_told = |one: &serde_json::Value| one["app"] == "a" && one["remark"].as_str().unwrap().contains("namespace");
+    assert!(remarks.iter().any(is_told), "{answer}");
+}
+
+#[test]
 fn what_is_wrong_with_an_ecosystem_file_is_said() {
     let mut cases = vec![("a.json", "{", "line 1"), ("a.yaml", "a: [", "a.yaml"), ("b.json", "{}", "no app")];
     if tools::need("node") {

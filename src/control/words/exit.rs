@@ -33,9 +33,9 @@ pub struct Exit {
 /// What the end of a worker is due to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Due {
-    /// `crashed` (nobody had asked it to end), `finished` (the same, and it may), `late` (not ready in time), `replaced` (by a new generation), `recycled`
-    /// (by another worker in its slot, as planned), `aborted` (its reload or its recycle was called off) or `stopped`
-    /// (with its app).
+    /// `crashed` (nobody had asked it to end), `finished` (the same, and it may), `late` (not ready in time), `replaced` (by
+    /// a new generation), `recycled` (by another worker in its slot, as planned), `aborted` (its reload or its recycle was
+    /// called off), `scaled` (the app was to have fewer), `left` (by its own word) or `stopped` (with its app).
     pub cause: String,
     /// What for, if it was recycled: `max-age`, `max-requests`, `memory`, `schedule`, `watch`, `unhealthy`, `hung` or
     /// `asked`.

@@ -20,12 +20,14 @@ mod books;
 mod choice;
 mod health;
 mod judge;
+mod sizes;
 mod words;
 
 use books::Books;
 use choice::Past;
 pub(super) use choice::{Choice, Mischief, Says};
 use health::Health;
+use sizes::Sizes;
 pub(super) use words::MORE;
 
 #[derive(Clone)]
@@ -46,6 +48,7 @@ pub(super) struct World {
     pub(super) outcomes: Vec<(Ticket, Outcome)>,
     pub(super) stop_owed: bool,
     books: Books,
+    sizes: Sizes,
     /// Workers that were to be replaced.
     pub(super) wished: BTreeSet<Serial>,
     /// Processes that come or go while another one has their slot.
@@ -103,6 +106,7 @@ impl World {
             outcomes: Vec::new(),
             stop_owed: false,
             books: Books::default(),
+            sizes: Sizes::default(),
             wished: BTreeSet::new(),
             beside: BTreeSet::new(),
             making_way: BTreeSet::new(),
@@ -130,6 +134,7 @@ impl World {
         let share = f64::from(self.mischief.dice) / 255.0;
         self.note_end(&event);
         self.note_time();
+        self.note_size(&event);
         if event == Event::Wake {
             self.silence_due();
         }
@@ -169,7 +174,8 @@ impl World {
             [] => !self.app.is_wanted(),
             [live] => {
                 let all_serve = live.serving() + empty(live) == live.places.len();
-                self.app.is_wanted() && all_serve && !is_looping(live) && !is_recycling(live)
+                let has_size = live.places.len() == live.plan.size() || live.serving() <= live.plan.size();
+                self.app.is_wanted() && all_serve && has_size && !is_looping(live) && !is_recycling(live)
             }
             _ => false,
         };
@@ -193,6 +199,7 @@ impl World {
         match choice {
             Choice::Start => self.start(),
             Choice::Reload => self.reload(),
+            Choice::Resize(workers) => self.resize(workers),
             Choice::Recycle(serial) => {
                 self.mischief.recycles = self.mischief.recycles.saturating_sub(1);
                 Event::Recycle { serial, reason: RecycleReason::Asked }
@@ -203,8 +210,9 @@ impl World {
                 Event::Stop
             }
             Choice::Spawned(serial) => {
-                self.process(serial).began = Some(self.now);
-                self.process(serial).runs = true;
+                let now = self.now;
+                let process = self.process(serial);
+                (process.began, process.runs) = (Some(now), true);
                 Event::Spawned { serial }
             }
             Choice::SpawnFailed(serial) => {
@@ -225,8 +233,7 @@ impl World {
             }
             Choice::Declared(serial) => {
                 let process = self.process(serial);
-                process.declared = true;
-                process.streak = u32::MAX;
+                (process.declared, process.streak) = (true, u32::MAX);
                 Event::Declared { serial }
             }
             Choice::Told(serial, word) => {
@@ -339,8 +346,9 @@ fn empty(generation: &Generated) -> usize {
 /// Is somebody to be replaced as planned? Where all was given up, nobody is.
 fn is_recycling(generation: &Generated) -> bool {
     let is_hopeful = generation.circuit.mode != Mode::GivenUp;
-    let is_to_come = |place: &Place| place.relay.wish.is_some() || place.relay.shift.is_some();
-    generation.places.iter().any(|place| (is_hopeful && is_to_come(place)) || place.relay.beside.is_some())
+    let is_to_come = |place: &Place| is_hopeful && (place.relay.wish.is_some() || place.relay.shift.is_some());
+    generation.places[..generation.kept()].iter().any(is_to_come)
+        || generation.places.iter().any(|place| place.relay.beside.is_some())
 }
 
 /// Is it in a crash loop, with somebody left to be tried?

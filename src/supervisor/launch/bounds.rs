@@ -41,10 +41,12 @@ pub(super) fn of(
 }
 
 fn group(wanted: &config::Bounds, realm: Option<&Realm>, serial: Serial, id: &WorkerId) -> Option<Arc<Group>> {
-    let limits = cgroup::Limits { memory: wanted.memory.hard.and_then(bytes), cpu: wanted.cpu };
+    let config::Bounds { cpu, cpu_weight, memory, .. } = wanted;
+    let limits = cgroup::Limits { memory: memory.hard.and_then(bytes), cpu: *cpu, cpu_weight: *cpu_weight };
     let controllers = realm.map(Realm::controllers).unwrap_or_default();
-    if limits.cpu.is_some() && !controllers.cpu {
-        tracing::warn!(worker = %id, "`cpu` is not in force: there is no control group with the CPU controller to be had");
+    if (limits.cpu.is_some() || limits.cpu_weight.is_some()) && !controllers.cpu {
+        let key = if limits.cpu.is_some() { "cpu" } else { "cpu_weight" };
+        tracing::warn!(worker = %id, "`{key}` is not in force: there is no control group with the CPU controller to be had");
     }
     let name = format!("{}-{}.{}-{serial}", id.app, id.generation, id.slot);
     let made = realm?.group(&name).and_then(|group| group.limit(limits).map(|()| group));

@@ -25,6 +25,8 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Thousandths of a CPU.
     pub cpu: Option<u32>,
+    /// Against others of the same level, when there is not enough CPU for all; 100 is usual.
+    pub cpu_weight: Option<u32>,
 }
 
 /// A control group.
@@ -50,6 +52,9 @@ impl Group {
         if let Some(thousandths) = limits.cpu.filter(|_| self.controllers.cpu) {
             let quota = u64::from(thousandths) * CPU_PERIOD / 1000;
             self.write("cpu.max", &format!("{quota} {CPU_PERIOD}"))?;
+        }
+        if let Some(weight) = limits.cpu_weight.filter(|_| self.controllers.cpu) {
+            self.write("cpu.weight", &weight.to_string())?;
         }
         Ok(())
     }

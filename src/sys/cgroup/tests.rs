@@ -16,21 +16,27 @@ fn group_with(files: &[(&str, &str)]) -> (tempfile::TempDir, Group) {
 
 #[test]
 fn limits_are_written_as_the_kernel_takes_them() {
-    let (folder, group) = group_with(&[("memory.max", "max"), ("memory.oom.group", "0"), ("cpu.max", "max 100000")]);
-    group.limit(Limits { memory: Some(800 << 20), cpu: Some(1500) }).unwrap();
+    let (folder, group) = group_with(&[
+        ("memory.max", "max"),
+        ("memory.oom.group", "0"),
+        ("cpu.max", "max 100000"),
+        ("cpu.weight", "100"),
+    ]);
+    group.limit(Limits { memory: Some(800 << 20), cpu: Some(1500), cpu_weight: Some(50) }).unwrap();
     let read = |name| fs::read_to_string(folder.path().join("web-1.0-7").join(name)).unwrap();
     assert!(read("memory.max").starts_with("838860800") && read("memory.oom.group") == "1");
     assert_eq!(read("cpu.max"), "150000 100000");
+    assert!(read("cpu.weight").starts_with("50"));
 }
 
 #[test]
 fn a_limit_that_cannot_be_set_says_where_and_one_without_a_controller_is_left_out() {
     let (_folder, group) = group_with(&[]);
     assert!(group.limit(Limits::default()).is_ok());
-    assert!(group.limit(Limits { memory: Some(1), cpu: None }).is_err(), "there is no such file");
+    assert!(group.limit(Limits { memory: Some(1), ..Limits::default() }).is_err(), "there is no such file");
     let folder = tempfile::tempdir().unwrap();
     let plain = Group::create(folder.path().join("x"), Controllers::default()).unwrap();
-    assert!(plain.limit(Limits { memory: Some(1), cpu: Some(1) }).is_ok());
+    assert!(plain.limit(Limits { memory: Some(1), cpu: Some(1), cpu_weight: Some(1) }).is_ok());
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub(crate) struct App {
     pub(crate) panic_routing: bool,
     pub(crate) generation: Option<u64>,
     pub(crate) workers: Vec<Worker>,
+    pub(crate) scale: Option<Scale>,
     pub(crate) last_failure: Option<String>,
     pub(crate) exits: Vec<Exit>,
     pub(crate) recycling: Vec<Recycling>,
@@ -60,6 +61,12 @@ pub(crate) struct Job {
 pub(crate) struct Run {
     pub(crate) result: String,
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Scale {
+    pub(crate) wanted: u32,
+    pub(crate) configured: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
