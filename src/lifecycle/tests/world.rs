@@ -210,9 +210,8 @@ impl World {
                 Event::Stop
             }
             Choice::Spawned(serial) => {
-                let now = self.now;
-                let process = self.process(serial);
-                (process.began, process.runs) = (Some(now), true);
+                self.process(serial).began = Some(self.now);
+                self.process(serial).runs = true;
                 Event::Spawned { serial }
             }
             Choice::SpawnFailed(serial) => {
