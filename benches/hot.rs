@@ -18,7 +18,13 @@ fn upstream(endpoints: u32) -> Upstream<()> {
         address: Address::Tcp(([127, 0, 0, 1], 1).into()),
         open: true,
     };
-    let bounds = Bounds { max_inflight: None, hold_requests: 1, hold_time: Duration::from_secs(1), expected: true };
+    let bounds = Bounds {
+        max_inflight: None,
+        hold_requests: 1,
+        hold_time: Duration::from_secs(1),
+        expected: true,
+        shed_after: None,
+    };
     upstream.set(&(0..endpoints).map(spec).collect::<Vec<_>>(), bounds);
     upstream
 }
