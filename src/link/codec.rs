@@ -47,8 +47,35 @@ pub async fn read<M: DeserializeOwned>(socket: &mut (impl AsyncRead + Unpin)) ->
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::link::{Epoch, FromProxy};
+
+    proptest! {
+        /// Whatever comes, in whatever pieces: it is read to an end, and only what was written whole is a message.
+        #[test]
+        fn what_was_changed_on_its_way_is_no_message_or_another_one(
+            at in 0_usize..64, byte in any::<u8>(), cut in 0_usize..64, epoch in any::<u64>()
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let (mut near, mut far) = tokio::io::duplex(256);
+                write(&mut near, &FromProxy::Published { epoch: Epoch(epoch) }).await.unwrap();
+                drop(near);
+                let mut bytes = Vec::new();
+                far.read_to_end(&mut bytes).await.unwrap();
+                let length = bytes.len();
+                if at < length {
+                    bytes[at] = byte;
+                }
+                bytes.truncate(cut);
+                if let Ok(Some(_)) = read::<FromProxy>(&mut &bytes[..]).await {
+                    assert!(cut >= length || at < length, "a part was read as a message");
+                }
+            });
+        }
+    }
 
     #[tokio::test(flavor = "current_thread")]
     async fn what_is_written_is_read() {

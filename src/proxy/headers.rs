@@ -203,8 +203,7 @@ pub(crate) fn toward_client(headers: &mut HeaderMap, is_204: bool, id: &HeaderVa
         headers.remove(header::CONTENT_LENGTH);
     } else if survey.lengths > 0
         && !is_said_plainly(headers, survey)
-        && let Some(length) =
-            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
+        && let Some(length) = headers.get(header::CONTENT_LENGTH).and_then(length)
     {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
@@ -212,9 +211,16 @@ pub(crate) fn toward_client(headers: &mut HeaderMap, is_204: bool, id: &HeaderVa
     kept
 }
 
+/// The length, of which there may be a list of equal ones (RFC 9112, section 6.3).
+fn length(value: &HeaderValue) -> Option<u64> {
+    tokens(value).next()?.parse().ok()
+}
+
 /// Is the length there once, in its shortest form?
 fn is_said_plainly(headers: &HeaderMap, survey: Survey) -> bool {
-    let is_plain = |value: &HeaderValue| value.len() == 1 || !value.as_bytes().starts_with(b"0");
+    let is_plain = |value: &HeaderValue| {
+        value.as_bytes().iter().all(u8::is_ascii_digit) && (value.len() == 1 || !value.as_bytes().starts_with(b"0"))
+    };
     survey.lengths == 1 && headers.get(header::CONTENT_LENGTH).is_some_and(is_plain)
 }
 

@@ -112,6 +112,8 @@ fn is_port(port: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(host: &str) -> Option<Host> {
@@ -135,6 +137,17 @@ mod tests {
             let parsed = parse(host).unwrap();
             assert_eq!((parsed.text(), parsed.name()), (text, name), "{host}");
             assert_eq!(parse(text), Some(parsed), "{host}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_one_form_of_a_one_form_is_itself(host in "\\[?[a-zA-C0-9._:-]{0,12}\\]?(:[0-9]{0,6})?|\\PC{0,8}") {
+            let Ok(value) = HeaderValue::from_str(&host) else { return Ok(()) };
+            let Some(first) = Host::parse(&value) else { return Ok(()) };
+            prop_assert_eq!(Host::parse(first.value()), Some(first.clone()));
+            let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.:[]".contains(&b);
+            prop_assert!(first.text().bytes().all(is_plain) && !first.name().is_empty(), "{}", first.text());
         }
     }
 

@@ -92,7 +92,11 @@ impl Checked {
         match self.target {
             Some(target) => Uri::from(target),
             None if uri.authority().is_none() => uri,
-            None => uri.into_parts().path_and_query.map_or(Uri::from_static("/"), Uri::from),
+            None => {
+                let bare = uri.into_parts().path_and_query.map(Uri::from);
+                // Of a path that is a fragment only, nothing is left.
+                bare.filter(|bare| !bare.path().is_empty()).unwrap_or(Uri::from_static("/"))
+            }
         }
     }
 }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Version;
 use http_body_util::{Empty, Full};
+use proptest::prelude::*;
 
 use super::*;
 use crate::link::{Crowd, Http2, Limits};
@@ -174,5 +175,40 @@ fn a_worker_gets_the_one_form_of_a_target_without_scheme_and_host() {
         let checked = check(&request, &limits()).unwrap();
         assert_eq!(checked.path(request.uri()), expected.split('?').next().unwrap(), "{target}");
         assert_eq!(checked.into_target(request.uri().clone()).to_string(), expected, "{target}");
+    }
+    // As HTTP/2 has it.
+    let fragment = Uri::builder().scheme("https").authority("a").path_and_query("#x").build().unwrap();
+    let mut request = request("GET", "/", &[("host", "a")]);
+    *request.uri_mut() = fragment.clone();
+    let checked = check(&request, &limits()).unwrap();
+    assert_eq!(checked.path(&fragment), "/");
+    assert_eq!(checked.into_target(fragment).to_string(), "/");
+}
+
+proptest! {
+    /// The other half of this is that a request is not refused without a reason; the tables above have it.
+    #[test]
+    fn what_is_let_in_says_one_thing(
+        method in "[A-Z]{1,8}|[a-zA-Z!~-]{1,40}",
+        target in "(http://[a-c.@:0-9]{1,6})?/?[a-c./;%2eE#?*\\\\\"{-~]{0,16}",
+        fields in prop::collection::vec(("host|content-length|transfer-encoding|connection|expect|x_y|upgrade", "[a-c0-9.,: ]{0,9}|chunked"), 0..5),
+        is_http2 in any::<bool>(),
+    ) {
+        let mut built = Request::builder().method(method.as_str()).uri(target.as_str());
+        for (name, value) in &fields {
+            built = built.header(name, value);
+        }
+        let Ok(mut request) = built.body(Empty::<Bytes>::new()) else { return Ok(()) };
+        *request.version_mut() = if is_http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+        let Ok(checked) = check(&request, &limits()) else { return Ok(()) };
+        let count = |name: &str| fields.iter().filter(|(of, _)| of == name).count();
+        prop_assert!(count("host") <= 1 && count("transfer-encoding") <= 1);
+        prop_assert_eq!(Host::parse(checked.host.value()), Some(checked.host.clone()));
+        let path = checked.path(request.uri()).to_owned();
+        let sent = checked.into_target(request.uri().clone()).to_string();
+        prop_assert!(sent.split('?').next() == Some(&path), "{} and {}", sent, path);
+        prop_assert!(path.starts_with('/') || (path == "*" && method == "OPTIONS"), "{}", path);
+        prop_assert!(path.split('/').all(|segment| segment != "." && segment != ".."), "{}", path);
+        prop_assert!(sent.bytes().all(|byte| byte.is_ascii_graphic()) && !path.contains(['\\', '"', '#']), "{}", sent);
     }
 }
