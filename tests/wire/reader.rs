@@ -49,6 +49,9 @@ const NOT_FOR_WORKERS: [&str; 9] = [
 
 const ONCE: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "cookie"];
 
+/// What a worker may put in names, which are the client's matter.
+const TOKEN: &str = "!#$%&'*+.^_`|~";
+
 /// Characters that stand in a path as they are.
 const IN_PATHS: &[u8] = b"-._~!$&'()*+,;=:@/";
 
@@ -78,7 +81,7 @@ impl Message {
 /// Reads a request as a worker is to get it.
 pub(crate) fn request(bytes: &[u8]) -> Read {
     let Some((mut message, head)) = read_head(bytes) else { return Read::Part };
-    let checked = check_fields(&message).and_then(|()| check_request(&message));
+    let checked = check_fields(&message, "").and_then(|()| check_request(&message));
     let length = match checked.and_then(|()| length_of(&message)) {
         Ok(length) => length.unwrap_or(Length::Bytes(0)),
         Err(why) => return Read::Wrong(format!("{why} in {message:?}")),
@@ -99,7 +102,7 @@ pub(crate) fn response(bytes: &[u8], asked: Asked) -> Read {
     let status = message.status();
     let is_line = message.start.starts_with("HTTP/1.1 ") || message.start.starts_with("HTTP/1.0 ");
     let has_none = asked.is_head || matches!(status, 100..=199 | 204 | 304);
-    let length = match check_fields(&message).and_then(|()| length_of(&message)) {
+    let length = match check_fields(&message, TOKEN).and_then(|()| length_of(&message)) {
         Ok(_) if !is_line || !(100..600).contains(&status) => return Read::Wrong(format!("{message:?}")),
         Ok(Some(_)) if matches!(status, 100..=199 | 204) => return Read::Wrong(format!("framing in {message:?}")),
         Ok(_) if has_none => Length::Bytes(0),
@@ -146,12 +149,13 @@ fn read_head(bytes: &[u8]) -> Option<(Message, usize)> {
     Some((Message { start, fields: lines.map(split).collect(), body: Vec::new() }, end + 4))
 }
 
-fn check_fields(message: &Message) -> Result<(), String> {
+/// `more`: what may stand in names beside small letters, digits and hyphens.
+fn check_fields(message: &Message, more: &str) -> Result<(), String> {
     for (name, value) in &message.fields {
-        let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || more.contains(c);
         let is_value = |c: char| c == '\t' || (c >= ' ' && c != '\u{7f}');
         let is_trimmed = value.trim_matches([' ', '\t']).len() == value.len();
-        if name.is_empty() || !name.bytes().all(is_name) || !value.chars().all(is_value) || !is_trimmed {
+        if name.is_empty() || !name.chars().all(is_name) || !value.chars().all(is_value) || !is_trimmed {
             return Err(format!("the field {name:?}: {value:?}"));
         }
     }

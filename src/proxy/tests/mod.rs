@@ -4,6 +4,12 @@
 mod client;
 mod clients;
 mod frames;
+mod plain;
+#[allow(dead_code, reason = "shared with the end-to-end tests, which look at more of it")]
+#[path = "../../../tests/wire/frames.rs"]
+mod raw_frames;
+#[path = "../../../tests/wire/reader.rs"]
+mod reader;
 mod rig;
 mod worker;
 
@@ -16,10 +22,12 @@ mod holding;
 mod keepalive;
 mod limits;
 mod load;
+mod mutations;
 mod publishing;
 mod retrying;
 mod slow;
 mod tunnels;
+mod websockets;
 
 use std::time::Duration;
 

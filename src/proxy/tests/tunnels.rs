@@ -13,7 +13,7 @@ use super::worker::Worker;
 use crate::link::FromProxy;
 
 /// The one of RFC 6455, section 1.3.
-const HANDSHAKE: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+pub(super) const HANDSHAKE: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n";
 
 /// Opens a WebSocket through the proxy; returns both ends.

@@ -264,3 +264,26 @@ pub(crate) fn test_names() -> BTreeSet<String> {
     }
     names
 }
+
+#[test]
+fn what_proves_conformance_exists() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/conformance.md");
+    let table = std::fs::read_to_string(path).unwrap();
+    let names = test_names();
+    let files = ["http1", "http2", "responses"].map(|file| (file, Case::load(file)));
+    let is_case = |name: &str| {
+        let (file, case) = name.split_once(": ").unwrap_or_default();
+        files.iter().any(|(of, cases)| *of == file && cases.iter().any(|it| it.name == case))
+    };
+    let rows: Vec<&str> =
+        table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| section")).collect();
+    let rows = rows.into_iter().filter(|line| !line.starts_with("| ---"));
+    let mut count = 0;
+    for row in rows {
+        let proofs = row.rsplit(" | ").next().unwrap().split('`').skip(1).step_by(2);
+        let missing: Vec<&str> = proofs.clone().filter(|name| !names.contains(*name) && !is_case(name)).collect();
+        assert!(proofs.count() > 0 && missing.is_empty(), "{row}\nthere is no {missing:?}");
+        count += 1;
+    }
+    assert!(count > 60, "{count} rows");
+}
