@@ -16,6 +16,7 @@ pub(super) fn exit_line(exit: &Exit) -> String {
         "replaced" => "was replaced and ended",
         "recycled" => "was recycled and ended",
         "aborted" => "was called off and ended",
+        "scaled" => "was one too many and ended",
         "stopped" => "was stopped and ended",
         other => other,
     };

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 /// Every verb that people type, by what they want.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Serve", &["run", "start", "demo"]),
-    ("Apps", &["reload", "restart", "stop", "delete", "signal", "reset"]),
+    ("Apps", &["reload", "scale", "restart", "stop", "delete", "signal", "reset"]),
     ("Look", &["status", "info", "monit", "logs", "flush", "env", "ping"]),
     ("Configuration", &["check", "show", "diff", "fmt", "import"]),
     ("The supervisor and the boot", &["kill", "resurrect", "save", "startup", "unstartup"]),

@@ -34,6 +34,7 @@ mod restart;
 mod resurrect;
 mod run;
 mod save;
+mod scale;
 mod select;
 mod show;
 mod signal;
@@ -106,6 +107,8 @@ enum Verb {
     Stop(stop::Stop),
     /// Stop the workers of apps, then start others
     Restart(restart::Restart),
+    /// Run more workers of apps, or fewer
+    Scale(scale::Scale),
     /// Replace the workers with new ones, without losing a request
     Reload(reload::Reload),
     /// Stop apps and forget them
@@ -253,6 +256,7 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Start(args) => start::start(&args),
         Verb::Stop(args) => stop::stop(&args),
         Verb::Restart(args) => restart::restart(&args),
+        Verb::Scale(args) => scale::scale(&args),
         Verb::Reload(args) => reload::reload(&args),
         Verb::Delete(args) => delete::delete(&args),
         Verb::Signal(args) => signal::signal(&args),

@@ -97,9 +97,14 @@ fn tell(order: Order, app: &AppReloaded, status: Option<&Status>) -> String {
         (Outcome::Applied, _) => format!("{name}: applied\n"),
         (Outcome::Removed, Order::Delete) => format!("{name}: deleted\n"),
         (Outcome::Removed, _) => format!("{name}: no longer configured, being stopped\n"),
-        (Outcome::Started, _) => format!("{name} {} ({seconds:.2} s)\n", served(name, status)),
+        (Outcome::Started | Outcome::Scaled, _) => format!("{name} {} ({seconds:.2} s)\n", served(name, status)),
+        (Outcome::Noted, _) => format!("{name} does not run; it starts with {}\n", number(name, status)),
         (Outcome::Stopped, _) => format!("{name}: stopped; `portreeve start {name}` starts it again\n"),
         (Outcome::Unchanged, _) => format!("{name}: was stopped already\n"),
+        (Outcome::Failed, Order::Scale) => {
+            let next = "  the number holds, and more are tried; to see what becomes of it: portreeve status\n";
+            format!("{name} has not come to {} yet: {reason}\n{}{next}", number(name, status), last_lines(app))
+        }
         (Outcome::Failed, _) => {
             let next = format!("  to see what becomes of it: portreeve status; to stop it: portreeve stop {name}\n");
             format!("{name} did not come up: {reason}\n{}{next}", last_lines(app))
@@ -114,6 +119,13 @@ fn last_lines(app: &AppReloaded) -> String {
     let heading = if app.lines.is_empty() { "" } else { "  last lines of the worker:\n" };
     let lines: String = app.lines.iter().flat_map(|line| ["  | ", line, "\n"]).collect();
     format!("{heading}{lines}")
+}
+
+/// `4 workers`, as the app is to have them.
+fn number(name: &AppName, status: Option<&Status>) -> String {
+    let app = status.and_then(|status| status.apps.iter().find(|app| app.name == *name));
+    let wanted = app.and_then(|app| app.scale).map(|scale| super::count(scale.wanted as usize, "worker"));
+    wanted.unwrap_or_else(|| "that number of workers".to_owned())
 }
 
 /// `serves on http://0.0.0.0:3000 with 2 workers`.
@@ -169,6 +181,9 @@ mod tests {
         let text = tell(Order::Restart, Outcome::Failed);
         assert!(text.starts_with("web did not come up: worker web 2.0 exited with exit code 1\n"), "{text}");
         assert!(text.contains("  | boom\n") && text.ends_with("portreeve stop web\n"), "{text}");
+        let text = tell(Order::Scale, Outcome::Failed);
+        assert!(text.starts_with("web has not come to that number of workers yet: worker web 2.0 exited"), "{text}");
+        assert!(text.contains("  | boom\n") && text.ends_with("portreeve status\n"), "{text}");
     }
 
     #[test]

@@ -108,6 +108,7 @@ mod tests {
             generation: None,
             generations: Vec::new(),
             workers: Vec::new(),
+            scale: None,
             last_failure: None,
             exits: Vec::new(),
             recycling: Vec::new(),

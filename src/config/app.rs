@@ -118,13 +118,18 @@ fn forwarding(table: &mut Table) -> Forwarding {
     let inflight = |value| value::unless("unlimited", value, |value| value::count(value, &defaults::MAX_INFLIGHT));
     let response = &defaults::RESPONSE_TIMEOUT;
     let response_timeout = |value| value::unless("unlimited", value, |value| value::duration(value, &response.range));
-    let (hold_requests, hold_time) = table.section("hold", |table| {
-        (table.count("requests", &defaults::HOLD_REQUESTS), table.duration("time", &defaults::HOLD_TIME))
+    let shed = &defaults::SHED_AFTER;
+    let shed_after = |value| value::unless("off", value, |value| value::duration(value, &shed.range));
+    let (hold_requests, hold_time, shed_after) = table.section("hold", |table| {
+        let requests = table.count("requests", &defaults::HOLD_REQUESTS);
+        let time = table.duration("time", &defaults::HOLD_TIME);
+        (requests, time, table.take("shed_after", shed_after).unwrap_or(Some(shed.default)))
     });
     Forwarding {
         max_inflight: table.take("max_inflight", inflight).flatten(),
         hold_requests,
         hold_time,
+        shed_after,
         connect_timeout: table.duration("connect_timeout", &defaults::CONNECT_TIMEOUT),
         response_timeout: table.take("response_timeout", response_timeout).unwrap_or(Some(response.default)),
         keepalive: table.duration("keepalive", &defaults::KEEPALIVE),

@@ -106,7 +106,7 @@ pub(super) fn clients(table: &mut Table) -> Clients {
 }
 
 /// An address, a network, or a set by its name.
-fn networks(value: Value) -> Result<Vec<IpNet>, Fault> {
+pub(super) fn networks(value: Value) -> Result<Vec<IpNet>, Fault> {
     let text = value::text(value)?;
     if let Some((_, set)) = SETS.iter().find(|(name, _)| *name == text) {
         return Ok(set

@@ -73,6 +73,12 @@ pub const BODY_RATE: Setting<u64> = setting(256, 1, 1 << 30);
 pub const WRITE_STALL: Setting<Duration> = setting(secs(60), millis(100), hours(1));
 /// Above the 60 s after which load balancers in front give up a connection, so that they close first.
 pub const KEEPALIVE_IDLE: Setting<Duration> = setting(secs(75), millis(100), hours(1));
+/// Enough to keep every CPU at work; with more at a time, requests wait behind handshakes.
+pub const HANDSHAKES: Setting<u32> = setting(16, 1, 10_000);
+/// A tenth of all connections: more than any household, office or carrier has at one small server.
+pub const CONNECTIONS_PER_IP: Setting<u32> = setting(1_000, 1, 1_000_000);
+/// Off by default: what is too much, only the operator knows.
+pub const REQUESTS_PER_IP: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1), positive(1_000_000));
 /// At least 100 is advised by RFC 9113 section 6.5.2.
 pub const H2_STREAMS: Setting<u32> = setting(128, 1, 10_000);
 /// Nobody notices: the client is told before, and nothing of it is lost.
@@ -166,6 +172,8 @@ pub const MAX_INFLIGHT: RangeInclusive<NonZeroU32> = RangeInclusive::new(positiv
 pub const HOLD_REQUESTS: Setting<u32> = setting(1_000, 0, 1_000_000);
 /// People leave after about ten seconds.
 pub const HOLD_TIME: Setting<Duration> = setting(secs(10), millis(0), mins(10));
+/// A burst is worked off by then; what waits longer is more than the workers can do.
+pub const SHED_AFTER: Setting<Duration> = setting(secs(1), millis(1), mins(10));
 /// Workers are on this machine: a connection is taken at once or not at all.
 pub const CONNECT_TIMEOUT: Setting<Duration> = setting(secs(1), millis(1), mins(5));
 /// What nginx and most platforms wait for an answer.

@@ -90,6 +90,27 @@ pub fn with_enabled(list: &str, names: &[AppName], enabled: bool) -> Result<Stri
     Ok(document.to_string())
 }
 
+/// The list with so many workers for each of these apps. Names that are not there change nothing.
+///
+/// # Errors
+/// When it is not TOML.
+pub fn with_workers(list: &str, numbers: &[(AppName, u32)]) -> Result<String, Error> {
+    let mut document: DocumentMut = list.parse().map_err(Error::Damaged)?;
+    let apps = apps(&mut document);
+    for (name, workers) in numbers {
+        let Some(table) = apps.get_mut(name.as_str()).and_then(Item::as_table_like_mut) else { continue };
+        match table.get_mut("workers").and_then(Item::as_value_mut) {
+            Some(value) => {
+                let decor = value.decor().clone();
+                *value = Value::from(i64::from(*workers));
+                *value.decor_mut() = decor;
+            }
+            None => drop(table.insert("workers", Item::Value(Value::from(i64::from(*workers))))),
+        }
+    }
+    Ok(document.to_string())
+}
+
 /// The list without these apps.
 ///
 /// # Errors
@@ -237,6 +258,21 @@ mod tests {
         assert!(!config.apps[&names(&["web"])[0]].enabled && config.apps[&names(&["old"])[0]].enabled);
         assert_eq!(with_enabled(&off, &names(&["web"]), true).unwrap(), both);
         assert_eq!(without(&both, &names(&["web"])).unwrap(), list);
+    }
+
+    #[test]
+    fn the_number_of_workers_is_written_where_it_stands_or_added() {
+        let list = added(
+            NEW,
+            "[app.a]\nport = 1\ncommand = 'one'\nworkers = 2 # enough\n[app.b]\nport = 2\ncommand = 'two'\n",
+        );
+        let [a, b, ghost]: [AppName; 3] = ["a", "b", "ghost"].map(|name| name.parse().unwrap());
+        let scaled = with_workers(&list, &[(a, 4), (b, 3), (ghost, 9)]).unwrap();
+        assert!(
+            scaled.contains("workers = 4 # enough\n") && scaled.contains("command = 'two'\nworkers = 3\n"),
+            "{scaled}"
+        );
+        assert!(parse(&scaled, Path::new("/a.toml")).is_ok());
     }
 
     #[test]

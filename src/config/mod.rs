@@ -12,6 +12,7 @@ mod clients;
 mod command;
 mod conflicts;
 mod contract;
+mod crowd;
 pub mod defaults;
 mod dependencies;
 mod dotenv;
@@ -19,6 +20,7 @@ mod environment;
 mod fault;
 mod format;
 pub mod home;
+mod limits;
 pub mod list;
 mod liveness;
 mod load;
@@ -55,8 +57,10 @@ use std::time::Duration;
 pub use bounds::{Bounds, Limit, Limited, Memory};
 pub use clients::Clients;
 pub use contract::{Channel, Contract, Readiness, Socket};
+pub use crowd::{Crowd, Rate};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use format::format;
+pub use limits::{Http2, Limits};
 pub use load::{Loaded, admin_socket, load, load_with, parse};
 pub use node::{Node, NodeMode};
 pub use output::{Output, Rotate};
@@ -128,40 +132,6 @@ pub struct Proxy {
     pub user: Option<String>,
     /// How long a retiring proxy may go on with what is in flight.
     pub drain_timeout: Duration,
-}
-
-/// Bounds on what clients may ask of the proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Client connections in all, per proxy.
-    pub connections: u32,
-    /// Bytes of a request's head.
-    pub header_bytes: u32,
-    /// Header fields in a request.
-    pub header_count: u32,
-    /// Bytes of a request's body; `None`: unlimited.
-    pub body_bytes: Option<u64>,
-    pub handshake_timeout: Duration,
-    /// From the first byte of a head to its last.
-    pub header_timeout: Duration,
-    /// Longest silence within a request's body.
-    pub body_idle: Duration,
-    /// Bytes of a request's body a second, in the long run; `None`: as slow as it likes.
-    pub body_rate: Option<u64>,
-    /// Longest time in which a client may take nothing of a response.
-    pub write_stall: Duration,
-    /// Longest life of a connection without an exchange.
-    pub keepalive_idle: Duration,
-    pub http2: Http2,
-}
-
-/// Bounds on one HTTP/2 connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Http2 {
-    /// Concurrent exchanges.
-    pub streams: u32,
-    /// Exchanges in all, after which its client is asked to make another one.
-    pub requests: u32,
 }
 
 /// What portreeve writes about itself and its exchanges.
@@ -367,6 +337,8 @@ pub struct Forwarding {
     pub max_inflight: Option<NonZeroU32>,
     pub hold_requests: u32,
     pub hold_time: Duration,
+    /// When the oldest held request has waited for so long, others are turned away at once; `None`: they are not.
+    pub shed_after: Option<Duration>,
     pub connect_timeout: Duration,
     /// From the last byte of the request to the head of the response; `None`: unlimited.
     pub response_timeout: Option<Duration>,

@@ -12,10 +12,8 @@ use tracing_subscriber::EnvFilter;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{
-    AccessLog, Admin, App, CertificateFiles, Config, Http2, Limits, Listen, Log, LogFormat, Metrics, Proxy, Said,
-};
-use super::{app, clients, defaults, home, names, unknown};
+use super::{AccessLog, Admin, App, CertificateFiles, Config, Listen, Log, LogFormat, Metrics, Proxy, Said};
+use super::{app, clients, defaults, home, limits, names, unknown};
 use crate::id::{AppName, BadAppName};
 
 const PAIR: &str = "`cert` and `key` go together; both name PEM files";
@@ -40,7 +38,7 @@ pub(super) fn file(table: &mut Table, path: PathBuf) -> Config {
         metrics: table.section("metrics", metrics),
         proxy: table.section("proxy", proxy),
         clients: table.section("clients", clients::clients),
-        limits: table.section("limits", limits),
+        limits: table.section("limits", limits::limits),
         log: table.section("log", |table| log(table, &base)),
         apps,
     }
@@ -110,30 +108,6 @@ fn proxy(table: &mut Table) -> Proxy {
         threads: table.take("threads", threads).flatten(),
         user: table.take("user", value::text).map(str::to_owned),
         drain_timeout: table.duration("drain_timeout", &defaults::PROXY_DRAIN_TIMEOUT),
-    }
-}
-
-fn limits(table: &mut Table) -> Limits {
-    let body_bytes = |value| value::unless("unlimited", value, |value| value::size(value, &defaults::BODY_BYTES));
-    let body_rate = |value| value::unless("off", value, |value| value::size(value, &defaults::BODY_RATE.range));
-    let header_bytes = &defaults::HEADER_BYTES;
-    Limits {
-        connections: table.count("connections", &defaults::CONNECTIONS),
-        header_bytes: table
-            .take("header_bytes", |value| value::size(value, &header_bytes.range))
-            .unwrap_or(header_bytes.default) as u32,
-        header_count: table.count("header_count", &defaults::HEADER_COUNT),
-        body_bytes: table.take("body_bytes", body_bytes).flatten(),
-        handshake_timeout: table.duration("handshake_timeout", &defaults::HANDSHAKE_TIMEOUT),
-        header_timeout: table.duration("header_timeout", &defaults::HEADER_TIMEOUT),
-        body_idle: table.duration("body_idle", &defaults::BODY_IDLE),
-        body_rate: table.take("body_rate", body_rate).unwrap_or(Some(defaults::BODY_RATE.default)),
-        write_stall: table.duration("write_stall", &defaults::WRITE_STALL),
-        keepalive_idle: table.duration("keepalive_idle", &defaults::KEEPALIVE_IDLE),
-        http2: Http2 {
-            streams: table.count("h2_streams", &defaults::H2_STREAMS),
-            requests: table.count("h2_requests", &defaults::H2_REQUESTS),
-        },
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::lines::{self, Body};
+use super::scaling::{BadScaling, Scaling};
 use super::scope::Scope;
 use super::words::{
     Diff, Environment, Flushed, Info, LogEntry, LogQuery, Order, Reached, Refusal, RefusalKind, Reloaded, Report,
@@ -38,6 +39,11 @@ pub enum Call {
     Add {
         list: String,
         order: Order,
+        reply: Reply<Reloaded>,
+    },
+    Scale {
+        apps: Vec<AppName>,
+        scaling: Scaling,
         reply: Reply<Reloaded>,
     },
     Signal {
@@ -99,12 +105,8 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let query = Query::read(request.uri().query().unwrap_or_default());
     let word = path.strip_prefix("/v1/").unwrap_or_default();
-    if let Some(order) = Order::ALL.into_iter().find(|order| method == Method::POST && order.word() == word) {
-        let scope = Scope::parse(request.uri().query().unwrap_or_default());
-        let scope = scope.map_err(|error| Refusal::new(RefusalKind::BadRequest, error))?;
-        if scope.apps.is_empty() && order != Order::Reload {
-            return Err(missing("app"));
-        }
+    if let Some(order) = Order::PLAIN.into_iter().find(|order| method == Method::POST && order.word() == word) {
+        let scope = scope(order, request.uri().query().unwrap_or_default())?;
         return ask(calls, |reply| Call::Order { order, scope, reply }).await?.map(|reloaded| json(&reloaded));
     }
     match (method, word) {
@@ -120,6 +122,10 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
             let order = query.addition()?;
             let list = text(request).await?;
             ask(calls, |reply| Call::Add { list, order, reply }).await?.map(|reloaded| json(&reloaded))
+        }
+        (Method::POST, "scale") => {
+            let (apps, scaling) = (query.some_apps()?, query.scaling()?);
+            ask(calls, |reply| Call::Scale { apps, scaling, reply }).await?.map(|reloaded| json(&reloaded))
         }
         (Method::POST, "signal") => {
             let (apps, signal) = (query.some_apps()?, query.one("signal")?.to_owned());
@@ -156,6 +162,12 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
     }
 }
 
+/// What an order is about, which says so if it takes something away.
+fn scope(order: Order, query: &str) -> Result<Scope, Refusal> {
+    let scope = Scope::parse(query).map_err(|error| Refusal::new(RefusalKind::BadRequest, error))?;
+    if scope.apps.is_empty() && order != Order::Reload { Err(missing("app")) } else { Ok(scope) }
+}
+
 /// `key=value` pairs. Nothing that is said here needs escapes.
 struct Query(Vec<(String, String)>);
 
@@ -181,6 +193,12 @@ impl Query {
         let Ok(word) = self.one("order") else { return Ok(Order::Start) };
         let known = [Order::Start, Order::Reload, Order::Restart].into_iter().find(|order| order.word() == word);
         known.ok_or_else(|| Refusal::new(RefusalKind::BadRequest, format!("what is added cannot be told to {word}")))
+    }
+
+    fn scaling(&self) -> Result<Scaling, Refusal> {
+        // In an address a plus is a space to some, and said otherwise.
+        let text = self.one("workers")?.replace("%2B", "+");
+        text.parse().map_err(|error: BadScaling| Refusal::new(RefusalKind::BadRequest, error.to_string()))
     }
 
     fn one(&self, key: &str) -> Result<&str, Refusal> {

@@ -14,9 +14,9 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::Scope;
 use super::lines::Entries;
 use super::words::{Diff, Environment, Flushed, Info, LogQuery, Order, Reached, Refusal, Reloaded, Report, Status};
+use super::{Scaling, Scope};
 use crate::id::AppName;
 
 /// Speaks to the supervisor behind one socket.
@@ -74,6 +74,12 @@ impl Client {
     /// when that has ended.
     pub async fn add(&self, list: &str, order: Order) -> Result<Reloaded, Error> {
         self.call(Method::POST, &format!("/v1/add?order={}", order.word()), list).await
+    }
+
+    /// Has these apps run another number of workers; returns when they do, or when that has failed.
+    pub async fn scale(&self, apps: &[AppName], scaling: Scaling) -> Result<Reloaded, Error> {
+        let workers = scaling.to_string().replace('+', "%2B");
+        self.call(Method::POST, &format!("/v1/scale?workers={workers}&{}", query(apps)), "").await
     }
 
     /// What came of a change; returns when the last worker that it replaced is gone.

@@ -7,10 +7,12 @@
 mod calls;
 pub mod client;
 mod lines;
+mod scaling;
 mod scope;
 pub mod server;
 pub mod words;
 
 pub use calls::Call;
 pub use lines::Entries;
+pub use scaling::{BadScaling, Scaling};
 pub use scope::Scope;

@@ -179,6 +179,9 @@ mod tests {
                 Call::Signal { apps, signal, reply } => {
                     drop(reply.send(Err(Refusal::new(RefusalKind::BadRequest, format!("{signal} {apps:?}")))));
                 }
+                Call::Scale { apps, scaling, reply } => {
+                    drop(reply.send(Err(Refusal::new(RefusalKind::BadRequest, format!("{scaling} {apps:?}")))));
+                }
                 Call::Reset { apps, reply } => drop(reply.send(Ok(Reached { workers: apps.len() }))),
                 Call::Env { reply, .. } => drop(reply),
                 Call::Info { reply, .. } => drop(reply),
@@ -236,6 +239,10 @@ mod tests {
             assert_eq!(client.reset(&apps).await.unwrap().workers, 2);
             let Err(client::Error::Refused(refusal)) = client.signal(&apps[..1], "SIGUSR2").await else { panic!() };
             assert!(refusal.error.starts_with("SIGUSR2 ") && refusal.error.contains("ghost"), "{refusal:?}");
+            for scaling in ["4", "+2", "-1"] {
+                let error = client.scale(&apps[..1], scaling.parse().unwrap()).await.unwrap_err();
+                assert!(error.to_string().starts_with(&format!("{scaling} ")), "{error}");
+            }
             let Err(client::Error::Refused(refusal)) = client.status().await else { panic!("not refused") };
             assert_eq!(refusal.kind, RefusalKind::Stopping);
         })
@@ -244,7 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_order_without_apps_is_never_one_for_all_of_them() {
-        let orders = Order::ALL.into_iter().filter(|order| *order != Order::Reload);
+        let orders = Order::PLAIN.into_iter().filter(|order| *order != Order::Reload);
         for order in orders {
             let answer = with_server(async |client| client.order(order, &[]).await).await;
             let Err(client::Error::Refused(refusal)) = answer else { panic!("{order:?}: {answer:?}") };

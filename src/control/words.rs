@@ -7,10 +7,13 @@ mod info;
 mod report;
 mod usage;
 
+mod logs;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use logs::{LogEntry, LogLine, LogQuery, LogStream};
 use serde::{Deserialize, Serialize};
 
 pub use diff::{AppDiff, Change, Diff, KeyDiff};
@@ -76,6 +79,9 @@ pub struct App {
     #[serde(default)]
     pub generations: Vec<GenerationProgress>,
     pub workers: Vec<Worker>,
+    /// `None`: we start none.
+    #[serde(default)]
+    pub scale: Option<Scale>,
     /// Why a worker last ended or failed to start.
     pub last_failure: Option<String>,
     /// How workers ended, oldest first; the last 32.
@@ -84,6 +90,15 @@ pub struct App {
     /// Workers that are to be replaced as planned.
     #[serde(default)]
     pub recycling: Vec<Recycling>,
+}
+
+/// How many workers an app has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scale {
+    /// It is to have.
+    pub wanted: u32,
+    /// As the configuration says, or as many as there are CPUs.
+    pub configured: u32,
 }
 
 /// A worker that has ended.
@@ -114,8 +129,8 @@ pub struct Exit {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Due {
     /// `crashed` (nobody had asked it to end), `late` (not ready in time), `replaced` (by a new generation), `recycled`
-    /// (by another worker in its slot, as planned), `aborted` (its reload or its recycle was called off) or `stopped`
-    /// (with its app).
+    /// (by another worker in its slot, as planned), `aborted` (its reload or its recycle was called off), `scaled` (the app
+    /// was to have fewer) or `stopped` (with its app).
     pub cause: String,
     /// What for, if it was recycled: `max-age`, `max-requests`, `memory`, `schedule`, `watch`, `unhealthy`, `hung` or
     /// `asked`.
@@ -209,10 +224,13 @@ pub enum Order {
     Restart,
     /// Stop the workers and forget the app.
     Delete,
+    /// Run another number of workers, `&workers=4`, `+2` or `-1`.
+    Scale,
 }
 
 impl Order {
-    pub const ALL: [Self; 5] = [Self::Reload, Self::Start, Self::Stop, Self::Restart, Self::Delete];
+    /// Those of which there is nothing to say but the apps.
+    pub const PLAIN: [Self; 5] = [Self::Reload, Self::Start, Self::Stop, Self::Restart, Self::Delete];
 
     /// The word in the path.
     #[must_use]
@@ -223,6 +241,7 @@ impl Order {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Delete => "delete",
+            Self::Scale => "scale",
         }
     }
 }
@@ -282,6 +301,10 @@ pub enum Outcome {
     Started,
     /// It was started, and a worker has failed or ended; others may serve, and more are tried.
     Failed,
+    /// It has the number of workers that it was told to have.
+    Scaled,
+    /// It does not run; it will have the number of workers when it is started.
+    Noted,
     /// None of its workers is left.
     Stopped,
     /// It was so already.
@@ -318,51 +341,4 @@ impl Refusal {
     pub fn new(kind: RefusalKind, error: impl Into<String>) -> Self {
         Self { error: error.into(), kind }
     }
-}
-
-/// Which lines are wanted, in the query of `GET /v1/logs`; answered by one [`LogEntry`] as JSON a line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogQuery {
-    /// Empty: all.
-    pub apps: Vec<AppName>,
-    /// The latest lines of the past; `None`: all that are kept.
-    pub lines: Option<usize>,
-    /// Go on with what is said from now on.
-    pub follow: bool,
-}
-
-/// A line of a worker, or what there is to know of those before and after.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum LogEntry {
-    Line(LogLine),
-    /// So many lines were said faster than they were read, and are not kept any more.
-    Gap {
-        missed: u64,
-    },
-    /// Whatever comes after this was said after the query.
-    Now {
-        now: bool,
-    },
-}
-
-/// A line that a worker has printed. What is not there is not known: the line was in a log file before the supervisor's
-/// time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// As RFC 3339 has it, in UTC.
-    pub time: Option<String>,
-    pub app: AppName,
-    pub generation: Option<Generation>,
-    pub slot: Option<Slot>,
-    pub stream: LogStream,
-    pub line: String,
-}
-
-/// Where a worker has printed a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogStream {
-    Stdout,
-    Stderr,
 }

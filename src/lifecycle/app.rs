@@ -11,7 +11,7 @@ use super::recycle::Recycles;
 use super::report::{Report, Restarts};
 use super::todo::{Step, Todo};
 use super::worker::{End, Worker};
-use super::{Action, EndpointView, Event, Outcome, Plan, RecycleReason, Ticket, Version, Word};
+use super::{Action, EndpointView, Event, Outcome, Plan, RecycleReason, Size, Ticket, Version, Word};
 use crate::id::{AppName, Generation as Number, Serial};
 
 /// More generations than these do not drain at once: the oldest is forced.
@@ -75,6 +75,7 @@ impl App {
         let meant = match event {
             Event::Start(plan) => self.start(&plan, step),
             Event::Reload { ticket, plan } => self.reload(ticket, &plan, step),
+            Event::Resize(size) => self.resize(size, step),
             Event::Recycle { serial, reason } => self.recycle(serial, reason, step),
             Event::Served { serial, exchanges } => self.served(serial, exchanges, step),
             Event::Hasten { serial } => self.worker(serial).map(|worker| worker.force(step)).is_some(),
@@ -144,6 +145,11 @@ impl App {
             step.push(Action::Finish { ticket, outcome });
         }
         true
+    }
+
+    fn resize(&mut self, size: Size, step: &mut Step<'_>) -> bool {
+        let staying = self.generations.iter_mut().filter(|one| one.is_live() || one.is_staging());
+        staying.map(|generation| generation.resize(size, step)).count() > 0
     }
 
     fn recycle(&mut self, serial: Serial, reason: RecycleReason, step: &Step<'_>) -> bool {

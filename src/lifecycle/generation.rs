@@ -12,7 +12,10 @@
 //!               └──────────────► Aborted ◄────────────────┘                              └──► Draining ◄────┘
 //!                                   └──────── last worker gone ──► (retired) ◄─────────────────────┘
 //! ```
-//! Later states have their place: Canary between Verified and Promoting, Retained between Live and Draining.
+//! Later states have their place: Canary between Verified and Promoting, Retained between Live and Draining. How a
+//! generation gets another number of slots is in [`resize`].
+
+mod resize;
 
 mod said;
 
@@ -36,6 +39,7 @@ pub(super) struct Generation {
     pub(super) stage: Stage,
     pub(super) places: Vec<Place>,
     pub(super) circuit: Circuit,
+    removed: resize::Removed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +62,8 @@ impl Generation {
     pub(super) fn new(app: &AppName, number: Number, plan: &Plan, stage: Stage, now: Instant) -> Self {
         let place = |slot| Place::new(WorkerId { app: app.clone(), generation: number, slot: Slot(slot) }, now);
         let places = (0..plan.workers.max(1)).map(place).collect();
-        Self { number, plan: *plan, stage, places, circuit: Circuit::new() }
+        let (circuit, removed) = (Circuit::new(), resize::Removed::default());
+        Self { number, plan: *plan, stage, places, circuit, removed }
     }
 
     pub(super) fn is_staging(&self) -> bool {
@@ -71,7 +76,7 @@ impl Generation {
 
     /// Does it bring up workers, as fast as it may?
     pub(super) fn is_expected(&self) -> bool {
-        self.is_live() && self.circuit.is_closed() && !self.places.iter().all(Place::is_empty)
+        self.is_live() && self.circuit.is_closed() && !self.is_spent()
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -97,8 +102,18 @@ impl Generation {
         self.workers().any(|worker| worker.state.is_open() && worker.state != State::Serving)
     }
 
-    /// Takes those out of routing who fail their probes, unless they are too many.
-    pub(super) fn steer(&mut self, step: &Step<'_>) {
+    /// Takes those out of routing who are surplus, and those who fail their probes, unless they are too many.
+    pub(super) fn steer(&mut self, step: &mut Step<'_>) {
+        loop {
+            self.gate(step);
+            // Whoever goes leaves other shares of those who serve and those who do not.
+            if !self.let_go(step) {
+                return;
+            }
+        }
+    }
+
+    fn gate(&mut self, step: &Step<'_>) {
         let unready = self.workers().filter(|worker| matches!(worker.state, State::Unready { .. })).count();
         let is_panic = liveness::is_panic(unready, self.serving());
         self.workers_mut().for_each(|worker| worker.steer(is_panic, step));
@@ -125,7 +140,7 @@ impl Generation {
     /// May it take over, given whether anybody serves now?
     pub(super) fn may_be_promoted(&self, somebody_serves: bool) -> bool {
         let ready = self.workers().filter(|worker| worker.state == State::Ready).count();
-        let needed = if somebody_serves { self.places.len() } else { 1 };
+        let needed = if somebody_serves { self.plan.size() } else { 1 };
         matches!(self.stage, Stage::Verified { .. }) && ready >= needed
     }
 
@@ -185,10 +200,11 @@ impl Generation {
     pub(super) fn start_successors(&mut self, step: &mut Step<'_>) {
         let starting = self.workers().filter(|worker| worker.state.is_starting()).count();
         let starts = (self.plan.concurrent_starts.max(1) as usize).saturating_sub(starting);
-        let changing = self.places.iter().filter(|place| place.is_changing()).count();
-        let permits = recycle::permits(self.places.len()).saturating_sub(changing);
+        let permits = recycle::permits(self.places.len()).saturating_sub(self.changing());
+        let kept = self.kept();
         for _ in 0..if self.circuit.is_closed() { permits.min(starts) } else { 0 } {
-            let wished = self.places.iter_mut().filter_map(|place| Some((place.wished_since(step.now)?, place)));
+            let wished =
+                self.places[..kept].iter_mut().filter_map(|place| Some((place.wished_since(step.now)?, place)));
             let Some((_, place)) = wished.min_by_key(|(since, _)| *since) else { return };
             place.start_successor(&self.plan, step);
         }
@@ -200,8 +216,13 @@ impl Generation {
         if let Some(possible) = self.places[index].part(serial, end, step) {
             return possible;
         }
+        let was_let_go = self.places[index].is_let_go() && (self.is_live() || self.is_staging());
         let Some(failure) = self.places[index].vacate(end, step.now) else { return false };
-        self.replace(index, &failure, step);
+        if was_let_go {
+            self.vacated(index, step.now);
+        } else {
+            self.replace(index, &failure, step);
+        }
         true
     }
 
@@ -255,11 +276,11 @@ impl Generation {
     }
 
     pub(super) fn restarts(&self) -> Restarts {
-        self.places.iter().map(|place| place.restarts).fold(Restarts::default(), Restarts::plus)
+        self.places.iter().map(|place| place.restarts).fold(self.removed.restarts, Restarts::plus)
     }
 
     pub(super) fn recycles(&self) -> Recycles {
-        self.places.iter().map(|place| place.relay.recycles).fold(Recycles::default(), Recycles::plus)
+        self.places.iter().map(|place| place.relay.recycles).fold(self.removed.recycles, Recycles::plus)
     }
 
     fn serve(&mut self, step: &mut Step<'_>) {

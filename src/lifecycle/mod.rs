@@ -62,6 +62,15 @@ pub struct Plan {
     pub concurrent_starts: u32,
 }
 
+/// How many workers an app is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// 0 counts as 1.
+    pub workers: u32,
+    /// What is a crash loop with so many: see [`Restart::intensity`].
+    pub intensity: u32,
+}
+
 /// How long the steps in the life of a worker, and of a reload, may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -101,6 +110,9 @@ pub enum Event {
     Start(Plan),
     /// Replace the running generation; answered by exactly one [`Action::Finish`]. A newer reload supersedes.
     Reload { ticket: Ticket, plan: Plan },
+    /// Have another number of workers, in the generations that serve or are to. New slots are filled as any other; surplus
+    /// ones are emptied, the highest first, and never so that fewer serve than are wanted. Ignored while it does not run.
+    Resize(Size),
     /// Replace this worker, which serves in the running generation: once another one is ready in its slot, requests go
     /// there, and it leaves. Waits for its turn and while a reload is under way; one that is wished for already is no news.
     Recycle { serial: Serial, reason: RecycleReason },

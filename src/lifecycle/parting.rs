@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::App;
 use super::generation::{Generation, Stage};
+use super::place::Place;
 use super::place::relay::Role;
 use super::recycle::RecycleReason;
 use super::report::named;
@@ -26,6 +27,8 @@ named! {
         Aborted = "aborted",
         /// Another worker took over in its slot, as planned.
         Recycled = "recycled",
+        /// Its app was to have fewer workers.
+        Scaled = "scaled",
         /// It had said itself that it stops.
         Left = "left",
         /// Its app was stopped.
@@ -57,6 +60,7 @@ impl App {
             let asked_for = match generation.stage {
                 _ if reason.is_some() => Cause::Recycled,
                 Stage::Aborted => Cause::Aborted,
+                _ if is_surplus(generation, serial) => Cause::Scaled,
                 _ if has_successor => Cause::Replaced,
                 // Nobody else leaves a generation that serves.
                 _ if generation.is_live() => Cause::Aborted,
@@ -65,6 +69,12 @@ impl App {
             Some(parting(worker, asked_for, reason))
         })
     }
+}
+
+/// Was it let go of while its generation stays?
+fn is_surplus(generation: &Generation, serial: Serial) -> bool {
+    let stays = generation.is_live() || generation.is_staging();
+    stays && generation.places.iter().filter_map(Place::worker).any(|sitter| sitter.serial == serial)
 }
 
 fn recycled_for(generation: &Generation, serial: Serial) -> Option<RecycleReason> {

@@ -27,7 +27,7 @@ use super::restart::Restart;
 use super::state::State;
 use super::todo::Step;
 use super::worker::{End, Failure, Worker};
-use crate::id::{Serial, WorkerId};
+use crate::id::{Serial, Slot, WorkerId};
 
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -77,6 +77,12 @@ impl Place {
         }
     }
 
+    /// Another place of the same generation.
+    pub(super) fn sibling(&self, slot: usize, now: Instant) -> Self {
+        let slot = Slot(slot.try_into().expect("a plan has no more workers than fit"));
+        Self::new(WorkerId { slot, ..self.id.clone() }, now)
+    }
+
     /// Who sits here.
     pub(super) fn worker(&self) -> Option<&Worker> {
         match &self.seat {
@@ -115,6 +121,25 @@ impl Place {
 
     pub(super) fn is_parked(&self) -> bool {
         matches!(self.seat, Seat::Parked)
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(self.seat, Seat::Taken(_))
+    }
+
+    /// Is nobody here, nor beside, and nobody wanted?
+    pub(super) fn is_vacant(&self) -> bool {
+        self.is_empty() && self.relay.beside.is_none()
+    }
+
+    /// Was its sitter told to leave though nothing was wrong with it?
+    pub(super) fn is_let_go(&self) -> bool {
+        let is_free_to_stay = |sitter: &Worker| sitter.lateness().is_none() && sitter.said.farewell.is_none();
+        self.worker().is_some_and(|sitter| sitter.state.is_leaving() && is_free_to_stay(sitter))
+    }
+
+    pub(super) fn slot(&self) -> usize {
+        self.id.slot.0 as usize
     }
 
     /// Is nobody here, and nobody wanted?
@@ -161,6 +186,16 @@ impl Place {
             Seat::Waiting | Seat::Backoff { .. } | Seat::Parked => self.sit(Seat::Empty, step.now),
             Seat::Empty => {}
         }
+    }
+
+    /// The place is as new: whoever comes next is the first.
+    pub(super) fn await_first(&mut self, now: Instant) {
+        // (Empty | Waiting | Backoff | Parked) => Waiting
+        self.owed = None;
+        self.failures = 0;
+        self.last_failure = None;
+        self.last_exit = None;
+        self.sit(Seat::Waiting, now);
     }
 
     /// A crash loop: whoever is to come here, comes when it is tried.

@@ -38,6 +38,8 @@ pub struct Report {
 pub struct GenerationReport {
     pub number: Number,
     pub state: GenerationState,
+    /// Slots that are wanted; those from there on are on their way out.
+    pub wanted: usize,
     /// One per slot, in order.
     pub workers: Vec<WorkerReport>,
     /// Who comes or goes in a slot while another worker sits there.
@@ -211,6 +213,14 @@ named! {
     }
 }
 
+impl GenerationReport {
+    /// Does it serve, or do what it can to?
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, GenerationState::Promoting | GenerationState::Live)
+    }
+}
+
 impl Report {
     pub(super) fn of(app: &App) -> Self {
         Self {
@@ -232,11 +242,11 @@ fn app_state(generations: &[Generation]) -> AppState {
     };
     match live.serving() {
         _ if live.circuit.mode == Mode::GivenUp => AppState::GivenUp,
-        _ if live.places.iter().all(Place::is_empty) => AppState::Exited,
+        _ if live.is_spent() => AppState::Exited,
         _ if !live.circuit.is_closed() => AppState::CrashLooping,
         0 if !live.is_routed() => AppState::Starting,
         _ if generations.iter().any(Generation::is_staging) => AppState::Reloading,
-        serving if serving < live.places.len() => AppState::Degraded,
+        serving if serving < live.plan.size() => AppState::Degraded,
         _ => AppState::Running,
     }
 }
@@ -250,9 +260,11 @@ fn generation(generation: &Generation) -> GenerationReport {
         Stage::Draining => GenerationState::Draining,
         Stage::Aborted => GenerationState::Aborted,
     };
-    let workers = generation.places.iter().map(Place::report).collect();
+    let wanted = generation.plan.size();
+    let is_there = |place: &&Place| place.slot() < wanted || !place.is_vacant();
+    let workers = generation.places.iter().filter(is_there).map(Place::report).collect();
     let beside = generation.places.iter().filter_map(Place::report_beside).collect();
-    GenerationReport { number: generation.number, state, workers, beside }
+    GenerationReport { number: generation.number, state, wanted, workers, beside }
 }
 
 impl WorkerReport {

@@ -93,6 +93,20 @@ impl State {
         matches!(self, Self::Quiescing { .. } | Self::Draining { .. })
     }
 
+    /// On its way out, whatever for.
+    pub(super) fn is_leaving(self) -> bool {
+        matches!(
+            self,
+            Self::Quiescing { .. }
+                | Self::Draining { .. }
+                | Self::Delisting { .. }
+                | Self::Cancelled { .. }
+                | Self::Stopping { .. }
+                | Self::Killing { .. }
+                | Self::Unkillable
+        )
+    }
+
     /// Is it possible that no process has come of the order?
     pub(super) fn may_lack_a_process(self) -> bool {
         matches!(self, Self::Spawning { .. } | Self::Cancelled { .. } | Self::Killing { .. } | Self::Unkillable)

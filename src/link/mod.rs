@@ -17,4 +17,6 @@ pub const LOAD_EVERY: Duration = Duration::from_secs(1);
 pub const DESCRIPTOR: i32 = 3;
 
 pub use message::{FaultKind, FromProxy, Load, Manifest, ManifestEntry, ToProxy};
-pub use snapshot::{App, Certificate, Clients, Condition, Endpoint, Epoch, Http2, Limits, Listener, Snapshot};
+pub use snapshot::{
+    App, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, Hold, Http2, Limits, Listener, Rate, Snapshot,
+};

@@ -49,12 +49,19 @@ pub struct App {
     pub condition: Condition,
     pub endpoints: Vec<Endpoint>,
     pub max_inflight: Option<NonZeroU32>,
-    pub hold_requests: u32,
-    pub hold_time: Duration,
+    pub hold: Hold,
     pub connect_timeout: Duration,
     pub response_timeout: Option<Duration>,
     pub keepalive: Duration,
     pub retry_idempotency_key: bool,
+}
+
+/// How requests wait for an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    pub requests: u32,
+    pub time: Duration,
+    pub shed_after: Option<Duration>,
 }
 
 /// What to do with a request when no endpoint of its app is open.
@@ -117,6 +124,24 @@ pub struct Limits {
     pub write_stall: Duration,
     pub keepalive_idle: Duration,
     pub http2: Http2,
+    pub crowd: Crowd,
+}
+
+/// As `config::Crowd`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crowd {
+    pub handshakes: u32,
+    pub connections_per_ip: Option<u32>,
+    pub requests_per_ip: Option<Rate>,
+    pub exempt: Vec<IpNet>,
+}
+
+/// As `config::Rate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    pub count: NonZeroU32,
+    pub period: Duration,
+    pub burst: NonZeroU32,
 }
 
 /// As `config::Http2`.

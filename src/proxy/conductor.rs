@@ -19,6 +19,7 @@ use super::thread::Threads;
 use super::world::Atlas;
 use crate::id::Serial;
 use crate::link::{self, FaultKind, FromProxy, Snapshot, ToProxy, codec};
+use crate::sys::process;
 use crate::telemetry::access::AccessLog;
 use crate::upstream::OnIdle;
 
@@ -30,6 +31,9 @@ const SAME_FAULT: Duration = Duration::from_secs(1);
 
 /// How long a message may take to be written. The supervisor reads all the time, unless it is stuck.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Descriptors that are not for connections: listeners, runtimes, the link, the log.
+const RESERVED: u64 = 64;
 
 /// The longest that an idle HTTP/1 connection of a retiring proxy waits for a last request.
 const GRACE: Duration = Duration::from_secs(2);
@@ -149,7 +153,8 @@ impl Conductor {
         };
         let proxy = &self.proxy;
         self.atlas.apply(draft, |world| {
-            proxy.permits.set_limit(world.limits.connections);
+            proxy.door.permits.set_limit(affordable(world.limits.connections));
+            proxy.door.turns.set_limit(world.limits.crowd.handshakes);
             proxy.world.store(Arc::new(world));
         });
         if !std::mem::replace(&mut self.has_world, true) {
@@ -219,6 +224,16 @@ impl Outbox {
         // Half a message may have been written: nothing that follows could be understood.
         self.writer = None;
     }
+}
+
+/// So many connections as there are descriptors for. Each may take one to a worker, and one that could not be accepted would
+/// only keep the others from their workers.
+fn affordable(connections: u32) -> u32 {
+    let most = u32::try_from(process::descriptor_limit().saturating_sub(RESERVED) / 2).unwrap_or(u32::MAX).max(1);
+    if connections > most {
+        tracing::info!(connections, most, "fewer connections than the configuration allows: open files are limited");
+    }
+    connections.min(most)
 }
 
 /// Reads messages until there are no more.

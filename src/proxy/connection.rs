@@ -17,8 +17,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::server::Acceptor;
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
+use tokio_rustls::LazyConfigAcceptor;
 
 use super::Proxy;
 use super::body::Body;
@@ -102,9 +105,24 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
 }
 
 /// Shakes hands within the limit. A client that fails is not worth a word: the internet is full of them.
+///
+/// What costs is the answer to a client's first message. Only so many of those are made before everybody else on the thread
+/// has had a turn, so that requests do not wait behind a thousand handshakes; a client that says nothing, or stops after its
+/// first message, takes no turn from anybody.
 async fn secure(proxy: &Proxy, socket: Socket, limit: Duration) -> Option<Stream> {
-    let stream = timeout(limit, proxy.tls.accept(socket)).await.ok()?.ok()?;
-    Some(Stream::Tls(Box::new(stream)))
+    let shake = async {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await?;
+        let turn = proxy.door.turns.take().await;
+        let mut answer = pin!(hello.into_stream(Arc::clone(proxy.tls.config())));
+        let begun = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
+        yield_now().await;
+        drop(turn);
+        match begun {
+            Poll::Ready(stream) => stream,
+            Poll::Pending => answer.await,
+        }
+    };
+    Some(Stream::Tls(Box::new(timeout(limit, shake).await.ok()?.ok()?)))
 }
 
 async fn serve_http1(peer: Arc<Peer>, io: Io, limits: &Limits) {

@@ -13,6 +13,7 @@ use http::{Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use tokio::time::Instant;
 
 use super::body::{self, Body, Carriage};
 use super::fault::Fault;
@@ -21,12 +22,13 @@ use super::headers::{self, Framing, Vouched};
 use super::outgoing::Outgoing;
 use super::pace::Pace;
 use super::peer::Peer;
-use super::policy::{self, Checked, answer};
+use super::policy::{self, Checked, Identity, answer};
 use super::pulse::Turn;
 use super::record::Record;
 use super::tunnel;
 use super::upload::{self, Streamed, Upload};
 use super::world::App;
+use crate::telemetry::exchange_metrics::Cut;
 
 /// A request that was let in: whom it is for, and what is to be sent.
 struct Prepared {
@@ -110,6 +112,13 @@ async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Re
 fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>, upload::Bounds), Fault> {
     let world = peer.proxy.world.load();
     let checked = policy::check(request, peer.address.ip(), &world)?;
+    if let Some(rate) = world.limits.crowd.requests_per_ip {
+        let client = checked.identity.as_ref().map_or(peer.address.ip(), Identity::client);
+        if !world.is_exempt(client) && !peer.proxy.door.crowd.admits(client, rate, Instant::now().into_std()) {
+            peer.proxy.metrics.cut(Cut::RequestsPerIp);
+            return Err(Fault::Often);
+        }
+    }
     if peer.is_misdirected(&checked.host) {
         return Err(Fault::Misdirected);
     }

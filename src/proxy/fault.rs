@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     Expectation,
     /// A transfer coding other than one `chunked` (RFC 9112, section 6.1).
     Coding,
+    /// More requests than one address may send.
+    Often,
     /// A value of a field with white space around it (RFC 9113, section 8.2.1).
     Padding,
     /// More header fields than the limit.
@@ -41,6 +43,8 @@ pub(crate) enum Fault {
     NoRoute,
     /// As many requests as may be held are held already.
     HoldFull,
+    /// Those that are held have waited for too long already.
+    Overload,
     /// Held for as long as it may be.
     HoldTimeout,
     /// No worker is there and none is expected.
@@ -95,6 +99,7 @@ impl Fault {
             Self::Coding => client(400, "coding", "400 Bad Request: the only transfer coding served here is chunked\n"),
             Self::Padding => client(400, "padding", "400 Bad Request: there is white space around a field's value\n"),
             Self::ManyHeaders => client(431, "many-headers", "431 Request Header Fields Too Large\n"),
+            Self::Often => Row { retry_after: Some("1"), ..client(429, "too-many", TOO_MANY) },
             Self::LargeBody => client(413, "large-body", "413 Content Too Large\n"),
             Self::SlowBody => client(408, "slow-body", "408 Request Timeout: the request body did not come in time\n"),
             Self::BrokenBody => client(400, "broken-body", "400 Bad Request: the request body broke off\n"),
@@ -103,6 +108,7 @@ impl Fault {
             Self::HoldFull => {
                 us(503, "hold-full", "503 Service Unavailable: too many requests are waiting\n", Some("1"))
             }
+            Self::Overload => us(503, "overload", "503 Service Unavailable: the app is overloaded\n", Some("1")),
             Self::HoldTimeout => us(503, "hold-timeout", "503 Service Unavailable: the app is busy\n", Some("1")),
             Self::Down => us(503, "down", "503 Service Unavailable: the app is down\n", Some("5")),
             Self::Connect => worker(FaultKind::Connect, Class::Unconnected, "connect", UNREACHABLE),
@@ -126,6 +132,7 @@ impl Fault {
 }
 
 const MISDIRECTED: &str = "421 Misdirected Request: this connection was made for another host\n";
+const TOO_MANY: &str = "429 Too Many Requests: come back a little later\n";
 const UNREACHABLE: &str = "502 Bad Gateway: the app cannot be reached\n";
 const NONSENSE: &str = "502 Bad Gateway: the app's answer cannot be understood\n";
 const TOO_LATE: &str = "504 Gateway Timeout: the app has not answered in time\n";
@@ -156,7 +163,7 @@ impl std::error::Error for Fault {}
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 23] = [
+    const ALL: [Fault; 25] = [
         Fault::Host,
         Fault::Target,
         Fault::Method,
@@ -173,6 +180,8 @@ mod tests {
         Fault::NoRoute,
         Fault::HoldFull,
         Fault::HoldTimeout,
+        Fault::Overload,
+        Fault::Often,
         Fault::Down,
         Fault::Connect,
         Fault::Unsent,
@@ -218,9 +227,9 @@ mod tests {
     }
 
     #[test]
-    fn every_503_says_when_to_come_back() {
+    fn whoever_comes_too_early_is_told_when_to_come_back() {
         for fault in ALL {
-            assert_eq!(fault.row().retry_after.is_some(), fault.row().status == 503, "{fault:?}");
+            assert_eq!(fault.row().retry_after.is_some(), matches!(fault.row().status, 503 | 429), "{fault:?}");
         }
     }
 }

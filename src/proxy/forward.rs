@@ -72,22 +72,21 @@ async fn hold(app: &App, avoid: &[Serial]) -> Result<Lease<Wire>, Fault> {
         Poll::Ready(decided) => Poll::Ready(Some(decided)),
         Poll::Pending => Poll::Ready(None),
     });
-    let claimed = match at_once.await {
-        Some(Err(Refused::Full)) => {
-            app.metrics.hold().end(HoldEnd::Overflow);
-            Err(Refused::Full)
+    let claimed = if let Some(decided) = at_once.await {
+        if let Err(Refused::Full | Refused::Overloaded) = decided {
+            app.metrics.hold().end(hold_end(&decided));
         }
-        Some(decided) => decided,
-        None => {
-            let held = app.metrics.hold();
-            let claimed = claim.await;
-            held.end(hold_end(&claimed));
-            claimed
-        }
+        decided
+    } else {
+        let held = app.metrics.hold();
+        let claimed = claim.await;
+        held.end(hold_end(&claimed));
+        claimed
     };
     claimed.map_err(|refused| match refused {
         Refused::Down => Fault::Down,
         Refused::Full => Fault::HoldFull,
+        Refused::Overloaded => Fault::Overload,
         Refused::TimedOut => Fault::HoldTimeout,
     })
 }
@@ -96,6 +95,7 @@ fn hold_end(claimed: &Result<Lease<Wire>, Refused>) -> HoldEnd {
     match claimed {
         Ok(_) => HoldEnd::Served,
         Err(Refused::Full) => HoldEnd::Overflow,
+        Err(Refused::Overloaded) => HoldEnd::Shed,
         Err(Refused::TimedOut) => HoldEnd::Timeout,
         Err(Refused::Down) => HoldEnd::Gone,
     }

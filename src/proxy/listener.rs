@@ -5,18 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Proxy;
 use super::connection::{self, Accepted};
+use super::crowd::Place;
 use super::peer::Admission;
 use crate::link::ManifestEntry;
 use crate::sys::listener::adopt;
+use crate::telemetry::exchange_metrics::{Cut, IntCounter};
 
 /// How long to wait when the system has no descriptor or memory for another connection.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -113,15 +115,17 @@ impl Accepting {
     /// loop may have one connection more than the limit, which waits here and not in the queue.
     pub(crate) async fn run(self, proxy: Arc<Proxy>, thread: usize) {
         let open = proxy.metrics.client_connections(self.address);
-        while let Some((socket, address)) = proxy.retiring.run_until_cancelled(self.accept()).await {
-            let admission = Admission::new(proxy.permits.take().await, open.raise());
+        let failures = proxy.metrics.accept_failures(self.address);
+        while let Some((socket, address)) = proxy.retiring.run_until_cancelled(self.accept(&failures)).await {
+            let Ok(place) = place(&proxy, address.ip().to_canonical()) else { continue };
+            let admission = Admission::new(proxy.door.permits.take().await, open.raise(), place);
             let accepted = Accepted { socket, address, listener: self.address, is_tls: self.is_tls, admission };
             proxy.work.spawn(connection::serve(Arc::clone(&proxy), thread, accepted));
         }
     }
 
     /// Accepts one connection. Cancellation safe.
-    async fn accept(&self) -> (TcpStream, SocketAddr) {
+    async fn accept(&self, failed: &IntCounter) -> (TcpStream, SocketAddr) {
         let mut failures = 0_u64;
         loop {
             match self.listener.accept().await {
@@ -137,12 +141,32 @@ impl Accepting {
                         tracing::warn!(listener = %self.address, %error, "cannot accept, trying on");
                     }
                     failures += 1;
+                    failed.inc();
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         }
     }
 }
+
+/// A connection's place among those of its address, if these are counted.
+///
+/// # Errors
+/// When the address has as many as it may have; the connection is to be closed.
+fn place(proxy: &Proxy, client: IpAddr) -> Result<Option<Place>, TooMany> {
+    let world = proxy.world.load();
+    let Some(most) = world.limits.crowd.connections_per_ip.filter(|_| !world.is_exempt(client)) else {
+        return Ok(None);
+    };
+    proxy.door.crowd.enter(client, most, Instant::now()).map(Some).ok_or_else(|| {
+        proxy.metrics.cut(Cut::ConnectionsPerIp);
+        TooMany
+    })
+}
+
+/// An address has as many connections as it may have.
+#[derive(Debug)]
+struct TooMany;
 
 /// Did only the connection that was to be accepted fail (accept(2): errors that are already pending on the new socket)?
 fn is_about_one_connection(error: &io::Error) -> bool {

@@ -14,6 +14,8 @@ mod conduct;
 mod conductor;
 mod connection;
 mod cork;
+mod crowd;
+mod door;
 mod error;
 mod exchange;
 mod fault;
@@ -62,7 +64,7 @@ use crate::certs::Store;
 use crate::link::FromProxy;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
-use permits::Permits;
+use door::Door;
 use world::World;
 
 pub use error::Error;
@@ -76,7 +78,7 @@ struct Proxy {
     world: ArcSwap<World>,
     tls: TlsAcceptor,
     certificates: Arc<Store>,
-    permits: Arc<Permits>,
+    door: Door,
     metrics: ExchangeMetrics,
     /// For exchanges that no app was found for.
     no_app: AppMetrics,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::Proxy;
+use super::crowd::Place;
 use super::host::Host;
 use super::permits::Permit;
 use super::pulse::Pulse;
@@ -46,10 +47,12 @@ impl Peer {
 pub(crate) struct Admission {
     _permit: Permit,
     _counted: Raised,
+    /// `None`: nobody counts the connections of its address.
+    _place: Option<Place>,
 }
 
 impl Admission {
-    pub(crate) fn new(permit: Permit, counted: Raised) -> Self {
-        Self { _permit: permit, _counted: counted }
+    pub(crate) fn new(permit: Permit, counted: Raised, place: Option<Place>) -> Self {
+        Self { _permit: permit, _counted: counted, _place: place }
     }
 }

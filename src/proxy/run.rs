@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Proxy;
 use super::conductor::{Conductor, Idle, Outbox};
+use super::door::Door;
 use super::error::Error;
 use super::listener;
 use super::thread::Threads;
@@ -129,7 +130,7 @@ fn proxy(manifest: &Manifest, store: &Arc<Store>, reports: mpsc::Sender<FromProx
         world: ArcSwap::from_pointee(World::empty()),
         tls: TlsAcceptor::from(Arc::new(tls)),
         certificates: Arc::clone(store),
-        permits: Arc::default(),
+        door: Door::closed(),
         no_app: metrics.no_app(),
         metrics,
         access,

@@ -138,13 +138,17 @@ impl Station {
     }
 }
 
-/// Drops connections to workers that have been idle for too long.
+/// Drops connections to workers that have been idle for too long, and forgets clients that have gone.
 async fn sweep(proxy: &Proxy, index: usize) {
     let mut ticks = interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        proxy.world.load().sweep(index, std::time::Instant::now());
+        let now = std::time::Instant::now();
+        proxy.world.load().sweep(index, now);
+        if index == 0 {
+            proxy.door.crowd.sweep(now);
+        }
     }
 }
 

@@ -5,13 +5,13 @@
 //! Invariant: a snapshot is taken over whole or not at all.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::certs::{self, CertError, Parsed, Store};
 use crate::id::AppName;
-use crate::link::{self, Condition, Http2, Limits, Snapshot};
+use crate::link::{self, Condition, Crowd, Http2, Limits, Snapshot};
 use crate::route::Table;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
 use crate::upstream::{Bounds, Budget, Endpoint, OnIdle, Spec, Upstream};
@@ -97,6 +97,7 @@ impl World {
             write_stall: Duration::ZERO,
             keepalive_idle: Duration::ZERO,
             http2: Http2 { streams: 1, requests: 1 },
+            crowd: Crowd { handshakes: 1, connections_per_ip: None, requests_per_ip: None, exempt: Vec::new() },
         };
         let routes = Table::build(Vec::new()).unwrap_or_else(|_| unreachable!("nothing conflicts with nothing"));
         Self { limits, clients: Clients::default(), listeners: HashMap::new(), routes, apps: Vec::new() }
@@ -109,6 +110,14 @@ impl World {
             // `OPTIONS *` is about the server, and so for whoever serves its root.
             None => self.routes.find(host, if path == "*" { "/" } else { path }),
         }
+    }
+
+    /// Has this client no bounds of its own, for being exempt or a front of many others?
+    pub(crate) fn is_exempt(&self, client: IpAddr) -> bool {
+        let exempt = &self.limits.crowd.exempt;
+        exempt.iter().any(|network| network.contains(&client))
+            || self.clients.trusts(client)
+            || self.clients.is_introduced_by(client)
     }
 
     /// The endpoints of all apps, open and closed.
@@ -218,8 +227,9 @@ fn listing(app: &link::App) -> (Vec<Spec>, Bounds) {
     });
     let bounds = Bounds {
         max_inflight: app.max_inflight,
-        hold_requests: app.hold_requests,
-        hold_time: app.hold_time,
+        hold_requests: app.hold.requests,
+        hold_time: app.hold.time,
+        shed_after: app.hold.shed_after,
         expected: app.condition == Condition::Expected,
     };
     (specs.collect(), bounds)

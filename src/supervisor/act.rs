@@ -242,7 +242,7 @@ impl Supervisor {
             _ if !self.config.apps.contains_key(app) => self.forget(app),
             Some(Site::Supervised(site)) if site.comes_again => {
                 site.comes_again = false;
-                let plan = plan(&site.upcoming);
+                let plan = plan(&site.upcoming, self.roster.scaled(&site.upcoming));
                 self.machines.queue.push_back((app.clone(), lifecycle::Event::Start(plan)));
             }
             _ => {}

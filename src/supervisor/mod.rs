@@ -38,6 +38,7 @@ mod release;
 mod reload;
 mod rights;
 mod roster;
+mod scale;
 mod scrape;
 mod settings;
 mod shutdown;

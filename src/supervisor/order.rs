@@ -24,7 +24,7 @@ impl Supervisor {
         let on = site.upcoming.depends_on.clone();
         site.held = !on.is_empty();
         if on.is_empty() {
-            let plan = plan(&site.upcoming);
+            let plan = plan(&site.upcoming, self.roster.scaled(&site.upcoming));
             self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan)));
         } else {
             let waits: Vec<_> = on.into_iter().map(|app| (app.clone(), self.patience(&app))).collect();
@@ -53,7 +53,7 @@ impl Supervisor {
             }
             let Some(Site::Supervised(site)) = self.sites.get_mut(&app) else { continue };
             site.held = false;
-            let plan = plan(&site.upcoming);
+            let plan = plan(&site.upcoming, self.roster.scaled(&site.upcoming));
             self.machines.queue.push_back((app, lifecycle::Event::Start(plan)));
         }
     }

@@ -29,6 +29,7 @@ impl Supervisor {
             Call::Status { reply } => drop(reply.send(self.status())),
             Call::Order { order, scope, reply } => self.order(order, scope, reply),
             Call::Add { list, order, reply } => self.add(&list, order, reply),
+            Call::Scale { apps, scaling, reply } => self.scale(&apps, scaling, reply),
             Call::Signal { apps, signal, reply } => drop(reply.send(self.signal_workers(&apps, &signal))),
             Call::Reset { apps, reply } => drop(reply.send(self.forgive(&apps))),
             Call::Env { app, reply } => drop(reply.send(self.environment(&app))),
@@ -70,7 +71,7 @@ impl Supervisor {
             Order::Start | Order::Restart => list::with_enabled(&text, apps, true),
             Order::Stop => list::with_enabled(&text, apps, false),
             Order::Delete => list::without(&text, apps),
-            Order::Reload => Ok(text),
+            Order::Reload | Order::Scale => Ok(text),
         };
         edited.map(Source::List).map_err(|error| self.bad_list(&error))
     }
@@ -91,13 +92,13 @@ impl Supervisor {
         }
     }
 
-    fn list(&self) -> Result<String, Refusal> {
+    pub(super) fn list(&self) -> Result<String, Refusal> {
         let path = &self.config.path;
         std::fs::read_to_string(path)
             .map_err(|error| Refusal::new(RefusalKind::Internal, format!("{}: {error}", path.display())))
     }
 
-    fn bad_list(&self, error: &list::Error) -> Refusal {
+    pub(super) fn bad_list(&self, error: &list::Error) -> Refusal {
         Refusal::new(RefusalKind::InvalidConfig, format!("{}: {error}", self.config.path.display()))
     }
 

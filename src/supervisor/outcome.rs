@@ -19,7 +19,7 @@ use crate::id::{AppName, Generation};
 use crate::lifecycle::{self, AppState, GenerationState, Ticket};
 
 /// Lines of a failed worker that the caller is shown.
-const SHOWN_LINES: usize = 20;
+pub(super) const SHOWN_LINES: usize = 20;
 
 /// Where the answer goes.
 pub(super) type Reply = oneshot::Sender<Result<Reloaded, Refusal>>;
@@ -56,14 +56,16 @@ pub(super) enum Hope {
     Serves { after: Generation },
     /// None of its workers is left, which is then called so.
     Gone(Outcome),
+    /// It has the second number of workers in place of the first.
+    Has { from: usize, to: usize },
 }
 
 /// How an app of a change ended.
-struct End {
-    outcome: Outcome,
-    generation: Option<Generation>,
-    reason: Option<String>,
-    lines: Vec<String>,
+pub(super) struct End {
+    pub(super) outcome: Outcome,
+    pub(super) generation: Option<Generation>,
+    pub(super) reason: Option<String>,
+    pub(super) lines: Vec<String>,
 }
 
 impl Reload {
@@ -106,7 +108,7 @@ impl Reload {
     pub(super) fn expect(&mut self, app: &AppName, hope: Hope) {
         match (self.order, hope) {
             (Order::Reload, Hope::Gone(outcome)) => self.end(app, outcome),
-            (Order::Reload, Hope::Serves { .. }) => self.end(app, Outcome::Applied),
+            (Order::Reload, Hope::Serves { .. } | Hope::Has { .. }) => self.end(app, Outcome::Applied),
             _ => drop(self.hopes.insert(app.clone(), hope)),
         }
     }
@@ -217,7 +219,9 @@ fn end(site: Option<&Site>, hope: Hope) -> Option<End> {
         (Hope::Gone(outcome), Some(Site::Supervised(site))) if site.workers.is_empty() => plain(outcome),
         (Hope::Gone(_), _) => None,
         (Hope::Serves { .. }, Some(Site::Fixed(_))) => plain(Outcome::Started),
-        (Hope::Serves { .. }, None) => plain(Outcome::Superseded),
+        (Hope::Serves { .. } | Hope::Has { .. }, None) => plain(Outcome::Superseded),
+        (Hope::Has { .. }, Some(Site::Fixed(_))) => plain(Outcome::Unchanged),
+        (Hope::Has { from, to }, Some(Site::Supervised(site))) => super::scale::end(site, from, to),
         (Hope::Serves { after }, Some(Site::Supervised(site))) => serves(site, after),
     }
 }

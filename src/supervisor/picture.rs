@@ -45,7 +45,7 @@ impl Supervisor {
 
     /// One app, with all that is known of it elsewhere.
     pub(super) fn whole(&self, name: &AppName, site: &Site) -> words::App {
-        self.with_usage(app(self.roster.id(name), name, site, &self.proxies.loads))
+        self.with_usage(self.with_scale(app(self.roster.id(name), name, site, &self.proxies.loads)))
     }
 
     /// The supervisor's own metrics.
@@ -156,6 +156,7 @@ fn app(id: u32, name: &AppName, site: &Site, loads: &Loads) -> words::App {
         generation: site.live_generation(),
         generations,
         workers,
+        scale: None,
         last_failure,
         exits,
         recycling,

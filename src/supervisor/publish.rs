@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::listeners::{Group, Listeners};
 use super::site::Site;
-use crate::config::{Clients, Config, Limits};
+use crate::config::{Clients, Config, Crowd, Limits, Rate};
 use crate::id::AppName;
 use crate::link::{self, Certificate, Condition, Epoch, Snapshot};
 
@@ -38,8 +38,11 @@ fn app(name: &AppName, site: &Site) -> link::App {
         condition: if site.is_expected() { Condition::Expected } else { Condition::Down },
         endpoints: site.endpoints(),
         max_inflight: forwarding.max_inflight,
-        hold_requests: forwarding.hold_requests,
-        hold_time: forwarding.hold_time,
+        hold: link::Hold {
+            requests: forwarding.hold_requests,
+            time: forwarding.hold_time,
+            shed_after: forwarding.shed_after,
+        },
         connect_timeout: forwarding.connect_timeout,
         response_timeout: forwarding.response_timeout,
         keepalive: forwarding.keepalive,
@@ -69,5 +72,16 @@ fn translate(limits: &Limits) -> link::Limits {
         write_stall: limits.write_stall,
         keepalive_idle: limits.keepalive_idle,
         http2: link::Http2 { streams: limits.http2.streams, requests: limits.http2.requests },
+        crowd: crowd(&limits.crowd),
+    }
+}
+
+fn crowd(crowd: &Crowd) -> link::Crowd {
+    let rate = |rate: Rate| link::Rate { count: rate.count, period: rate.period, burst: rate.burst };
+    link::Crowd {
+        handshakes: crowd.handshakes,
+        connections_per_ip: crowd.connections_per_ip,
+        requests_per_ip: crowd.requests_per_ip.map(rate),
+        exempt: crowd.exempt.clone(),
     }
 }

@@ -172,6 +172,7 @@ impl Supervisor {
         self.chores.calendar.look_soon(std::time::Instant::now());
         self.chores.watches.follow(&self.config, &self.starter.events);
         self.roster.note(order, &apps);
+        self.roster.forget_scales(&self.config);
         self.published.certificates = certificates;
         self.published.dirty = true;
         self.reloads.open.iter_mut().for_each(|older| older.give_way(&apps));
@@ -221,7 +222,8 @@ impl Supervisor {
             Some(Site::Supervised(site)) => {
                 site.upcoming = Arc::clone(&app);
                 site.comes_again = false;
-                self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan(&app))));
+                let plan = plan(&app, self.roster.scaled(&app));
+                self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan)));
                 reload.expect(name, self.hope(name));
             }
             Some(Site::Fixed(_)) | None => {
@@ -237,7 +239,7 @@ impl Supervisor {
             Order::Reload => {
                 let ticket = self.reloads.fresh_ticket();
                 reload.await_ticket(name, ticket);
-                let plan = plan(app);
+                let plan = plan(app, self.roster.scaled(app));
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Reload { ticket, plan }));
             }
             Order::Restart => {
@@ -248,7 +250,9 @@ impl Supervisor {
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Stop));
                 reload.expect(name, hope);
             }
-            Order::Start | Order::Stop | Order::Delete => reload.expect(name, self.hope_of_present(name)),
+            Order::Start | Order::Stop | Order::Delete | Order::Scale => {
+                reload.expect(name, self.hope_of_present(name));
+            }
         }
     }
 }

@@ -1,13 +1,23 @@
-//! Which apps are known, by which numbers, and which were switched on or off by hand.
+//! Which apps are known, by which numbers, and which were switched on or off, or scaled, by hand.
 //!
-//! In a list of our own a switch is written down, and so outlives us. A file that somebody else writes is not ours to edit:
-//! there a switch is remembered here, over any number of reloads, for as long as this supervisor lives.
+//! In a list of our own either is written down, and so outlives us. A file that somebody else writes is not ours to edit:
+//! there it is remembered here, over any number of reloads, for as long as this supervisor lives; a number of workers, also
+//! until the file says another one than when it was scaled.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
-use crate::config::Config;
+use crate::config::{App, Config, Server};
 use crate::control::words::Order;
 use crate::id::AppName;
+
+/// An app that was scaled.
+#[derive(Debug)]
+struct Scaled {
+    workers: NonZeroU32,
+    /// What its file said then; `None`: as many as there are CPUs.
+    configured: Option<NonZeroU32>,
+}
 
 /// What is remembered of apps.
 #[derive(Debug)]
@@ -15,13 +25,14 @@ pub(super) struct Roster {
     ids: BTreeMap<AppName, u32>,
     next: u32,
     switched: BTreeMap<AppName, bool>,
+    scaled: BTreeMap<AppName, Scaled>,
     is_list: bool,
 }
 
 impl Roster {
     /// `is_list`: the configuration is the list that we edit.
     pub(super) fn new(is_list: bool) -> Self {
-        Self { ids: BTreeMap::new(), next: 0, switched: BTreeMap::new(), is_list }
+        Self { ids: BTreeMap::new(), next: 0, switched: BTreeMap::new(), scaled: BTreeMap::new(), is_list }
     }
 
     pub(super) fn is_list(&self) -> bool {
@@ -39,6 +50,7 @@ impl Roster {
     /// The app is gone, and so is its number.
     pub(super) fn strike(&mut self, app: &AppName) {
         self.ids.remove(app);
+        self.scaled.remove(app);
     }
 
     pub(super) fn id(&self, app: &AppName) -> u32 {
@@ -60,13 +72,33 @@ impl Roster {
             self.switched.extend(apps.iter().map(|app| (app.clone(), on)));
         }
     }
+
+    /// Remembers the number of workers that this app is to have in place of the configured one.
+    pub(super) fn scale(&mut self, app: &App, workers: NonZeroU32) {
+        if let Server::Command(command) = &app.server {
+            self.scaled.insert(app.name.clone(), Scaled { workers, configured: command.workers });
+        }
+    }
+
+    /// The number of workers that was asked for by hand, if it still holds.
+    pub(super) fn scaled(&self, app: &App) -> Option<NonZeroU32> {
+        self.scaled.get(&app.name).map(|scaled| scaled.workers)
+    }
+
+    /// Where the file says another number now than it did, that is the newer word.
+    pub(super) fn forget_scales(&mut self, config: &Config) {
+        self.scaled.retain(|name, scaled| match config.apps.get(name).map(|app| &app.server) {
+            Some(Server::Command(command)) => command.workers == scaled.configured,
+            _ => false,
+        });
+    }
 }
 
 fn switch(order: Order) -> Option<bool> {
     match order {
         Order::Start | Order::Restart => Some(true),
         Order::Stop => Some(false),
-        Order::Reload | Order::Delete => None,
+        Order::Reload | Order::Delete | Order::Scale => None,
     }
 }
 
@@ -111,6 +143,30 @@ mod tests {
         assert_eq!(on(&roster, Order::Start, &["b"]), [false, true]);
         roster.note(Order::Start, &names(&["a", "b"]));
         assert_eq!(on(&roster, Order::Reload, &["a"]), [true, true]);
+    }
+
+    #[test]
+    fn a_number_of_workers_holds_until_the_file_says_another_one() {
+        let mut roster = Roster::new(false);
+        let mut config = config();
+        let a: AppName = "a".parse().unwrap();
+        let four = NonZeroU32::new(4);
+        let workers = |config: &mut Config, workers| match &mut config.apps.values_mut().next().unwrap().server {
+            Server::Command(command) => command.workers = workers,
+            Server::Fixed(_) => panic!("it has a command"),
+        };
+        roster.scale(&config.apps[&a], four.unwrap());
+        roster.forget_scales(&config);
+        assert_eq!(roster.scaled(&config.apps[&a]), four);
+        workers(&mut config, NonZeroU32::new(2));
+        roster.forget_scales(&config);
+        assert_eq!(roster.scaled(&config.apps[&a]), None);
+        workers(&mut config, None);
+        roster.forget_scales(&config);
+        assert_eq!(roster.scaled(&config.apps[&a]), None, "what was forgotten does not come back");
+        roster.scale(&config.apps[&a], four.unwrap());
+        roster.strike(&a);
+        assert_eq!(roster.scaled(&config.apps[&a]), None);
     }
 
     #[test]

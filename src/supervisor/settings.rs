@@ -20,13 +20,13 @@ const PROGRESS_MARGIN: Duration = Duration::from_secs(5);
 /// So many unexpected ends in a period are no crash loop, however few workers there are.
 const LEAST_INTENSITY: u32 = 5;
 
-/// How the machine is to run an app with these settings.
-pub(super) fn plan(app: &App) -> Plan {
+/// How the machine is to run an app with these settings, and with another number of workers if it was scaled.
+pub(super) fn plan(app: &App, scaled: Option<NonZeroU32>) -> Plan {
     let cpus = cpus();
     let config::Server::Command(command) = &app.server else {
         unreachable!("only apps with a command have a plan");
     };
-    let workers = command.workers.map_or(cpus, NonZeroU32::get);
+    let workers = scaled.or(command.workers).map_or(cpus, NonZeroU32::get);
     Plan {
         workers,
         timeouts: timeouts(&command.timeouts),
@@ -50,6 +50,14 @@ pub(super) fn plan(app: &App) -> Plan {
             jitter: command.recycle.jitter,
         },
         concurrent_starts: cpus,
+    }
+}
+
+/// The number of workers that the settings of an app ask for; `None`: they are not ours.
+pub(super) fn configured_workers(app: &App) -> Option<u32> {
+    match &app.server {
+        config::Server::Command(command) => Some(command.workers.map_or_else(cpus, NonZeroU32::get)),
+        config::Server::Fixed(_) => None,
     }
 }
 

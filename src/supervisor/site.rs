@@ -248,6 +248,11 @@ impl Supervised {
         self.counted.forgiven.len()
     }
 
+    /// Slots from this one on come anew, if they come.
+    pub(super) fn renew_slots(&mut self, first: usize) {
+        self.counted.forgiven.retain(|(_, slot), _| (slot.0 as usize) < first);
+    }
+
     /// A generation that the machine has just declared runs what was upcoming then.
     pub(super) fn note_new_generation(&mut self, report: &Report) {
         if let Some(newest) = report.generations.last() {

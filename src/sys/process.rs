@@ -36,6 +36,12 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
+/// How many descriptors this process may have open.
+#[must_use]
+pub fn descriptor_limit() -> u64 {
+    rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// Bytes of a page of memory.
 pub(super) fn page_size() -> u64 {
     // SAFETY: a number in, a number out.
@@ -135,7 +141,7 @@ mod tests {
         let low = Rlimit { current: Some(64), maximum: Some(256) };
         rustix::process::setrlimit(Resource::Nofile, low).unwrap();
         assert_eq!(raise_descriptor_limit().unwrap(), 256);
-        assert_eq!(rustix::process::getrlimit(Resource::Nofile).current, Some(256));
+        assert_eq!(descriptor_limit(), 256);
     }
 
     #[test]

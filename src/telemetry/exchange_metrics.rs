@@ -13,7 +13,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry};
+pub use prometheus::IntCounter;
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Registry};
 
 use super::exposition::{self, Family};
 use super::registration::{counter, counters, gauges, histograms_by_app};
@@ -38,6 +39,7 @@ pub struct ExchangeMetrics {
     apps: ByApp,
     client_connections: IntGaugeVec,
     access_log_dropped: IntCounter,
+    accept_failures: IntCounterVec,
     cuts: Cuts,
     invariants: Invariants,
 }
@@ -85,6 +87,12 @@ impl ExchangeMetrics {
                 "portreeve_access_log_dropped_total",
                 "Access lines that could not be written.",
             ),
+            accept_failures: counters(
+                &registry,
+                "portreeve_accept_failures_total",
+                "Connections that could not be accepted because the system had no descriptor or memory for them.",
+                &["listener"],
+            ),
             cuts: Cuts::new(&registry),
             invariants: Invariants::new(&registry),
             registry,
@@ -113,6 +121,12 @@ impl ExchangeMetrics {
     #[must_use]
     pub fn access_log_dropped(&self) -> IntCounter {
         self.access_log_dropped.clone()
+    }
+
+    /// Counts connections to one listener that could not be accepted for now.
+    #[must_use]
+    pub fn accept_failures(&self, listener: SocketAddr) -> IntCounter {
+        self.accept_failures.with_label_values(&[&listener.to_string()])
     }
 
     /// A client was cut off.

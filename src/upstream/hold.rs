@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::endpoint::Endpoint;
 use super::lease::Lease;
@@ -23,6 +23,9 @@ pub enum Refused {
     /// As many requests are held as may be.
     #[error("too many requests are waiting for a worker")]
     Full,
+    /// Those who are held have waited for too long already.
+    #[error("more requests come in than the workers can do")]
+    Overloaded,
     /// It was held for as long as may be.
     #[error("no worker was free in time")]
     TimedOut,
@@ -36,6 +39,7 @@ pub(super) struct Hold<C> {
 /// A held request as those see it who have something for it.
 pub(super) struct Waiting<C> {
     avoid: Box<[Serial]>,
+    since: Instant,
     answer: oneshot::Sender<Answer<C>>,
 }
 
@@ -50,9 +54,14 @@ impl<C> Hold<C> {
     /// Joins the line; refused when `bound` others are in it.
     pub(super) fn join(&self, avoid: &[Serial], bound: u32) -> Result<Waiter<'_, C>, Refused> {
         let (sender, answer) = oneshot::channel();
-        let waiting = Waiting { avoid: avoid.into(), answer: sender };
+        let waiting = Waiting { avoid: avoid.into(), since: Instant::now(), answer: sender };
         let ticket = self.queue.join(waiting, bound as usize).ok_or(Refused::Full)?;
         Ok(Waiter { hold: self, ticket, answer })
+    }
+
+    /// Since when the oldest one in line has waited.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.queue.oldest(|waiting| waiting.since)
     }
 
     /// Would this waiter take a place on the endpoint with this serial?

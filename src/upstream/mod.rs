@@ -51,6 +51,9 @@ pub struct Bounds {
     pub hold_requests: u32,
     /// How long one is held.
     pub hold_time: Duration,
+    /// When the oldest one has waited for so long, others are refused at once, as long as an endpoint is open: more comes in
+    /// than is worked off, and who joins now would wait in vain.
+    pub shed_after: Option<Duration>,
     /// While no endpoint is open: is one expected, so that it is worth waiting?
     pub expected: bool,
 }
@@ -113,7 +116,7 @@ impl<C: Send + 'static> Upstream<C> {
     ///
     /// # Errors
     /// [`Refused::Down`] at once when no endpoint but those avoided is open and none is expected, or as soon as that is
-    /// so; [`Refused::Full`] at once when as many wait as may; [`Refused::TimedOut`] after the time to hold.
+    /// so; [`Refused::Full`] at once when as many wait as may, [`Refused::Overloaded`] when they have waited for too long; [`Refused::TimedOut`] after the time to hold.
     pub async fn claim(&self, avoid: &[Serial]) -> Result<Lease<C>, Refused> {
         if let Some(lease) = self.try_claim(avoid) {
             return Ok(lease);
@@ -150,12 +153,23 @@ impl<C: Send + 'static> Upstream<C> {
     /// Joins the line of requests on hold; also says for how long to wait.
     fn join(&self, avoid: &[Serial]) -> Result<(Waiter<'_, C>, Duration), Refused> {
         let bounds = self.world.load().may_hold(avoid)?;
+        let is_late = |limit| self.held() < bounds.hold_requests as usize && self.is_late(limit);
+        if bounds.shed_after.is_some_and(is_late) {
+            return Err(Refused::Overloaded);
+        }
         let waiter = self.hold.join(avoid, bounds.hold_requests)?;
         // What was given up or listed before we joined was not offered to us.
         if let Some(answer) = self.world.load().answer(avoid) {
             waiter.tell(answer);
         }
         Ok((waiter, bounds.hold_time))
+    }
+
+    /// Do requests wait for so long although an endpoint is open? When none is, it is not a matter of load.
+    fn is_late(&self, limit: Duration) -> bool {
+        let oldest = self.hold.oldest();
+        oldest.is_some_and(|since| since.elapsed() >= limit)
+            && self.world.load().first_that(&[], |endpoint| !endpoint.is_closed()).is_some()
     }
 
     /// Gives every request on hold what it would get if it came now.

@@ -55,6 +55,11 @@ impl<W> Queue<W> {
         self.lock().waiters.iter().map(|(ticket, waiter)| (*ticket, read(waiter))).collect()
     }
 
+    /// What `read` says of the oldest waiter.
+    pub(super) fn oldest<R>(&self, read: impl Fn(&W) -> R) -> Option<R> {
+        self.lock().waiters.first_key_value().map(|(_, waiter)| read(waiter))
+    }
+
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.lock().waiters.len()

@@ -52,8 +52,13 @@ fn closed(serial: u64) -> Spec {
 const SECOND: Duration = Duration::from_secs(1);
 
 /// One exchange for each endpoint, two requests on hold, for ten seconds.
-const TIGHT: Bounds =
-    Bounds { max_inflight: NonZeroU32::new(1), hold_requests: 2, hold_time: Duration::from_secs(10), expected: false };
+const TIGHT: Bounds = Bounds {
+    max_inflight: NonZeroU32::new(1),
+    hold_requests: 2,
+    hold_time: Duration::from_secs(10),
+    shed_after: None,
+    expected: false,
+};
 
 /// The same while a worker is to come up.
 const EXPECTED: Bounds = Bounds { expected: true, ..TIGHT };

@@ -137,6 +137,7 @@ mod tests {
             generation: None,
             generations,
             workers: Vec::new(),
+            scale: None,
             last_failure: None,
             exits: Vec::new(),
             recycling: Vec::new(),

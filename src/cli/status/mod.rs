@@ -13,7 +13,7 @@ use super::paint::{self, plain};
 use super::table::{self, Room};
 use super::target::Target;
 use super::{Code, block_on};
-use crate::control::words::{App, Exit, Listener, Status};
+use crate::control::words::{App, Exit, Listener, Scale, Status};
 
 /// How it is shown.
 #[derive(Args, Debug)]
@@ -91,6 +91,7 @@ fn remarks(app: &App) -> Vec<String> {
     if app.panic_routing {
         remarks.push("  most workers fail their probes and get requests all the same".to_owned());
     }
+    remarks.extend(app.scale.and_then(scaled));
     remarks.extend(app.last_failure.as_ref().map(|failure| format!("  last failure: {}", plain(failure))));
     remarks.extend(
         app.exits.last().filter(|exit| is_trouble(exit)).map(|exit| format!("  last exit: {}", exit_line(exit))),
@@ -101,6 +102,12 @@ fn remarks(app: &App) -> Vec<String> {
         remarks.insert(0, format!("{}: {}", app.name, app.state));
     }
     remarks
+}
+
+/// Where it was scaled by hand, to how many workers.
+fn scaled(scale: Scale) -> Option<String> {
+    let Scale { wanted, configured } = scale;
+    (wanted != configured).then(|| format!("  scaled to {wanted}; configured: {configured}"))
 }
 
 /// Was it no end that somebody had asked for?

@@ -149,6 +149,11 @@ impl Place {
     /// No successor is wanted any more; one that is on its way leaves.
     pub(in crate::lifecycle) fn call_off(&mut self, step: &mut Step<'_>) {
         self.relay.wish = None;
+        self.dismiss_successor(step);
+    }
+
+    /// No successor is wanted for now; one that is on its way leaves.
+    pub(in crate::lifecycle) fn dismiss_successor(&mut self, step: &mut Step<'_>) {
         if let Some(Beside { worker, role }) = &mut self.relay.beside
             && *role == Role::Successor
         {

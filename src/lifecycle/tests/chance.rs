@@ -17,6 +17,7 @@ use crate::lifecycle::{
 const WILD: Mischief = Mischief {
     reloads: 30,
     recycles: 60,
+    resizes: 60,
     stops: 3,
     starts: 4,
     crashes: 60,
@@ -118,11 +119,12 @@ fn turn(world: &mut World, kindness: u8, (kind, which, dice): Turn) {
     }
     let choices = world.choices();
     let any = choices.get(usize::from(which) % choices.len().max(1)).copied();
-    match kind % 9 {
+    match kind % 10 {
         0 | 1 if world.mischief.reloads > 0 => world.apply(Choice::Reload),
         2 if world.app.deadline().is_some() => world.apply(Choice::Wake(u64::from(which % 64))),
         3 => noise(world, which),
         4 => recycle(world, which),
+        5 if world.mischief.resizes > 0 => world.apply(Choice::Resize(1 + u32::from(which % 5))),
         _ => any.into_iter().for_each(|choice| world.apply(choice)),
     }
 }

@@ -164,6 +164,7 @@ mod loops;
 mod partings;
 mod recycles;
 mod reloads;
+mod sizes;
 mod starts;
 mod stops;
 mod words;

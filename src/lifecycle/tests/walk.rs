@@ -149,7 +149,7 @@ impl Key {
     /// What may still happen counts too.
     fn with(self, left: Mischief) -> u64 {
         let Self { mut hash, .. } = self;
-        let orders = [left.reloads, left.recycles, left.stops, left.starts, left.ills, left.hangs];
+        let orders = [left.reloads, left.recycles, left.resizes, left.stops, left.starts, left.ills, left.hangs];
         for count in orders.into_iter().chain([left.crashes, left.endings, left.spawn_failures, left.words]) {
             hash = mix(hash, u64::from(count));
         }
@@ -169,7 +169,7 @@ impl Key {
     }
 
     fn generation(&mut self, generation: &Generation, world: &World) {
-        self.add(0xA0);
+        self.add(0xA0 + (u64::from(generation.plan.workers) << 8));
         match generation.stage {
             Stage::Staging { progressed, .. } => self.stage(1, progressed + generation.plan.timeouts.progress),
             Stage::Verified { progressed, .. } => self.stage(2, progressed + generation.plan.timeouts.progress),
@@ -451,6 +451,18 @@ fn one_slot_recycled_whose_worker_ends_as_it_may() {
 }
 
 #[test]
+fn one_slot_that_becomes_two_or_three_and_fewer_again() {
+    let found = walk(short(1), Mischief { resizes: 2, ..Mischief::NONE }, 2_000);
+    assert!(found.workers.contains(&WorkerState::Draining), "{found:?}");
+}
+
+#[test]
+fn two_slots_that_are_resized_while_a_worker_crashes() {
+    let plan = Plan { concurrent_starts: 2, ..short(2) };
+    walk(plan, Mischief { resizes: 1, crashes: 1, ..Mischief::NONE }, 10_000);
+}
+
+#[test]
 fn a_slot_that_says_itself_when_it_is_ready() {
     let plan = declared(short(1));
     let found = walk(plan, Mischief { reloads: 2, stops: 1, ..Mischief::NONE }, 14_000);
@@ -566,4 +578,30 @@ fn two_slots_replaced_while_they_crash_and_fail() {
     walk(short(2), Mischief { reloads: 1, crashes: 1, spawn_failures: 1, ..Mischief::NONE }, 150_000);
     walk(Plan { concurrent_starts: 2, ..short(2) }, Mischief { reloads: 1, crashes: 1, ..Mischief::NONE }, 80_000);
     walk(short(2), Mischief { reloads: 2, ..Mischief::NONE }, 150_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn slots_that_are_resized_while_they_are_replaced_recycled_and_stopped() {
+    let found = walk(short(1), Mischief { resizes: 1, reloads: 1, ..Mischief::NONE }, 50_000);
+    assert!(found.outcomes.contains("live") && found.outcomes.contains("aborted"), "{found:?}");
+    walk(short(2), Mischief { resizes: 1, recycles: 1, ..Mischief::NONE }, 20_000);
+    walk(short(2), Mischief { resizes: 1, stops: 1, ..Mischief::NONE }, 20_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_slots_that_are_resized_in_a_crash_loop_and_where_workers_end_as_they_may() {
+    let found = walk(frail(2, Policy::Always, RETRY), Mischief { resizes: 1, crashes: 2, ..Mischief::NONE }, 50_000);
+    assert!(found.apps.contains(&AppState::CrashLooping), "{found:?}");
+    let some = Mischief { resizes: 1, crashes: 1, endings: 1, ..Mischief::NONE };
+    let found = walk(frail(2, Policy::OnFailure, OnLoop::GiveUp), some, 40_000);
+    assert!(found.apps.contains(&AppState::Exited), "{found:?}");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_slots_that_are_resized_while_one_fails_its_probes() {
+    let found = walk(watched(2), Mischief { resizes: 1, ills: 1, ..Mischief::NONE }, 1_000);
+    assert!(found.workers.contains(&WorkerState::Unready), "{found:?}");
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::id::{Generation, Serial, WorkerId};
 use crate::lifecycle::circuit::Mode;
 use crate::lifecycle::generation::Generation as Generated;
+use crate::lifecycle::place::Place;
 use crate::lifecycle::state::State;
 use crate::lifecycle::{
     Action, App, EndpointView, Event, Outcome, Plan, Readiness, RecycleReason, Ticket, Todo, Version,
@@ -19,12 +20,14 @@ mod books;
 mod choice;
 mod health;
 mod judge;
+mod sizes;
 mod words;
 
 use books::Books;
 use choice::Past;
 pub(super) use choice::{Choice, Mischief, Says};
 use health::Health;
+use sizes::Sizes;
 pub(super) use words::MORE;
 
 #[derive(Clone)]
@@ -45,6 +48,7 @@ pub(super) struct World {
     pub(super) outcomes: Vec<(Ticket, Outcome)>,
     pub(super) stop_owed: bool,
     books: Books,
+    sizes: Sizes,
     /// Workers that were to be replaced.
     pub(super) wished: BTreeSet<Serial>,
     /// Processes that come or go while another one has their slot.
@@ -98,6 +102,7 @@ impl World {
             outcomes: Vec::new(),
             stop_owed: false,
             books: Books::default(),
+            sizes: Sizes::default(),
             wished: BTreeSet::new(),
             beside: BTreeSet::new(),
             actions: Vec::new(),
@@ -123,6 +128,7 @@ impl World {
     pub(super) fn feed(&mut self, event: Event) {
         let share = f64::from(self.mischief.dice) / 255.0;
         self.note_end(&event);
+        self.note_size(&event);
         if event == Event::Wake {
             self.silence_due();
         }
@@ -161,7 +167,8 @@ impl World {
             [] => !self.app.is_wanted(),
             [live] => {
                 let all_serve = live.serving() + empty(live) == live.places.len();
-                self.app.is_wanted() && all_serve && !is_looping(live) && !is_recycling(live)
+                let has_size = live.places.len() == live.plan.size() || live.serving() <= live.plan.size();
+                self.app.is_wanted() && all_serve && has_size && !is_looping(live) && !is_recycling(live)
             }
             _ => false,
         };
@@ -185,6 +192,7 @@ impl World {
         match choice {
             Choice::Start => self.start(),
             Choice::Reload => self.reload(),
+            Choice::Resize(workers) => self.resize(workers),
             Choice::Recycle(serial) => {
                 self.mischief.recycles = self.mischief.recycles.saturating_sub(1);
                 Event::Recycle { serial, reason: RecycleReason::Asked }
@@ -314,7 +322,9 @@ fn empty(generation: &Generated) -> usize {
 /// Is somebody to be replaced as planned? Where all was given up, nobody is.
 fn is_recycling(generation: &Generated) -> bool {
     let is_hopeful = generation.circuit.mode != Mode::GivenUp;
-    generation.places.iter().any(|place| (is_hopeful && place.relay.wish.is_some()) || place.relay.beside.is_some())
+    let is_wished = |place: &Place| is_hopeful && place.relay.wish.is_some();
+    generation.places[..generation.kept()].iter().any(is_wished)
+        || generation.places.iter().any(|place| place.relay.beside.is_some())
 }
 
 /// Is it in a crash loop, with somebody left to be tried?

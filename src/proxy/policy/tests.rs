@@ -5,7 +5,7 @@ use http::Version;
 use http_body_util::{Empty, Full};
 
 use super::*;
-use crate::link::{Http2, Limits};
+use crate::link::{Crowd, Http2, Limits};
 
 /// Looks a request over under these limits.
 fn check<B: Body>(request: &Request<B>, limits: &Limits) -> Result<Checked, Fault> {
@@ -27,6 +27,7 @@ fn limits() -> Limits {
         write_stall: Duration::from_secs(1),
         keepalive_idle: Duration::from_secs(1),
         http2: Http2 { streams: 1, requests: 1 },
+        crowd: Crowd { handshakes: 16, connections_per_ip: None, requests_per_ip: None, exempt: Vec::new() },
     }
 }
 

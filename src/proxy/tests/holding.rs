@@ -58,7 +58,7 @@ fn a_place_that_is_given_up_goes_to_a_request_on_hold() {
 fn one_request_too_many_is_refused_at_once_and_told_when_to_come_back() {
     run(async {
         let mut rig = Rig::start().await;
-        rig.web().hold_requests = 1;
+        rig.web().hold.requests = 1;
         rig.publish().await;
         let mut first = Client::connect(rig.http).await;
         first.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
@@ -75,7 +75,7 @@ fn one_request_too_many_is_refused_at_once_and_told_when_to_come_back() {
 fn nobody_is_held_for_longer_than_the_limit() {
     run(async {
         let mut rig = Rig::start().await;
-        rig.web().hold_time = Duration::from_millis(30);
+        rig.web().hold.time = Duration::from_millis(30);
         rig.publish().await;
         let mut client = Client::connect(rig.http).await;
         let response = client.get("/").await;

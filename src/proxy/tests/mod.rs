@@ -9,6 +9,7 @@ mod worker;
 
 mod bodies;
 mod conduct;
+mod crowd;
 mod ends;
 mod fields;
 mod holding;

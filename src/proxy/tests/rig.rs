@@ -11,8 +11,8 @@ use tokio::net::UnixStream;
 use super::worker::Worker;
 use crate::id::{Address, AppName, Generation, Serial, Slot};
 use crate::link::{
-    App, Certificate, Clients, Condition, Endpoint, Epoch, FromProxy, Http2, Limits, Listener, Manifest, ManifestEntry,
-    Snapshot, ToProxy, codec,
+    App, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, FromProxy, Hold, Http2, Limits, Listener, Manifest,
+    ManifestEntry, Snapshot, ToProxy, codec,
 };
 use crate::proxy::error::Error;
 use crate::proxy::run::serve;
@@ -180,8 +180,7 @@ pub(super) fn app(name: &str) -> App {
         condition: Condition::Expected,
         endpoints: Vec::new(),
         max_inflight: None,
-        hold_requests: 100,
-        hold_time: Duration::from_secs(10),
+        hold: Hold { requests: 100, time: Duration::from_secs(10), shed_after: None },
         connect_timeout: Duration::from_secs(1),
         response_timeout: Some(Duration::from_secs(10)),
         keepalive: Duration::from_secs(10),
@@ -211,6 +210,7 @@ fn limits() -> Limits {
         write_stall: Duration::from_secs(10),
         keepalive_idle: Duration::from_mins(1),
         http2: Http2 { streams: 100, requests: 10_000 },
+        crowd: Crowd { handshakes: 16, connections_per_ip: None, requests_per_ip: None, exempt: Vec::new() },
     }
 }
 

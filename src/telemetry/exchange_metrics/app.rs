@@ -18,7 +18,7 @@ pub struct AppMetrics {
     pub(super) seconds: Histogram,
     pub(super) inflight: Gauge,
     pub(super) held: Gauge,
-    pub(super) held_total: [IntCounter; 4],
+    pub(super) held_total: [IntCounter; HoldEnd::ALL.len()],
     pub(super) queue_seconds: Histogram,
     pub(super) retries: [IntCounter; 3],
     pub(super) upstream_faults: IntCounterVec,
@@ -108,10 +108,12 @@ pub enum HoldEnd {
     Overflow,
     /// The client went away, or the app ceased to be expected.
     Gone,
+    /// Others were waiting for too long already.
+    Shed,
 }
 
 impl HoldEnd {
-    pub(super) const ALL: [Self; 4] = [Self::Served, Self::Timeout, Self::Overflow, Self::Gone];
+    pub(super) const ALL: [Self; 5] = [Self::Served, Self::Timeout, Self::Overflow, Self::Gone, Self::Shed];
 
     /// The label value.
     #[must_use]
@@ -121,6 +123,7 @@ impl HoldEnd {
             Self::Timeout => "timeout",
             Self::Overflow => "overflow",
             Self::Gone => "gone",
+            Self::Shed => "shed",
         }
     }
 }
@@ -130,7 +133,7 @@ impl HoldEnd {
 #[derive(Debug)]
 pub struct Held {
     _raised: Raised,
-    totals: [IntCounter; 4],
+    totals: [IntCounter; HoldEnd::ALL.len()],
     end: HoldEnd,
     began: Instant,
     longest: Longest,

@@ -21,11 +21,23 @@ pub enum Cut {
     Flood,
     /// It called off too many exchanges before they had an answer.
     RapidReset,
+    /// Its address had as many connections as it may have.
+    ConnectionsPerIp,
+    /// Its address has asked for more than it may.
+    RequestsPerIp,
 }
 
 impl Cut {
-    pub(super) const ALL: [Self; 6] =
-        [Self::SlowHead, Self::SlowBody, Self::WriteStall, Self::Preface, Self::Flood, Self::RapidReset];
+    pub(super) const ALL: [Self; 8] = [
+        Self::SlowHead,
+        Self::SlowBody,
+        Self::WriteStall,
+        Self::Preface,
+        Self::Flood,
+        Self::RapidReset,
+        Self::ConnectionsPerIp,
+        Self::RequestsPerIp,
+    ];
 
     /// The label value.
     #[must_use]
@@ -37,6 +49,8 @@ impl Cut {
             Self::Preface => "preface",
             Self::Flood => "flood",
             Self::RapidReset => "rapid-reset",
+            Self::ConnectionsPerIp => "connections-per-ip",
+            Self::RequestsPerIp => "requests-per-ip",
         }
     }
 }

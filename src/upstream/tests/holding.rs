@@ -185,3 +185,34 @@ async fn those_who_waited_are_spread_over_the_new_endpoints() {
     upstream.set(&[open(1), open(2)], bounds);
     assert_eq!(upstream.endpoints().iter().map(|it| it.in_flight()).collect::<Vec<_>>(), [5, 5]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn when_the_oldest_has_waited_for_too_long_others_are_refused_until_it_is_served() {
+    let (upstream, _) = upstream();
+    let shedding = Bounds { hold_requests: 10, shed_after: Some(SECOND), ..TIGHT };
+    upstream.set(&[open(1)], shedding);
+    let lease = upstream.try_claim(&[]).unwrap();
+    let mut first = claim(&upstream, &[]);
+    assert!(poll(&mut first).is_pending());
+    advance(SECOND / 2).await;
+    let mut second = claim(&upstream, &[]);
+    assert!(poll(&mut second).is_pending());
+    advance(SECOND / 2).await;
+    assert_eq!(upstream.claim(&[]).await.err(), Some(Refused::Overloaded));
+    drop(lease);
+    let Poll::Ready(Ok(lease)) = poll(&mut first) else { panic!("not served") };
+    let mut third = claim(&upstream, &[]);
+    assert!(poll(&mut third).is_pending(), "the line moves on, so there is hope again");
+    drop(lease);
+    assert_eq!([serial(poll(&mut second)), serial(poll(&mut third))], [1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_refused_for_lateness_while_no_worker_is_up() {
+    let (upstream, _) = upstream();
+    upstream.set(&[closed(1)], Bounds { hold_requests: 10, shed_after: Some(SECOND), ..EXPECTED });
+    let mut first = claim(&upstream, &[]);
+    assert!(poll(&mut first).is_pending());
+    advance(5 * SECOND).await;
+    assert!(poll(&mut claim(&upstream, &[])).is_pending());
+}

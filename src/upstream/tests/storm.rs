@@ -8,8 +8,13 @@ const SWAPS: u64 = 1_000_000;
 
 /// Two places at each endpoint. A wake-up that is lost shows as a time-out: the time is more than a whole test
 /// takes.
-const BOUNDS: Bounds =
-    Bounds { max_inflight: NonZeroU32::new(2), hold_requests: 100, hold_time: Duration::from_secs(20), expected: true };
+const BOUNDS: Bounds = Bounds {
+    max_inflight: NonZeroU32::new(2),
+    hold_requests: 100,
+    hold_time: Duration::from_secs(20),
+    shed_after: None,
+    expected: true,
+};
 
 /// Claims and gives up, now and then going away while on hold, and checks what every holder of a lease may rely on.
 async fn exchanges(upstream: &Upstream<Connection>) {

@@ -37,9 +37,16 @@ pub(crate) struct App {
     pub(crate) panic_routing: bool,
     pub(crate) generation: Option<u64>,
     pub(crate) workers: Vec<Worker>,
+    pub(crate) scale: Option<Scale>,
     pub(crate) last_failure: Option<String>,
     pub(crate) exits: Vec<Exit>,
     pub(crate) recycling: Vec<Recycling>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Scale {
+    pub(crate) wanted: u32,
+    pub(crate) configured: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -107,6 +107,14 @@ impl Sender {
     }
 }
 
+/// A connection of its own to speak on as one likes, after the handshake.
+pub(crate) async fn open_tls(target: &Target) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Failure> {
+    match target {
+        Target::Tls(address, config) | Target::Http2(address, config) => connect_tls(*address, config).await,
+        Target::Plain(_) | Target::Unix(_) => panic!("{target:?} has no TLS"),
+    }
+}
+
 async fn connect_tls(
     address: SocketAddr,
     config: &Arc<ClientConfig>,

@@ -29,7 +29,7 @@ pub(crate) use app::{App, program, upstream, worker};
 pub(crate) use binaries::portreeve;
 pub(crate) use builder::{Portreeve, isolated};
 pub(crate) use client::{Body, Failure, Reply, Target, block_on, request};
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, open_tls};
 pub(crate) use direct::Direct;
 pub(crate) use exposition::Exposition;
 pub(crate) use home::Home;

@@ -26,6 +26,14 @@ pub(super) struct Books {
     modes: BTreeMap<Generation, Mode>,
 }
 
+impl Books {
+    /// What became of the slots from this one on is of no interest any more.
+    pub(super) fn renew(&mut self, number: Generation, first: usize) {
+        self.over.retain(|id| id.generation != number || (id.slot.0 as usize) < first);
+        self.seated.retain(|id| id.generation != number || (id.slot.0 as usize) < first);
+    }
+}
+
 impl World {
     fn generation(&self, number: Generation) -> Option<&Generated> {
         self.app.generations.iter().find(|generation| generation.number == number)
@@ -39,6 +47,10 @@ impl World {
             _ => return,
         };
         let Some((id, plan, [is_late, leaves])) = self.live_worker(serial) else { return };
+        if !is_late && !leaves && self.state(serial).is_some_and(State::is_leaving) {
+            // It was surplus, and was asked to end.
+            return;
+        }
         let restart = &plan.restart;
         // That a late worker ends is our doing, and says nothing about what the operator wants of those that end.
         let code = code.filter(|_| !is_late);
@@ -128,7 +140,7 @@ impl World {
 
     /// A place stays empty exactly when its worker may end, or all was given up.
     fn audit_places(&self, generation: &Generated) {
-        for place in &generation.places {
+        for place in &generation.places[..generation.plan.size()] {
             let id = &place.report().worker;
             let is_over = self.books.over.contains(id);
             let given_up = generation.circuit.mode == Mode::GivenUp;

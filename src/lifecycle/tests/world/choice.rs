@@ -7,11 +7,15 @@ use super::{MORE, Process, World};
 use crate::id::Serial;
 use crate::lifecycle::{Plan, Version, Word};
 
+/// No app is scaled to more.
+const MOST_WORKERS: u32 = 3;
+
 /// Something that may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     Start,
     Reload,
+    Resize(u32),
     Recycle(Serial),
     Stop,
     Spawned(Serial),
@@ -81,6 +85,7 @@ impl fmt::Debug for Past {
 pub(crate) struct Mischief {
     pub(crate) reloads: u32,
     pub(crate) recycles: u32,
+    pub(crate) resizes: u32,
     pub(crate) stops: u32,
     pub(crate) starts: u32,
     /// Exits that nobody asked for.
@@ -109,6 +114,7 @@ impl Mischief {
     pub(crate) const NONE: Self = Self {
         reloads: 0,
         recycles: 0,
+        resizes: 0,
         stops: 0,
         starts: 1,
         crashes: 0,
@@ -148,6 +154,10 @@ impl World {
         }
         if self.mischief.stops > 0 {
             orders.push(Choice::Stop);
+        }
+        if let Some(size) = self.size().filter(|_| self.mischief.resizes > 0) {
+            let is_near = |workers: &u32| (*workers as usize).abs_diff(size) == 1;
+            orders.extend((1..=MOST_WORKERS).filter(is_near).map(Choice::Resize));
         }
         if self.mischief.recycles > 0 {
             let wishable = self.processes.keys().filter(|serial| self.may_be_recycled(**serial));

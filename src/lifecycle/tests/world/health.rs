@@ -69,12 +69,18 @@ impl World {
     }
 
     pub(super) fn check(&mut self, serial: Serial) {
-        let in_service = self.is_in_service(serial);
+        // Whoever is let go of in the very step in which it was to be asked, need not have an answer.
+        let just_left = matches!(self.state(serial), Some(State::Quiescing { .. })) && self.is_open_still(serial);
         self.require(
-            in_service && !self.processes[&serial].health.asked,
+            (self.is_in_service(serial) || just_left) && !self.processes[&serial].health.asked,
             "a question to a worker that cannot take one",
         );
         self.process(serial).health.asked = true;
+    }
+
+    /// As of what was published before this step.
+    fn is_open_still(&self, serial: Serial) -> bool {
+        self.latest().iter().any(|one| one.serial == serial && one.open)
     }
 
     pub(super) fn dump(&mut self, serial: Serial) {

@@ -35,6 +35,7 @@ impl World {
     }
 
     fn spawn(&mut self, serial: Serial, worker: WorkerId) {
+        self.note_dismissed();
         let present: Vec<_> = self.in_slot(&worker).collect();
         self.require(present.len() <= 1, "three processes in one slot");
         let replaced = present.iter().copied().find(|serial| !self.beside.contains(serial));
@@ -154,7 +155,7 @@ impl World {
     fn publish(&mut self, version: Version) {
         self.require(version == self.version().next(), "versions count one by one");
         let set = self.app.endpoints();
-        let before = self.latest();
+        let before = &self.latest().to_vec()[..];
         let is_open_in = |set: &[EndpointView], serial| set.iter().any(|one| one.open && one.serial == serial);
         let stays = |one: &EndpointView| self.processes.get(&one.serial).is_some_and(|process| !process.leaves);
         let serving = before.iter().filter(|one| one.open && stays(one)).count();
@@ -180,20 +181,19 @@ impl World {
     }
 
     /// Of a slot of the running generation one worker is open at most; and one that was stays so while its process lives.
-    fn require_kept(&self, before: &[EndpointView], set: &[EndpointView]) {
+    fn require_kept(&mut self, before: &[EndpointView], set: &[EndpointView]) {
         let open_in = |set: &[EndpointView], slot: &EndpointView| {
             let is_it = |one: &&EndpointView| one.open && (one.slot, one.generation) == (slot.slot, slot.generation);
             set.iter().filter(is_it).count()
         };
         self.require(set.iter().all(|one| open_in(set, one) <= 1), "two workers of one slot are open");
         let is_live = |number| self.app.generations.iter().any(|one| one.number == number && one.is_live());
-        let lost = before.iter().find(|one| {
-            let is_unready = matches!(self.state(one.serial), Some(State::Unready { .. }));
-            let stays = self.processes.get(&one.serial).is_some_and(|process| !process.leaves && !process.health.hangs);
-            let serves = one.open && !is_unready && stays;
+        let lost = before.iter().filter(|one| {
+            let is_well = |process: &Process| !process.leaves && !process.health.is_ill && !process.health.hangs;
+            let serves = one.open && self.processes.get(&one.serial).is_some_and(is_well);
             serves && is_live(one.generation) && open_in(set, one) == 0
         });
-        self.require(lost.is_none(), "a slot is closed whose worker serves");
+        lost.copied().collect::<Vec<_>>().into_iter().for_each(|lost| self.let_go(lost, set));
     }
 
     fn list(&mut self, one: EndpointView, version: Version) {
@@ -218,7 +218,7 @@ impl World {
     fn require_gated(&self, one: EndpointView, serving: usize, set: &[EndpointView]) {
         let first = self.staged.contains(&one.generation) && !self.opened.contains_key(&one.generation);
         let generation = self.app.generations.iter().find(|generation| generation.number == one.generation);
-        let full_terms = |generation: &Generation| (generation.plan.probing.successes, generation.places.len());
+        let full_terms = |generation: &Generation| (generation.plan.probing.successes, generation.plan.size());
         let stays = |old: &EndpointView| self.processes.get(&old.serial).is_some_and(|process| !process.leaves);
         let replaces = self.latest().iter().find(|old| old.open && stays(old) && self.is_relay(old, &one));
         let terms = generation.filter(|_| first && serving > 0).map(full_terms);
@@ -242,7 +242,8 @@ impl World {
         self.require(unlisted, "a signal for a worker that a proxy may still have");
     }
 
-    pub(super) fn judge(&self) {
+    pub(super) fn judge(&mut self) {
+        self.judge_sizes();
         let generations = &self.app.generations;
         let staging = generations.iter().filter(|generation| generation.is_staging()).count();
         let newest = generations.last().is_none_or(|newest| staging == 0 || newest.is_staging());
@@ -251,7 +252,8 @@ impl World {
         self.require(generations.iter().filter(|one| one.is_draining()).count() <= 3, "three generations drain");
         for generation in generations {
             let starting = generation.workers().filter(|worker| worker.state.is_starting()).count();
-            let alone = generation.workers().count() <= 1 || !matches!(generation.stage, Stage::Staging { .. });
+            let alone = generation.workers().filter(|one| !one.state.is_leaving()).count() <= 1
+                || !matches!(generation.stage, Stage::Staging { .. });
             self.require(alone, "a generation that is not verified costs more than one process");
             self.require(starting <= generation.plan.concurrent_starts as usize, "too many starts at once");
             let permits = starting < generation.plan.concurrent_starts as usize;
@@ -271,12 +273,13 @@ impl World {
         };
         let beside = self.processes.iter().filter(|(serial, _)| self.beside.contains(serial));
         let beside: Vec<_> = beside.filter(is_there).collect();
-        let (twice, planned) = (beside.len(), beside.iter().filter(|(_, process)| !process.leaves).count());
+        let planned = beside.iter().filter(|(_, process)| !process.leaves).count();
         let permits = (generation.places.len() / 10).max(1);
         let replaced = generation.is_live();
         self.require(!replaced || planned <= permits, "more planned replacements at once than there are permits");
-        let wished = generation.places.iter().any(|place| place.wished_since(self.now).is_some());
-        let is_free = replaced && !staging && may_start && twice < permits && generation.circuit.is_closed();
+        let wished = generation.places[..generation.kept()].iter().any(|place| place.wished_since(self.now).is_some());
+        let is_free =
+            replaced && !staging && may_start && generation.changing() < permits && generation.circuit.is_closed();
         self.require(!(wished && is_free), "nobody waits for a permit that there is");
     }
 
