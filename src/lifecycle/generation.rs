@@ -190,7 +190,9 @@ impl Generation {
     /// Wishes for another worker where one has been unready for too long, or hangs.
     pub(super) fn heed(&mut self, step: &Step<'_>) {
         for place in &mut self.places {
-            if let Some(verdict) = place.worker_mut().and_then(|sitter| sitter.verdict.take()) {
+            // Whoever was let go of in this step leaves in any case.
+            let verdict = place.worker_mut().and_then(|sitter| sitter.verdict.take());
+            if let Some(verdict) = verdict.filter(|_| place.is_in_service()) {
                 place.wish(verdict.into(), step.now);
             }
         }
