@@ -22,8 +22,8 @@ fn upstream(endpoints: u32) -> Upstream<()> {
         max_inflight: None,
         hold_requests: 1,
         hold_time: Duration::from_secs(1),
-        shed_after: None,
         expected: true,
+        shed_after: None,
     };
     upstream.set(&(0..endpoints).map(spec).collect::<Vec<_>>(), bounds);
     upstream

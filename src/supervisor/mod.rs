@@ -141,6 +141,8 @@ struct Published {
     /// Does the world differ from what was last published?
     dirty: bool,
     awaited: Vec<Awaited>,
+    /// People who are told once the proxies do as they said.
+    owed: Vec<traffic::Owed>,
     /// Closed endpoints whose machine has been told that they are idle.
     told_idle: HashSet<Serial>,
     watch: Watch,
@@ -262,6 +264,9 @@ impl Supervisor {
         for awaited in &mut self.published.awaited {
             awaited.epoch.get_or_insert(self.published.epoch);
         }
+        for owed in &mut self.published.owed {
+            owed.epoch.get_or_insert(self.published.epoch);
+        }
         self.note_open();
         let sites = &self.sites;
         self.proxies.loads.retain(|serial| sites.values().any(|site| site.slot(serial).is_some()));
@@ -294,6 +299,9 @@ impl Supervisor {
             |awaited: &mut Awaited| awaited.epoch.is_some_and(|epoch| floor.is_none_or(|floor| epoch <= floor));
         for Awaited { app, version, .. } in self.published.awaited.extract_if(.., reached) {
             self.machines.queue.push_back((app, lifecycle::Event::Published { version }));
+        }
+        for owed in self.published.owed.extract_if(.., |owed| owed.is_due(floor)) {
+            owed.pay();
         }
         self.published.berths.retain(|(epoch, _)| floor.is_some_and(|floor| floor < *epoch));
         for (app, site) in &self.sites {

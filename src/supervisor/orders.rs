@@ -33,7 +33,7 @@ impl Supervisor {
             Call::Signal { apps, signal, reply } => drop(reply.send(self.signal_workers(&apps, &signal))),
             Call::Reset { apps, reply } => drop(reply.send(self.forgive(&apps))),
             Call::Env { app, reply } => drop(reply.send(self.environment(&app))),
-            Call::Divert { apps, diversion, reply } => drop(reply.send(self.divert(&apps, &diversion))),
+            Call::Divert { apps, diversion, reply } => self.divert(&apps, &diversion, reply),
             Call::Diff { profile, reply } => drop(reply.send(self.diff(profile.as_deref()))),
             Call::Report { deploy, reply } => self.reloads.deploys.ask(deploy, reply),
             Call::Info { app, reply } => drop(reply.send(self.info(&app))),

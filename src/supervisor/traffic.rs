@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::sync::oneshot;
+
 use super::Supervisor;
 use super::site::Site;
 use crate::control::words::{self, Diversion, Reached, Refusal, RefusalKind};
 use crate::id::{AppName, Serial, Slot};
-use crate::link::{self, Condition, Snapshot};
+use crate::link::{self, Condition, Epoch, Snapshot};
 use crate::telemetry::exposition::{Family, Kind, Sample, Value};
 
 /// What clients are shown who come during a maintenance.
@@ -32,9 +34,27 @@ struct Diverted {
     page: Option<String>,
 }
 
+type Reply = oneshot::Sender<Result<Reached, Refusal>>;
+
+/// An answer that waits for the proxies; `epoch` is set once what it is about has been sent.
+#[derive(Debug)]
+pub(super) struct Owed {
+    pub(super) epoch: Option<Epoch>,
+    reached: Reached,
+    reply: Reply,
+}
+
 impl Supervisor {
-    /// Changes what becomes of the requests for these apps; gives how many workers that is about.
-    pub(super) fn divert(&mut self, apps: &[AppName], diversion: &Diversion) -> Result<Reached, Refusal> {
+    /// Changes what becomes of the requests for these apps, and answers with how many workers that is about once every proxy
+    /// does so.
+    pub(super) fn divert(&mut self, apps: &[AppName], diversion: &Diversion, reply: Reply) {
+        match self.try_divert(apps, diversion) {
+            Ok(reached) => self.published.owed.push(Owed { epoch: None, reached, reply }),
+            Err(refusal) => drop(reply.send(Err(refusal))),
+        }
+    }
+
+    fn try_divert(&mut self, apps: &[AppName], diversion: &Diversion) -> Result<Reached, Refusal> {
         self.require_known(apps)?;
         if matches!(diversion, Diversion::Maintenance(Some(page)) if page.len() > MOST_OF_A_PAGE) {
             return Err(Refusal::new(RefusalKind::BadRequest, "the page has more than 64 KiB"));
@@ -74,6 +94,18 @@ impl Supervisor {
     pub(super) fn forget_drained(&mut self) {
         let sites = &self.sites;
         self.roster.traffic.retain(|app, serial| sites.get(app).is_some_and(|site| site.slot(serial).is_some()));
+    }
+}
+
+impl Owed {
+    /// Has every proxy acknowledged it? `floor` is the epoch that all have, or `None` without a proxy.
+    pub(super) fn is_due(&self, floor: Option<Epoch>) -> bool {
+        self.epoch.is_some_and(|epoch| floor.is_none_or(|floor| epoch <= floor))
+    }
+
+    pub(super) fn pay(self) {
+        // Whoever has hung up has not waited for it.
+        let _ = self.reply.send(Ok(self.reached));
     }
 }
 

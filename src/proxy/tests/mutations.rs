@@ -168,9 +168,7 @@ async fn start() -> (Rig, Shared) {
     tokio::task::spawn_local(record(listener, Rc::clone(&recorder)));
     let mut rig = Rig::start().await;
     let endpoint = rig::endpoint_at(Serial(1), address);
-    let app = rig.web();
-    app.endpoints = vec![endpoint];
-    app.hold.time = Duration::from_millis(200);
+    rig.web().endpoints = vec![endpoint];
     rig.publish().await;
     (rig, recorder)
 }
