@@ -125,19 +125,19 @@ fn last_lines(app: &AppReloaded) -> String {
 /// `4 workers`, as the app is to have them.
 fn number(name: &AppName, status: Option<&Status>) -> String {
     let app = status.and_then(|status| status.apps.iter().find(|app| app.name == *name));
-    let wanted = app.and_then(|app| app.scale).map(|scale| super::count(scale.wanted as usize, "worker"));
+    let wanted = app.and_then(|app| app.by_hand.scale).map(|scale| super::count(scale.wanted as usize, "worker"));
     wanted.unwrap_or_else(|| "that number of workers".to_owned())
 }
 
 fn works(name: &AppName, status: Option<&Status>) -> &'static str {
     let app = status.and_then(|status| status.apps.iter().find(|app| app.name == *name));
-    if app.is_some_and(|app| app.kind == words::TASK) { "runs" } else { "serves" }
+    if app.is_some_and(|app| app.purpose.kind == words::TASK) { "runs" } else { "serves" }
 }
 
 /// `runs next at 2026-01-31T03:00:00Z; now: portreeve restart report`.
 fn scheduled(name: &AppName, status: Option<&Status>) -> String {
     let app = status.and_then(|status| status.apps.iter().find(|app| app.name == *name));
-    let next = app.and_then(|app| app.job.as_ref()?.next.as_deref());
+    let next = app.and_then(|app| app.purpose.job.as_ref()?.next.as_deref());
     match next {
         Some(next) => format!("runs next at {next}; to run it now: portreeve restart {name}"),
         None => "runs when its time comes".to_owned(),

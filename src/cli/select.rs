@@ -98,23 +98,22 @@ fn class(text: &[u8], byte: u8) -> Option<(bool, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::words::{ByHand, Purpose};
 
     fn apps(names: &[&str]) -> Vec<App> {
         let app = |(id, name): (u32, &&str)| App {
             id,
             name: name.parse().unwrap(),
-            kind: "web".to_owned(),
+            purpose: Purpose::default(),
             state: "running".to_owned(),
-            traffic: "open".to_owned(),
+            by_hand: ByHand::default(),
             panic_routing: false,
             generation: None,
             generations: Vec::new(),
             workers: Vec::new(),
-            scale: None,
             last_failure: None,
             exits: Vec::new(),
             recycling: Vec::new(),
-            job: None,
         };
         (0..).zip(names).map(app).collect()
     }

@@ -75,13 +75,11 @@ pub struct App {
     #[serde(default)]
     pub id: u32,
     pub name: AppName,
-    /// [`WEB`], or [`TASK`]: no request is for it.
-    #[serde(default = "web")]
-    pub kind: String,
+    #[serde(flatten)]
+    pub purpose: Purpose,
     pub state: String,
-    /// What was said by hand: `open`, `paused` (requests wait) or `maintenance` (they are answered with a page).
-    #[serde(default = "open")]
-    pub traffic: String,
+    #[serde(flatten)]
+    pub by_hand: ByHand,
     /// Do workers that fail their probes get requests, because most of them do?
     #[serde(default)]
     pub panic_routing: bool,
@@ -91,9 +89,6 @@ pub struct App {
     #[serde(default)]
     pub generations: Vec<GenerationProgress>,
     pub workers: Vec<Worker>,
-    /// `None`: we start none.
-    #[serde(default)]
-    pub scale: Option<Scale>,
     /// Why a worker last ended or failed to start.
     pub last_failure: Option<String>,
     /// How workers ended, oldest first; the last 32.
@@ -102,9 +97,40 @@ pub struct App {
     /// Workers that are to be replaced as planned.
     #[serde(default)]
     pub recycling: Vec<Recycling>,
+}
+
+/// What an app is for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Purpose {
+    /// [`WEB`], or [`TASK`]: no request is for it.
+    #[serde(default = "web")]
+    pub kind: String,
     /// Of a task with a schedule.
     #[serde(default)]
     pub job: Option<Job>,
+}
+
+/// What was said by hand, and lasts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByHand {
+    /// `open`, `paused` (requests wait) or `maintenance` (they are answered with a page).
+    #[serde(default = "open")]
+    pub traffic: String,
+    /// `None`: we start no workers.
+    #[serde(default)]
+    pub scale: Option<Scale>,
+}
+
+impl Default for Purpose {
+    fn default() -> Self {
+        Self { kind: web(), job: None }
+    }
+}
+
+impl Default for ByHand {
+    fn default() -> Self {
+        Self { traffic: open(), scale: None }
+    }
 }
 
 /// Nothing was said by hand.

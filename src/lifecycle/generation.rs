@@ -13,10 +13,10 @@
 //!                                   └──────── last worker gone ──► (retired) ◄─────────────────────┘
 //! ```
 //! Later states have their place: Canary between Verified and Promoting, Retained between Live and Draining. How a
-//! generation gets another number of slots is in [`resize`].
+//! generation gets another number of slots is in [`resize`], how workers are replaced as planned in [`planned`].
 
+mod planned;
 mod resize;
-
 mod said;
 
 use std::time::Instant;
@@ -24,12 +24,12 @@ use std::time::Instant;
 use super::circuit::{Circuit, Mode};
 use super::liveness;
 use super::place::Place;
-use super::recycle::{self, Recycles};
+use super::recycle::Recycles;
 use super::report::Restarts;
 use super::state::State;
 use super::todo::{Step, after};
 use super::worker::{End, Failure, Worker};
-use super::{Action, EndpointView, Outcome, Plan, RecycleReason, Ticket, Version};
+use super::{Action, EndpointView, Outcome, Plan, Ticket, Version};
 use crate::id::{AppName, Generation as Number, Serial, Slot, WorkerId};
 
 #[derive(Clone, Debug)]
@@ -177,53 +177,6 @@ impl Generation {
         let reach = if matches!(self.stage, Stage::Staging { .. }) { 1 } else { self.places.len() };
         for place in self.places.iter_mut().take(reach).filter(|place| place.is_waiting()).take(permits) {
             place.start(&self.plan, step);
-        }
-    }
-
-    /// Wishes for another worker in the place of this one; false when it does not serve.
-    pub(super) fn recycle(&mut self, serial: Serial, reason: RecycleReason, step: &Step<'_>) -> bool {
-        let is_meant = |place: &Place| place.is_in_service() && place.worker().is_some_and(|one| one.serial == serial);
-        let place = self.places.iter_mut().find(|place| is_meant(place));
-        place.map(|place| place.wish(reason, step.now)).is_some()
-    }
-
-    /// Wishes for another worker where one has been unready for too long, or hangs.
-    pub(super) fn heed(&mut self, step: &Step<'_>) {
-        for place in &mut self.places {
-            // Whoever was let go of in this step leaves in any case.
-            let verdict = place.worker_mut().and_then(|sitter| sitter.verdict.take());
-            if let Some(verdict) = verdict.filter(|_| place.is_in_service()) {
-                place.wish(verdict.into(), step.now);
-            }
-        }
-    }
-
-    /// Sends those away who have wished first, where their successors may not run beside them.
-    pub(super) fn send_away(&mut self, step: &mut Step<'_>) {
-        if !self.plan.overlaps {
-            self.for_wishes(step, Place::send_away);
-        }
-    }
-
-    /// Starts successors for those who have wished first.
-    pub(super) fn start_successors(&mut self, step: &mut Step<'_>) {
-        if self.plan.overlaps {
-            let plan = self.plan;
-            self.for_wishes(step, |place, step| place.start_successor(&plan, step));
-        }
-    }
-
-    /// Does this for the oldest wishes, as far as there are permits; in a crash loop there are none.
-    fn for_wishes(&mut self, step: &mut Step<'_>, replace: impl Fn(&mut Place, &mut Step<'_>)) {
-        let starting = self.workers().filter(|worker| worker.state.is_starting()).count();
-        let starts = (self.plan.concurrent_starts.max(1) as usize).saturating_sub(starting);
-        let permits = recycle::permits(self.places.len()).saturating_sub(self.changing());
-        let kept = self.kept();
-        for _ in 0..if self.circuit.is_closed() { permits.min(starts) } else { 0 } {
-            let wished =
-                self.places[..kept].iter_mut().filter_map(|place| Some((place.wished_since(step.now)?, place)));
-            let Some((_, place)) = wished.min_by_key(|(since, _)| *since) else { return };
-            replace(place, step);
         }
     }
 

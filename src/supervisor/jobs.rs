@@ -170,7 +170,7 @@ impl Supervisor {
         if let Some(Site::Supervised(site)) = self.sites.get(&app.name)
             && let (Some(runs), Kind::Job(job)) = (&site.runs, &site.upcoming.kind)
         {
-            app.job = Some(runs.told(job.schedule.to_string(), self.next_run(&app.name, site)));
+            app.purpose.job = Some(runs.told(job.schedule.to_string(), self.next_run(&app.name, site)));
         }
         app
     }

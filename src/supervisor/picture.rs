@@ -160,18 +160,16 @@ fn app(id: u32, name: &AppName, site: &Site, loads: &Loads) -> words::App {
     words::App {
         id,
         name: name.clone(),
-        kind: if site.is_task() { words::TASK } else { words::WEB }.to_owned(),
+        purpose: words::Purpose { kind: if site.is_task() { words::TASK } else { words::WEB }.to_owned(), job: None },
         state,
-        traffic: "open".to_owned(),
+        by_hand: words::ByHand::default(),
         panic_routing: report.is_some_and(|report| report.is_panicking),
         generation: site.live_generation(),
         generations,
         workers,
-        scale: None,
         last_failure,
         exits,
         recycling,
-        job: None,
     }
 }
 

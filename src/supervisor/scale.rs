@@ -99,7 +99,7 @@ impl Supervisor {
     /// What is told of an app, with the number of its workers.
     pub(super) fn with_scale(&self, mut told: words::App) -> words::App {
         let configured = self.config.apps.get(&told.name).and_then(configured_workers);
-        told.scale =
+        told.by_hand.scale =
             configured.zip(self.number(&told.name)).map(|(configured, wanted)| words::Scale { wanted, configured });
         told
     }

@@ -158,9 +158,9 @@ impl Traffic {
             }
         }
         if diverted.page.is_some() {
-            "maintenance".clone_into(&mut app.traffic);
+            "maintenance".clone_into(&mut app.by_hand.traffic);
         } else if diverted.is_paused {
-            "paused".clone_into(&mut app.traffic);
+            "paused".clone_into(&mut app.by_hand.traffic);
         }
     }
 

@@ -122,6 +122,7 @@ fn counted(number: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::words::{ByHand, Purpose};
 
     fn generation(number: u64, state: &str, ready: usize, running: usize) -> GenerationProgress {
         let number = Generation(number);
@@ -132,18 +133,16 @@ mod tests {
         let app = App {
             id: 0,
             name: "web".parse().unwrap(),
-            kind: "web".to_owned(),
+            purpose: Purpose::default(),
             state: String::new(),
-            traffic: "open".to_owned(),
+            by_hand: ByHand::default(),
             panic_routing: false,
             generation: None,
             generations,
             workers: Vec::new(),
-            scale: None,
             last_failure: None,
             exits: Vec::new(),
             recycling: Vec::new(),
-            job: None,
         };
         super::stand(&app, &Before([("web".parse().unwrap(), Generation(before))].into()))
     }

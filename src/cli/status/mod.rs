@@ -89,7 +89,7 @@ fn listener(listener: &Listener) -> String {
 /// What there is to say of an app that is not as it should be, or says something itself.
 fn remarks(app: &App) -> Vec<String> {
     let mut remarks = Vec::new();
-    match app.traffic.as_str() {
+    match app.by_hand.traffic.as_str() {
         "paused" => remarks.push("  paused: requests wait; `portreeve resume` lets them go on".to_owned()),
         "maintenance" => remarks.push("  under maintenance: `portreeve maintenance off` ends it".to_owned()),
         _ => {}
@@ -97,8 +97,8 @@ fn remarks(app: &App) -> Vec<String> {
     if app.panic_routing {
         remarks.push("  most workers fail their probes and get requests all the same".to_owned());
     }
-    remarks.extend(app.job.iter().flat_map(runs::told));
-    remarks.extend(app.scale.and_then(scaled));
+    remarks.extend(app.purpose.job.iter().flat_map(runs::told));
+    remarks.extend(app.by_hand.scale.and_then(scaled));
     remarks.extend(app.last_failure.as_ref().map(|failure| format!("  last failure: {}", plain(failure))));
     remarks.extend(
         app.exits.last().filter(|exit| is_trouble(exit)).map(|exit| format!("  last exit: {}", exit_line(exit))),

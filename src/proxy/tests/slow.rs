@@ -140,7 +140,7 @@ fn a_client_that_takes_its_time_but_takes_all_gets_all() {
 fn a_stream_with_a_window_that_hardly_opens_is_reset_and_its_connection_is_not() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |limits| limits.write_stall = Duration::from_millis(300)).await;
+        let mut rig = limited(&worker, |limits| limits.write_stall = Duration::from_millis(100)).await;
         // No window at first.
         let mut client = Frames::connect(&rig, &[0, 4, 0, 0, 0, 0]).await;
         client.frame(HEADERS, WHOLE, 1, GET).await;
