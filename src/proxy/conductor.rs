@@ -151,9 +151,9 @@ impl Conductor {
             Ok(draft) => draft,
             Err(rejected) => return self.outbox.say(FromProxy::Rejected { epoch, reason: rejected.to_string() }).await,
         };
-        let proxy = &self.proxy;
+        let (proxy, is_first) = (&self.proxy, !self.has_world);
         self.atlas.apply(draft, |world| {
-            proxy.door.permits.set_limit(affordable(world.limits.connections));
+            proxy.door.permits.set_limit(affordable(world.limits.connections, is_first));
             proxy.door.turns.set_limit(world.limits.crowd.handshakes);
             proxy.world.store(Arc::new(world));
         });
@@ -228,9 +228,9 @@ impl Outbox {
 
 /// So many connections as there are descriptors for. Each may take one to a worker, and one that could not be accepted would
 /// only keep the others from their workers.
-fn affordable(connections: u32) -> u32 {
+fn affordable(connections: u32, is_first: bool) -> u32 {
     let most = u32::try_from(process::descriptor_limit().saturating_sub(RESERVED) / 2).unwrap_or(u32::MAX).max(1);
-    if connections > most {
+    if connections > most && is_first {
         tracing::info!(connections, most, "fewer connections than the configuration allows: open files are limited");
     }
     connections.min(most)

@@ -84,6 +84,9 @@ fn the_readme_names_the_metrics_that_there_are() {
     let later = later.chain(["portreeve_drain_forced_total", "portreeve_log_failed_total"]);
     let later = later.chain(["portreeve_notify_faults_total"]);
     let later = later.chain(["portreeve_channel_faults_total", "portreeve_worker_requests_total"]);
+    let later = later.chain(["portreeve_job_runs_total", "portreeve_job_missed_total"]);
+    let later =
+        later.chain(["portreeve_job_last_success_timestamp_seconds", "portreeve_job_next_run_timestamp_seconds"]);
     let later: Vec<_> = later
         .chain(["portreeve_recycles_total", "portreeve_worker_exits_total", "portreeve_worker_oom_total"])
         .collect();

@@ -92,7 +92,7 @@ fn the_rules_speak_of_metrics_that_exist() {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
-/// All code of the room that names the metrics.
+/// All code of the rooms that name metrics.
 fn telemetry_source() -> String {
     fn gather(folder: &Path, text: &mut String) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -101,7 +101,9 @@ fn telemetry_source() -> String {
         }
     }
     let mut text = String::new();
-    gather(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/telemetry"), &mut text);
+    for room in ["src/telemetry", "src/supervisor"] {
+        gather(&Path::new(env!("CARGO_MANIFEST_DIR")).join(room), &mut text);
+    }
     text
 }
 
