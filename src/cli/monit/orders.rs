@@ -5,7 +5,8 @@
 use ratatui::crossterm::event::KeyCode;
 
 use super::super::outcome;
-use crate::control::Scope;
+use crate::control::words::Diversion;
+use crate::control::{Scaling, Scope};
 use crate::control::client::Client;
 use crate::control::words;
 use crate::id::AppName;
@@ -15,6 +16,10 @@ use crate::id::AppName;
 pub(super) enum Order {
     Reload,
     Restart,
+    More,
+    Fewer,
+    Drain,
+    Undrain,
 }
 
 impl Order {
@@ -22,6 +27,10 @@ impl Order {
         match key {
             KeyCode::Char('r') => Some(Self::Reload),
             KeyCode::Char('R') => Some(Self::Restart),
+            KeyCode::Char('+') => Some(Self::More),
+            KeyCode::Char('-') => Some(Self::Fewer),
+            KeyCode::Char('d') => Some(Self::Drain),
+            KeyCode::Char('u') => Some(Self::Undrain),
             _ => None,
         }
     }
@@ -30,6 +39,9 @@ impl Order {
         match self {
             Self::Reload => "reload",
             Self::Restart => "restart",
+            Self::More | Self::Fewer => "scale",
+            Self::Drain => "drain",
+            Self::Undrain => "undrain",
         }
     }
 
@@ -39,10 +51,21 @@ impl Order {
         let (order, answer) = match self {
             Self::Reload => (words::Order::Reload, client.reload(&Scope::apps(apps)).await),
             Self::Restart => (words::Order::Restart, client.order(words::Order::Restart, apps).await),
+            Self::More => (words::Order::Scale, client.scale(apps, Scaling::More(1)).await),
+            Self::Fewer => (words::Order::Scale, client.scale(apps, Scaling::Fewer(1)).await),
+            Self::Drain => return diverted(client, apps, Diversion::Drain(Vec::new()), "get no more requests").await,
+            Self::Undrain => return diverted(client, apps, Diversion::Undrain(Vec::new()), "get requests again").await,
         };
         match answer {
             Ok(reloaded) => outcome::told(order, &reloaded, None),
             Err(error) => error.to_string(),
         }
+    }
+}
+
+async fn diverted(client: &Client, apps: &[AppName], diversion: Diversion, what: &str) -> String {
+    match client.divert(apps, &diversion).await {
+        Ok(reached) => format!("{}: {} {what}", apps[0], super::super::count(reached.workers, "worker")),
+        Err(error) => error.to_string(),
     }
 }

@@ -18,7 +18,7 @@ use crate::control::words::{App, LogLine, LogStream, Worker};
 const LIST_WIDTH: u16 = 40;
 
 /// What the keys do.
-const KEYS: &str = " q quit  up/down app  r reload  R restart  l lines of all/one ";
+const KEYS: &str = " q quit  up/down app  r reload  R restart  +/- scale  d/u drain  l all/one ";
 
 pub(super) fn draw(frame: &mut Frame<'_>, picture: &Picture) {
     let lines = (frame.area().height / 3).clamp(3, 14);
