@@ -5,10 +5,10 @@
 use ratatui::crossterm::event::KeyCode;
 
 use super::super::outcome;
-use crate::control::words::Diversion;
-use crate::control::{Scaling, Scope};
 use crate::control::client::Client;
 use crate::control::words;
+use crate::control::words::Diversion;
+use crate::control::{Scaling, Scope};
 use crate::id::AppName;
 
 /// An order, and the key that gives it.
