@@ -37,6 +37,9 @@ const STRIPPED: [HeaderName; 15] = [
     ATTEMPT,
 ];
 
+/// Words of a worker to its front, in dialects that we do not speak. They name paths that no client should learn.
+const ORDERS: [&str; 3] = ["x-accel-redirect", "x-sendfile", "x-reproxy-url"];
+
 const CONNECTION: usize = 0;
 const KEPT_ALIVE: usize = 1;
 const TRANSFER_ENCODING: usize = 7;
@@ -74,14 +77,14 @@ pub(crate) struct Survey {
     pub(crate) hosts: u8,
     cookies: u8,
     lengths: u8,
-    /// Is there one that a worker might take for another field, or for one of ours?
+    /// Is there one that is worth another look?
     pub(crate) is_doubtful: bool,
     /// Does a value begin or end with white space? Only in HTTP/2 can one.
     pub(crate) is_padded: bool,
 }
 
 impl Survey {
-    /// Looks over the fields once; of a request, `is_doubtful` says which of them are worth another look.
+    /// Looks over the fields once; `is_doubtful` says which of them are worth another look.
     pub(crate) fn of(headers: &HeaderMap, is_doubtful: impl Fn(&str) -> bool) -> Self {
         let mut survey = Self::default();
         for (name, value) in headers {
@@ -196,7 +199,12 @@ pub(crate) fn toward_worker(headers: &mut HeaderMap, survey: Survey, vouched: Vo
 /// 8.6); one that is repeated has been checked to say the same each time when the head was read, and is said once, in its
 /// shortest form.
 pub(crate) fn toward_client(headers: &mut HeaderMap, is_204: bool, id: &HeaderValue) -> Option<Duration> {
-    let survey = Survey::of(headers, |_| false);
+    let survey = Survey::of(headers, |name| ORDERS.contains(&name));
+    if survey.is_doubtful {
+        for name in ORDERS {
+            headers.remove(name);
+        }
+    }
     let kept = if survey.has(KEPT_ALIVE) { headers.get(KEEP_ALIVE).and_then(idle_limit) } else { None };
     strip(headers, survey);
     if survey.lengths > 0 && (survey.has(TRANSFER_ENCODING) || is_204) {

@@ -204,3 +204,12 @@ fn the_idle_limit_is_learned_with_a_second_to_spare() {
     }
     assert_eq!(returned(&[], false).1, None);
 }
+
+#[test]
+fn words_to_a_front_are_not_for_clients() {
+    let mut map = fields(&[("x-sendfile", "/etc/x"), ("X-Accel-Redirect", "/y"), ("x-accel-buffering", "no")]);
+    toward_client(&mut map, false, &HeaderValue::from_static("abc"));
+    let mut left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["x-accel-buffering", "x-request-id"]);
+}

@@ -1,21 +1,13 @@
-//! Which responses of a worker are answers, and what of them is not for clients.
+//! Which responses of a worker are answers.
 //!
 //! Pure. Does not know bodies: where they end, hyper has checked.
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
-use hyper::ext::ReasonPhrase;
 
 use super::super::fault::Fault;
 use super::super::headers;
 use super::websocket;
-
-/// Words of a worker to its front, in dialects that we do not speak. They name paths that no client should learn.
-const ORDERS: [HeaderName; 3] = [
-    HeaderName::from_static("x-accel-redirect"),
-    HeaderName::from_static("x-sendfile"),
-    HeaderName::from_static("x-reproxy-url"),
-];
 
 /// May it be passed on? A 101 only as the consent to a WebSocket that was asked for, whose `proof` it must give; and only
 /// with a status that there can be (RFC 9110, section 15), and uncoded but for chunks: a coding that we took off without
@@ -37,14 +29,6 @@ pub(crate) fn check<B>(response: &Response<B>, proof: Option<&HeaderValue>) -> R
 fn is_uncoded<B>(response: &Response<B>) -> bool {
     let mut codings = response.headers().get_all(header::TRANSFER_ENCODING).iter();
     codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
-}
-
-/// Takes off what is not for clients: orders to a front, and a phrase of the worker's own in the status line.
-pub(crate) fn clean<B>(response: &mut Response<B>) {
-    response.extensions_mut().remove::<ReasonPhrase>();
-    for name in &ORDERS {
-        response.headers_mut().remove(name);
-    }
 }
 
 #[cfg(test)]
@@ -89,16 +73,5 @@ mod tests {
         for bad in [&good[..1], &good[1..], &[("upgrade", "h2c"), good[1]], &[good[0], ("sec-websocket-accept", "x")]] {
             assert_eq!(check(&response(101, bad), Some(&proof)), Err(Fault::Malformed), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn words_to_a_front_are_not_for_clients() {
-        let mut response =
-            response(200, &[("x-sendfile", "/etc/x"), ("x-accel-redirect", "/y"), ("x-accel-buffering", "no")]);
-        response.extensions_mut().insert(ReasonPhrase::from_static(b"Fine"));
-        clean(&mut response);
-        let left: Vec<_> = response.headers().keys().map(HeaderName::as_str).collect();
-        assert_eq!(left, ["x-accel-buffering"]);
-        assert!(response.extensions().get::<ReasonPhrase>().is_none());
     }
 }
