@@ -80,25 +80,18 @@ impl Message {
 
 /// Reads a request as a worker is to get it.
 pub(crate) fn request(bytes: &[u8]) -> Read {
-    let Some((mut message, head)) = read_head(bytes) else { return Read::Part };
+    let Some((message, head)) = read_head(bytes) else { return Read::Part };
     let checked = check_fields(&message, "").and_then(|()| check_request(&message));
     let length = match checked.and_then(|()| length_of(&message)) {
         Ok(length) => length.unwrap_or(Length::Bytes(0)),
         Err(why) => return Read::Wrong(format!("{why} in {message:?}")),
     };
-    match read_body(&bytes[head..], length) {
-        Ok(Some((body, taken))) => {
-            message.body = body;
-            Read::Whole(message, head + taken)
-        }
-        Ok(None) => Read::Part,
-        Err(why) => Read::Wrong(format!("{why} behind {message:?}")),
-    }
+    with_body(message, bytes, head, length)
 }
 
 /// Reads a response as a client is to get it.
 pub(crate) fn response(bytes: &[u8], asked: Asked) -> Read {
-    let Some((mut message, head)) = read_head(bytes) else { return Read::Part };
+    let Some((message, head)) = read_head(bytes) else { return Read::Part };
     let status = message.status();
     let is_line = message.start.starts_with("HTTP/1.1 ") || message.start.starts_with("HTTP/1.0 ");
     let has_none = asked.is_head || matches!(status, 100..=199 | 204 | 304);
@@ -111,6 +104,11 @@ pub(crate) fn response(bytes: &[u8], asked: Asked) -> Read {
         Ok(None) => return Read::Part,
         Err(why) => return Read::Wrong(format!("{why} in {message:?}")),
     };
+    with_body(message, bytes, head, length)
+}
+
+/// The message with the body that follows its head.
+fn with_body(mut message: Message, bytes: &[u8], head: usize, length: Length) -> Read {
     match read_body(&bytes[head..], length) {
         Ok(Some((body, taken))) => {
             message.body = body;

@@ -3,27 +3,14 @@
 use std::time::Duration;
 
 use super::frames::{CONTINUATION, DATA, Frames, GET, GOAWAY, HEADERS, PRIORITY, RESET, WHOLE, bytes};
-use super::rig::{Rig, endpoint};
+use super::rig::Rig;
 use super::run;
 use super::worker::Worker;
-use crate::link::Limits;
 
 /// `CANCEL`.
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
 const END_STREAM: u8 = 1;
-
-async fn limited(worker: &Worker, change: impl FnOnce(&mut Limits)) -> Rig {
-    let mut rig = Rig::start().await;
-    rig.web().endpoints = vec![endpoint(worker)];
-    change(&mut rig.snapshot.limits);
-    rig.publish().await;
-    rig
-}
-
-async fn cut(rig: &mut Rig, why: &str) {
-    rig.metric_becomes("portreeve_clients_cut_total", &[("why", why)], 1).await;
-}
 
 /// Another client is served meanwhile, and afterwards.
 async fn is_served(rig: &Rig, worker: &Worker) {
@@ -36,11 +23,11 @@ async fn is_served(rig: &Rig, worker: &Worker) {
 fn who_says_nothing_after_the_handshake_is_cut_off() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |limits| limits.header_timeout = Duration::from_millis(50)).await;
+        let mut rig = Rig::limited(&worker, |limits| limits.header_timeout = Duration::from_millis(50)).await;
         let mut client = Frames::silent(&rig).await;
         client.write(b"PRI * HTTP/2.0\r\n").await;
         while client.next().await.is_some() {}
-        cut(&mut rig, "preface").await;
+        rig.has_cut("preface").await;
         rig.stop().await;
     });
 }
@@ -49,7 +36,7 @@ fn who_says_nothing_after_the_handshake_is_cut_off() {
 fn a_block_of_fields_that_does_not_end_is_given_up_also_beside_other_requests() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |limits| limits.header_timeout = Duration::from_millis(200)).await;
+        let mut rig = Rig::limited(&worker, |limits| limits.header_timeout = Duration::from_millis(200)).await;
         let mut client = Frames::connect(&rig, &[]).await;
         client.frame(HEADERS, WHOLE, 1, GET).await;
         let _under_way = worker.accept().await;
@@ -70,7 +57,7 @@ fn a_block_of_fields_that_does_not_end_is_given_up_also_beside_other_requests() 
 fn who_calls_off_request_after_request_is_cut_off_however_slowly_it_does_so() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |_| {}).await;
+        let mut rig = Rig::limited(&worker, |_| {}).await;
         let mut client = Frames::connect(&rig, &[]).await;
         for stream in (1..).step_by(2).take(101) {
             client.frame(HEADERS, WHOLE, stream, GET).await;
@@ -82,7 +69,7 @@ fn who_calls_off_request_after_request_is_cut_off_however_slowly_it_does_so() {
         }
         assert!(client.next_of(GOAWAY).await.is_some());
         while client.next().await.is_some() {}
-        cut(&mut rig, "rapid-reset").await;
+        rig.has_cut("rapid-reset").await;
         is_served(&rig, &worker).await;
         rig.stop().await;
     });
@@ -92,7 +79,7 @@ fn who_calls_off_request_after_request_is_cut_off_however_slowly_it_does_so() {
 fn who_calls_off_now_and_then_is_not() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |_| {}).await;
+        let mut rig = Rig::limited(&worker, |_| {}).await;
         let mut client = Frames::connect(&rig, &[]).await;
         let mut streams = (1..).step_by(2);
         for _ in 0..120 {
@@ -117,7 +104,7 @@ fn who_calls_off_now_and_then_is_not() {
 fn frames_of_no_use_are_borne_up_to_a_point() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |_| {}).await;
+        let mut rig = Rig::limited(&worker, |_| {}).await;
         let mut client = Frames::connect(&rig, &[]).await;
         let unknown = bytes(0x2a, 0, 0, &[0; 16 * 1024]);
         // 7 MiB are borne.
@@ -132,7 +119,7 @@ fn frames_of_no_use_are_borne_up_to_a_point() {
             more += 1;
         }
         assert!(more < 1000);
-        cut(&mut rig, "flood").await;
+        rig.has_cut("flood").await;
         is_served(&rig, &worker).await;
         rig.stop().await;
     });
@@ -143,7 +130,7 @@ fn frames_of_no_use_are_borne_up_to_a_point() {
 fn endless_blocks_bombs_and_empty_frames_end_the_connection() {
     run(async {
         let worker = Worker::start(1).await;
-        let rig = limited(&worker, |_| {}).await;
+        let rig = Rig::limited(&worker, |_| {}).await;
         // A field of 4000 bytes is put into the table, and then named again and again in one byte each.
         let mut bomb = [GET, b"\x40\x01x\x7f\xa1\x1e", &[b'y'; 4000]].concat();
         bomb.extend([0xbe; 8000]);
@@ -187,7 +174,7 @@ async fn is_served_beside(rig: &Rig, worker: &Worker) {
 fn after_so_many_requests_the_client_is_asked_to_make_another_connection() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |limits| limits.http2.requests = 3).await;
+        let mut rig = Rig::limited(&worker, |limits| limits.http2.requests = 3).await;
         tokio::spawn(worker.serve_all("x"));
         let mut client = Frames::connect(&rig, &[]).await;
         for stream in [1, 3, 5] {

@@ -4,24 +4,16 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::client::{Client, tls};
-use super::rig::{Rig, endpoint};
+use super::rig::Rig;
 use super::run;
 use super::worker::Worker;
-use crate::link::{Limits, Rate};
-
-async fn limited(worker: &Worker, change: impl FnOnce(&mut Limits)) -> Rig {
-    let mut rig = Rig::start().await;
-    rig.web().endpoints = vec![endpoint(worker)];
-    change(&mut rig.snapshot.limits);
-    rig.publish().await;
-    rig
-}
+use crate::link::Rate;
 
 #[test]
 fn an_address_has_no_more_connections_than_it_may() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |limits| limits.crowd.connections_per_ip = Some(2)).await;
+        let mut rig = Rig::limited(&worker, |limits| limits.crowd.connections_per_ip = Some(2)).await;
         tokio::spawn(worker.serve_all("x"));
         let (mut first, mut second) = (Client::connect(rig.http).await, Client::connect(rig.http).await);
         assert_eq!((first.get("/").await.status(), second.get("/").await.status()), (200, 200));
@@ -40,7 +32,7 @@ fn an_address_sends_no_more_requests_than_it_may_whatever_the_connection() {
         let worker = Worker::start(1).await;
         let positive = |number| NonZeroU32::new(number).unwrap();
         let rate = Rate { count: positive(1), period: Duration::from_mins(1), burst: positive(2) };
-        let mut rig = limited(&worker, |limits| limits.crowd.requests_per_ip = Some(rate)).await;
+        let mut rig = Rig::limited(&worker, |limits| limits.crowd.requests_per_ip = Some(rate)).await;
         tokio::spawn(worker.serve_all("x"));
         for status in [200, 200, 429] {
             let response = Client::connect(rig.http).await.get("/").await;
@@ -58,7 +50,7 @@ fn an_address_sends_no_more_requests_than_it_may_whatever_the_connection() {
 fn who_stops_in_a_handshake_takes_no_turn_from_others() {
     run(async {
         let worker = Worker::start(1).await;
-        let rig = limited(&worker, |limits| limits.crowd.handshakes = 1).await;
+        let rig = Rig::limited(&worker, |limits| limits.crowd.handshakes = 1).await;
         // The head of a record that announces a first message, and no more.
         let mut silent = Vec::new();
         for begun in ["", "\u{16}\u{3}\u{1}"] {

@@ -3,24 +3,15 @@
 use std::time::Duration;
 
 use super::client::Client;
-use super::rig::{Rig, endpoint};
+use super::rig::Rig;
 use super::run;
 use super::worker::Worker;
-use crate::link::Limits;
-
-async fn limited(worker: &Worker, change: impl FnOnce(&mut Limits)) -> Rig {
-    let mut rig = Rig::start().await;
-    rig.web().endpoints = vec![endpoint(worker)];
-    change(&mut rig.snapshot.limits);
-    rig.publish().await;
-    rig
-}
 
 #[test]
 fn a_connection_without_an_exchange_is_given_up_and_one_with_an_exchange_is_not() {
     run(async {
         let worker = Worker::start(1).await;
-        let rig = limited(&worker, |limits| limits.keepalive_idle = Duration::from_millis(30)).await;
+        let rig = Rig::limited(&worker, |limits| limits.keepalive_idle = Duration::from_millis(30)).await;
         let (mut silent, mut busy) = (Client::connect(rig.http).await, Client::connect(rig.http).await);
         busy.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         let mut served = worker.accept().await;
@@ -37,7 +28,7 @@ fn a_connection_without_an_exchange_is_given_up_and_one_with_an_exchange_is_not(
 fn a_request_that_comes_after_the_connection_was_closed_for_being_idle_is_counted() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |limits| limits.keepalive_idle = Duration::from_millis(30)).await;
+        let mut rig = Rig::limited(&worker, |limits| limits.keepalive_idle = Duration::from_millis(30)).await;
         let mut client = Client::connect(rig.http).await;
         assert!(client.try_response().await.is_none());
         client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
@@ -51,7 +42,7 @@ fn a_request_that_comes_after_the_connection_was_closed_for_being_idle_is_counte
 fn a_long_head_is_refused() {
     run(async {
         let worker = Worker::start(1).await;
-        let rig = limited(&worker, |limits| (limits.header_bytes, limits.header_count) = (8192, 10)).await;
+        let rig = Rig::limited(&worker, |limits| (limits.header_bytes, limits.header_count) = (8192, 10)).await;
         let mut client = Client::connect(rig.http).await;
         client.write(&format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(9000))).await;
         assert!(client.read_until("\r\n\r\n").await.starts_with("HTTP/1.1 431"));
@@ -66,7 +57,7 @@ fn a_long_head_is_refused() {
 fn a_long_body_is_refused_whether_or_not_its_length_is_told() {
     run(async {
         let worker = Worker::start(1).await;
-        let rig = limited(&worker, |limits| limits.body_bytes = Some(8)).await;
+        let rig = Rig::limited(&worker, |limits| limits.body_bytes = Some(8)).await;
         let mut client = Client::connect(rig.http).await;
         assert_eq!(client.post("/", "123456789").await.status(), 413);
         let mut client = Client::connect(rig.http).await;
@@ -84,7 +75,7 @@ fn a_long_body_is_refused_whether_or_not_its_length_is_told() {
 fn a_body_that_stops_coming_is_given_up() {
     run(async {
         let worker = Worker::start(1).await;
-        let rig = limited(&worker, |limits| limits.body_idle = Duration::from_millis(30)).await;
+        let rig = Rig::limited(&worker, |limits| limits.body_idle = Duration::from_millis(30)).await;
         let mut client = Client::connect(rig.http).await;
         client.write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n1234").await;
         let mut served = worker.accept().await;
@@ -120,7 +111,7 @@ fn a_slow_client_does_not_use_up_the_workers_time_to_answer() {
 fn a_client_that_expects_to_be_told_is_told_to_go_on() {
     run(async {
         let worker = Worker::start(1).await;
-        let rig = limited(&worker, |_| {}).await;
+        let rig = Rig::limited(&worker, |_| {}).await;
         let mut client = Client::connect(rig.http).await;
         client.write("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n").await;
         let mut served = worker.accept().await;
@@ -157,7 +148,7 @@ fn there_are_no_more_connections_than_allowed() {
 fn a_handshake_that_does_not_begin_is_given_up() {
     run(async {
         let worker = Worker::start(1).await;
-        let rig = limited(&worker, |limits| limits.handshake_timeout = Duration::from_millis(30)).await;
+        let rig = Rig::limited(&worker, |limits| limits.handshake_timeout = Duration::from_millis(30)).await;
         let mut client = Client::connect(rig.https).await;
         assert_eq!(client.rest().await, "");
         rig.stop().await;

@@ -84,6 +84,20 @@ impl Rig {
         rig
     }
 
+    /// A proxy whose app has this one worker, with other limits than usual.
+    pub(super) async fn limited(worker: &Worker, change: impl FnOnce(&mut Limits)) -> Self {
+        let mut rig = Self::start().await;
+        rig.web().endpoints = vec![endpoint(worker)];
+        change(&mut rig.snapshot.limits);
+        rig.publish().await;
+        rig
+    }
+
+    /// Waits until one client has been cut off, for this reason.
+    pub(super) async fn has_cut(&mut self, why: &str) {
+        self.metric_becomes("portreeve_clients_cut_total", &[("why", why)], 1).await;
+    }
+
     /// The app `web`, to be changed.
     pub(super) fn web(&mut self) -> &mut App {
         &mut self.snapshot.apps[0]

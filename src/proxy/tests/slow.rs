@@ -14,18 +14,6 @@ const SHORT: Duration = Duration::from_millis(50);
 /// More than sockets hold on the way.
 const LARGE: usize = 32 * 1024 * 1024;
 
-async fn limited(worker: &Worker, change: impl FnOnce(&mut Limits)) -> Rig {
-    let mut rig = Rig::start().await;
-    rig.web().endpoints = vec![endpoint(worker)];
-    change(&mut rig.snapshot.limits);
-    rig.publish().await;
-    rig
-}
-
-async fn cut(rig: &mut Rig, why: &str) {
-    rig.metric_becomes("portreeve_clients_cut_total", &[("why", why)], 1).await;
-}
-
 /// Answers with a large body, as far as it is taken.
 async fn respond_at_length(served: &mut Served) {
     served.request().await;
@@ -49,7 +37,7 @@ fn who_sends_a_head_too_slowly_is_told_so_in_the_log_too() {
         let response = client.response().await;
         assert_eq!((response.status(), response.field("connection")), (408, Some("close")));
         assert_eq!(client.rest().await, "");
-        cut(&mut rig, "slow-head").await;
+        rig.has_cut("slow-head").await;
         rig.metric_becomes("portreeve_requests_total", &[("app", "-"), ("code_class", "4xx")], 1).await;
         while !std::fs::read_to_string(&path).unwrap_or_default().contains("slow-head") {
             tokio::task::yield_now().await;
@@ -62,7 +50,7 @@ fn who_sends_a_head_too_slowly_is_told_so_in_the_log_too() {
 fn a_second_request_that_is_too_slow_is_told_so_as_well() {
     run(async {
         let worker = Worker::start(1).await;
-        let rig = limited(&worker, |limits| limits.header_timeout = SHORT).await;
+        let rig = Rig::limited(&worker, |limits| limits.header_timeout = SHORT).await;
         let mut client = Client::connect(rig.http).await;
         let (_, response) = tokio::join!(worker.serve_once("one"), client.get("/"));
         assert_eq!(response.status(), 200);
@@ -78,7 +66,7 @@ fn a_body_that_drips_is_given_up() {
         let worker = Worker::start(1).await;
         // No drip over a network, one byte after the other, is as fast as that.
         let fast = |limits: &mut Limits| (limits.body_idle, limits.body_rate) = (SHORT, Some(1 << 30));
-        let mut rig = limited(&worker, fast).await;
+        let mut rig = Rig::limited(&worker, fast).await;
         let mut client = Client::connect(rig.http).await;
         client.write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10000000\r\n\r\n").await;
         let mut served = worker.accept().await;
@@ -86,7 +74,7 @@ fn a_body_that_drips_is_given_up() {
         // Each byte has been passed on before the next one is sent, so none of them is late by itself.
         while client.try_write(b"x").await.is_ok() && served.read_or_end().await > 0 {}
         assert_eq!(client.response().await.status(), 408);
-        cut(&mut rig, "slow-body").await;
+        rig.has_cut("slow-body").await;
         rig.stop().await;
     });
 }
@@ -95,12 +83,12 @@ fn a_body_that_drips_is_given_up() {
 fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |limits| limits.write_stall = SHORT).await;
+        let mut rig = Rig::limited(&worker, |limits| limits.write_stall = SHORT).await;
         let mut client = Client::connect(rig.http).await;
         client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         let mut served = worker.accept().await;
         respond_at_length(&mut served).await;
-        cut(&mut rig, "write-stall").await;
+        rig.has_cut("write-stall").await;
         assert!(client.try_response().await.is_none(), "the answer is not whole");
         rig.stop().await;
     });
@@ -110,7 +98,7 @@ fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
 fn a_client_that_takes_its_time_but_takes_all_gets_all() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |limits| limits.write_stall = Duration::from_millis(500)).await;
+        let mut rig = Rig::limited(&worker, |limits| limits.write_stall = Duration::from_millis(500)).await;
         let mut client = Client::connect(rig.http).await;
         client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
         let mut served = worker.accept().await;
@@ -140,7 +128,7 @@ fn a_client_that_takes_its_time_but_takes_all_gets_all() {
 fn a_stream_with_a_window_that_hardly_opens_is_reset_and_its_connection_is_not() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |limits| limits.write_stall = Duration::from_millis(100)).await;
+        let mut rig = Rig::limited(&worker, |limits| limits.write_stall = Duration::from_millis(100)).await;
         // No window at first.
         let mut client = Frames::connect(&rig, &[0, 4, 0, 0, 0, 0]).await;
         client.frame(HEADERS, WHOLE, 1, GET).await;
@@ -160,7 +148,7 @@ fn a_stream_with_a_window_that_hardly_opens_is_reset_and_its_connection_is_not()
         }
         assert!(taken < 16 * 1024, "{taken}");
         answering.await.unwrap();
-        cut(&mut rig, "write-stall").await;
+        rig.has_cut("write-stall").await;
         client.frame(HEADERS, WHOLE, 3, GET).await;
         worker.serve_once("").await;
         let head = client.next_of(HEADERS).await.unwrap();
@@ -173,7 +161,7 @@ fn a_stream_with_a_window_that_hardly_opens_is_reset_and_its_connection_is_not()
 fn a_stream_whose_worker_takes_its_time_is_not_cut() {
     run(async {
         let worker = Worker::start(1).await;
-        let mut rig = limited(&worker, |limits| limits.write_stall = SHORT).await;
+        let mut rig = Rig::limited(&worker, |limits| limits.write_stall = SHORT).await;
         let mut client = Frames::connect(&rig, &[]).await;
         client.frame(HEADERS, WHOLE, 1, GET).await;
         let mut served = worker.accept().await;
