@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -110,8 +110,10 @@ impl Listening {
 
 /// A loopback port that stays ours while a worker uses it: bound, never listening.
 ///
-/// The kernel gives it to nobody who asks for any port, and connects from it nowhere; a server that sets
-/// `SO_REUSEADDR`, as nearly all do, can bind it and listen. A server that does not set it gets `AddrInUse`.
+/// It is bound on every address, for so do many servers: Node listens on `[::]` unless told otherwise, and that fails
+/// when anybody has the same number on any one address, be it for an outgoing connection. The kernel gives the port to
+/// nobody who asks for any port, and connects from it nowhere; a server that sets `SO_REUSEADDR`, as nearly all do, can
+/// bind it and listen. A server that does not set it gets `AddrInUse`.
 #[derive(Debug)]
 pub struct Reservation {
     port: u16,
@@ -119,20 +121,31 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// The port, on 127.0.0.1.
+    /// The port, on 127.0.0.1 and everywhere else.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 }
 
-/// Reserves a free port on 127.0.0.1 until the value is dropped.
+/// Reserves a port that is free on every address until the value is dropped.
 pub fn reserve_port() -> io::Result<Reservation> {
-    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let socket = stream_socket(any_port)?;
-    socket.bind(&any_port.into())?;
+    // Without IPv6 there are no other addresses than those of IPv4.
+    let socket =
+        reserve_any_port(Ipv6Addr::UNSPECIFIED.into()).or_else(|_| reserve_any_port(Ipv4Addr::UNSPECIFIED.into()))?;
     let port = local_address(&SockRef::from(&socket))?.port();
     Ok(Reservation { port, _socket: socket })
+}
+
+/// Binds a port of the kernel's choice; with an IPv6 address those of IPv4 are included.
+fn reserve_any_port(ip: IpAddr) -> io::Result<Socket> {
+    let address = SocketAddr::new(ip, 0);
+    let socket = stream_socket(address)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 impl Reservation {

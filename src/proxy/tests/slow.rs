@@ -135,7 +135,10 @@ fn a_stream_with_a_window_that_hardly_opens_is_reset_and_its_connection_is_not()
         let mut served = worker.accept().await;
         let answering = tokio::spawn(async move { respond_at_length(&mut served).await });
         let (mut taken, mut code) = (0, None);
+        // A pace at which no piece of the body gets through within the limit, however fast the machine is.
+        let mut pace = tokio::time::interval(Duration::from_millis(1));
         while code.is_none() {
+            pace.tick().await;
             client.frame(WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes()).await;
             let frame = client.next().await.expect("the connection stays");
             match frame.kind {

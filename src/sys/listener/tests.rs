@@ -104,6 +104,21 @@ fn reserved_ports_differ_and_are_given_to_nobody_who_asks_for_any() {
 }
 
 #[test]
+fn a_reserved_port_is_taken_on_every_address() {
+    let reservation = reserve_port().unwrap();
+    let port = reservation.port();
+    for ip in ["127.0.0.2", "0.0.0.0", "::1", "::"].map(|ip| ip.parse::<IpAddr>().unwrap()) {
+        let address = SocketAddr::new(ip, port);
+        // As a client's socket is: without SO_REUSEADDR.
+        let Ok(socket) = Socket::new(Domain::for_address(address), Type::STREAM, None) else { continue };
+        assert_eq!(socket.bind(&address.into()).unwrap_err().kind(), ErrorKind::AddrInUse, "{ip}");
+        // As a server's is, that listens everywhere.
+        let server = TcpListener::bind(address).unwrap();
+        assert_eq!(server.local_addr().unwrap(), address);
+    }
+}
+
+#[test]
 fn a_server_with_reuseaddr_as_std_sets_it_binds_its_reserved_port_again_and_again() {
     let reservation = reserve_port().unwrap();
     assert_eq!(TcpStream::connect(loopback(reservation.port())).unwrap_err().kind(), ErrorKind::ConnectionRefused);
