@@ -29,12 +29,15 @@ const OURS: [&str; 3] = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-pro
 
 /// Must this field be looked at before it goes to a worker?
 pub(crate) fn is_doubtful(name: &str) -> bool {
-    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let is_claim = || match name.as_bytes()[0] {
         b'c' | b't' | b'f' | b'x' => is_claim(name),
         _ => false,
     };
-    !name.bytes().all(is_usual) || is_claim()
+    !is_usual(name) || is_claim()
+}
+
+fn is_usual(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// Does only a front say this?
@@ -43,10 +46,13 @@ fn is_claim(name: &str) -> bool {
 }
 
 /// The fields that go no further; `allowed` are names out of the usual that an app wants, and `is_trusted` says that a front
-/// of the operator's speaks, whose claims are true.
+/// of the operator's speaks, whose claims are true. It passes on what it does not know, so a claim of an unusual name is some
+/// client's.
 pub(crate) fn refused(headers: &HeaderMap, allowed: &[HeaderName], is_trusted: bool) -> Vec<HeaderName> {
     let goes = |name: &&HeaderName| {
-        is_doubtful(name.as_str()) && !allowed.contains(name) && !(is_trusted && is_claim(name.as_str()))
+        is_doubtful(name.as_str())
+            && !allowed.contains(name)
+            && !(is_trusted && is_usual(name.as_str()) && is_claim(name.as_str()))
     };
     headers.keys().filter(goes).cloned().collect()
 }
@@ -72,7 +78,7 @@ mod tests {
     #[test]
     fn what_the_operator_allows_or_a_trusted_front_says_is_kept() {
         let mut headers = HeaderMap::new();
-        for name in ["x_custom", "x_other", "x-forwarded-port", "accept"] {
+        for name in ["x_custom", "x_other", "x-forwarded-port", "x-forwarded-client_cert", "accept"] {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
         }
         let refused = |allowed: &[HeaderName], is_trusted| {
@@ -81,8 +87,8 @@ mod tests {
             names
         };
         let custom = [HeaderName::from_static("x_custom")];
-        assert_eq!(refused(&[], false), ["x-forwarded-port", "x_custom", "x_other"]);
-        assert_eq!(refused(&custom, false), ["x-forwarded-port", "x_other"]);
-        assert_eq!(refused(&custom, true), ["x_other"]);
+        assert_eq!(refused(&[], false), ["x-forwarded-client_cert", "x-forwarded-port", "x_custom", "x_other"]);
+        assert_eq!(refused(&custom, false), ["x-forwarded-client_cert", "x-forwarded-port", "x_other"]);
+        assert_eq!(refused(&custom, true), ["x-forwarded-client_cert", "x_other"]);
     }
 }
