@@ -84,7 +84,7 @@ const SETS: [(&str, &[&str]); 4] = [
 ];
 
 /// Who clients are, and what they may say to workers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clients {
     /// Peers that name the client in `X-Forwarded-For` and may be believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -92,6 +92,8 @@ pub struct Clients {
     pub proxy_protocol: Vec<IpNet>,
     /// Do workers get `Forwarded` (RFC 7239) too?
     pub forwarded: bool,
+    /// Does a request that belongs to no trace begin one (W3C Trace Context)?
+    pub start_traces: bool,
     /// Fields with unusual names that workers get all the same, in lower case.
     pub allow_headers: Vec<String>,
 }
@@ -101,6 +103,7 @@ pub(super) fn clients(table: &mut Table) -> Clients {
         trusted_proxies: table.list("trusted_proxies", networks).concat(),
         proxy_protocol: table.list("proxy_protocol", networks).concat(),
         forwarded: table.take("forwarded", value::boolean).unwrap_or(false),
+        start_traces: table.take("start_traces", value::boolean).unwrap_or(true),
         allow_headers: table.list("allow_headers", field_name),
     }
 }

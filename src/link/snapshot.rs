@@ -113,6 +113,8 @@ pub struct Clients {
     pub allow_headers: Vec<String>,
 }
 
+    #[serde(default)]
+    pub start_traces: bool,
 /// As `config::Limits`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

@@ -23,7 +23,7 @@ use super::headers::{self, Framing, Vouched};
 use super::outgoing::Outgoing;
 use super::pace::Pace;
 use super::peer::Peer;
-use super::policy::{self, Checked, Identity, answer};
+use super::policy::{self, Checked, Identity, Trace, answer};
 use super::pulse::Turn;
 use super::record::Record;
 use super::tunnel;
@@ -150,7 +150,8 @@ fn toward_worker(
 ) -> Request<Upload> {
     let is_http2 = request.version() == Version::HTTP_2;
     let (mut head, incoming) = request.into_parts();
-    headers::toward_worker(&mut head.headers, checked.survey, vouch(peer, &checked, record.id().clone()));
+    let trace = Trace::of(&head.headers, checked.survey, checked.starts_trace, record.id());
+    headers::toward_worker(&mut head.headers, checked.survey, vouch(peer, &checked, record.id().clone(), trace));
     let body = match checked.framing {
         Framing::Empty | Framing::Length(0) => Upload::none(),
         Framing::Length(_) | Framing::Chunked => {
@@ -167,7 +168,7 @@ fn toward_worker(
 }
 
 /// What we say of the client: what we see, or what fronts say that we trust.
-fn vouch<'a>(peer: &Peer, checked: &'a Checked, id: HeaderValue) -> Vouched<'a> {
+fn vouch<'a>(peer: &Peer, checked: &'a Checked, id: HeaderValue, trace: Trace) -> Vouched<'a> {
     let host = checked.host.value();
     let mut vouched = Vouched {
         host: host.clone(),
@@ -178,6 +179,7 @@ fn vouch<'a>(peer: &Peer, checked: &'a Checked, id: HeaderValue) -> Vouched<'a> 
         forwarded: None,
         id,
         framing: checked.framing,
+        trace,
         is_websocket: checked.websocket.is_some(),
         refused: &checked.refused,
     };

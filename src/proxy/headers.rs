@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::policy::Trace;
+
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const ATTEMPT: HeaderName = HeaderName::from_static("x-portreeve-attempt");
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
@@ -77,6 +81,9 @@ pub(crate) struct Survey {
     pub(crate) hosts: u8,
     cookies: u8,
     lengths: u8,
+    /// Of `traceparent`.
+    pub(crate) traces: u8,
+    pub(crate) has_trace_state: bool,
     /// Is there one that is worth another look?
     pub(crate) is_doubtful: bool,
     /// Does a value begin or end with white space? Only in HTTP/2 can one.
@@ -93,6 +100,8 @@ impl Survey {
                 "host" => survey.hosts = survey.hosts.saturating_add(1),
                 "cookie" => survey.cookies = survey.cookies.saturating_add(1),
                 "content-length" => survey.lengths = survey.lengths.saturating_add(1),
+                "traceparent" => survey.traces = survey.traces.saturating_add(1),
+                "tracestate" => survey.has_trace_state = true,
                 name => match stripped(name) {
                     Some(index) => survey.present |= 1 << index,
                     None => survey.is_doubtful |= is_doubtful(name),
@@ -159,6 +168,7 @@ pub(crate) struct Vouched<'a> {
     /// The same in the words of RFC 7239, where it is wanted.
     pub(crate) forwarded: Option<HeaderValue>,
     pub(crate) id: HeaderValue,
+    pub(crate) trace: Trace,
     pub(crate) framing: Framing,
     pub(crate) is_websocket: bool,
     /// Names of fields that go no further.
@@ -189,6 +199,19 @@ pub(crate) fn toward_worker(headers: &mut HeaderMap, survey: Survey, vouched: Vo
     headers.insert(REQUEST_ID, vouched.id);
     if let Some(forwarded) = vouched.forwarded {
         headers.insert(header::FORWARDED, forwarded);
+    }
+    trace(headers, survey, vouched.trace);
+}
+
+/// A trace that begins here, or is none, leaves nothing of what was said of another (W3C Trace Context, section 3.3).
+fn trace(headers: &mut HeaderMap, survey: Survey, trace: Trace) {
+    if trace != Trace::Pass && survey.has_trace_state {
+        headers.remove(TRACE_STATE);
+    }
+    match trace {
+        Trace::Pass => {}
+        Trace::Drop => drop(headers.remove(TRACE_PARENT)),
+        Trace::Start(begun) => drop(headers.insert(TRACE_PARENT, begun)),
     }
 }
 

@@ -24,6 +24,7 @@ fn passed(lines: &[(&str, &str)], framing: Framing) -> HeaderMap {
         is_https: true,
         forwarded: None,
         id: HeaderValue::from_static("abc"),
+        trace: Trace::Pass,
         framing,
         is_websocket: survey.wants_websocket(&map),
         refused: &[],

@@ -8,6 +8,7 @@ pub(crate) mod answer;
 mod identity;
 mod names;
 mod target;
+mod trace;
 mod websocket;
 
 use std::net::IpAddr;
@@ -23,6 +24,9 @@ use super::host::Host;
 use super::world::World;
 
 pub(crate) use identity::{Clients, Identity, forwarded};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use target::canonical;
+pub(crate) use trace::Trace;
 
 /// What an accepted request says.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub(crate) struct Checked {
     pub(crate) identity: Option<Identity>,
     /// Do workers get `Forwarded`?
     pub(crate) wants_forwarded: bool,
+    /// Does a trace begin here, if it has not begun before?
+    pub(crate) starts_trace: bool,
     /// Fields that go no further.
     pub(crate) refused: Vec<HeaderName>,
 }
@@ -77,7 +83,8 @@ pub(crate) fn check<B: Body>(request: &Request<B>, peer: IpAddr, world: &World) 
     } else {
         Vec::new()
     };
-    Ok(Checked { host, target, survey, framing, websocket, identity, wants_forwarded: clients.forwarded, refused })
+    let (wants_forwarded, starts_trace) = (clients.forwarded, clients.starts_traces);
+    Ok(Checked { host, target, survey, framing, websocket, identity, wants_forwarded, starts_trace, refused })
 }
 
 impl Checked {

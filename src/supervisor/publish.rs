@@ -56,6 +56,7 @@ fn told(clients: &Clients) -> link::Clients {
         trusted: clients.trusted_proxies.clone(),
         proxy_protocol: clients.proxy_protocol.clone(),
         forwarded: clients.forwarded,
+        start_traces: clients.start_traces,
         allow_headers: clients.allow_headers.clone(),
     }
 }

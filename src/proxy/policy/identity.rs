@@ -27,6 +27,8 @@ pub(crate) struct Clients {
     introducing: Vec<IpNet>,
     /// Do workers get `Forwarded`?
     pub(crate) forwarded: bool,
+    /// Does a trace begin with a request that belongs to none?
+    pub(crate) starts_traces: bool,
     /// Fields with unusual names that workers get all the same.
     pub(crate) allowed: Vec<HeaderName>,
 }
@@ -51,6 +53,7 @@ impl Clients {
             trusted: said.trusted.clone(),
             introducing: said.proxy_protocol.clone(),
             forwarded: said.forwarded,
+            starts_traces: said.start_traces,
             allowed: said.allow_headers.iter().filter_map(|name| name.parse().ok()).collect(),
         }
     }

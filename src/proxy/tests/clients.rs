@@ -18,8 +18,10 @@ fn some(values: &[&str]) -> Vec<Option<String>> {
     values.iter().map(|value| Some((*value).to_owned())).collect()
 }
 
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 const CLAIMS: &str = "x-forwarded-for: 6.6.6.6, 192.0.2.1\r\nx-forwarded-proto: https\r\nx-forwarded-host: Shop.example\r\n\
-    x-request-id: edge-1\r\nforwarded: for=6.6.6.6\r\nx_legacy: 1\r\ntraceparent: 00-a-b-01\r\n";
+    x-request-id: edge-1\r\nforwarded: for=6.6.6.6\r\nx_legacy: 1\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
 
 const NAMES: [&str; 8] = [
     "x-forwarded-for",
@@ -41,7 +43,7 @@ fn a_stranger_speaks_for_nobody_and_a_trusted_front_for_its_clients() {
         let id = heard[4].clone().unwrap();
         assert!(id.len() == 32, "{id}");
         let expected =
-            [Some("127.0.0.1"), Some("127.0.0.1"), Some("http"), Some("a"), Some(&*id), None, None, Some("00-a-b-01")];
+            [Some("127.0.0.1"), Some("127.0.0.1"), Some("http"), Some("a"), Some(&*id), None, None, Some(TRACE)];
         assert_eq!(heard, expected.map(|value| value.map(str::to_owned)));
 
         rig.snapshot.clients.trusted = vec!["127.0.0.0/8".parse().unwrap()];
@@ -50,9 +52,34 @@ fn a_stranger_speaks_for_nobody_and_a_trusted_front_for_its_clients() {
         rig.publish().await;
         let heard = told(&rig, &worker, "", CLAIMS, &NAMES).await;
         let forwarded = "for=192.0.2.1;host=\"shop.example\";proto=https, for=127.0.0.1";
-        let expected =
-            ["192.0.2.1, 127.0.0.1", "192.0.2.1", "https", "shop.example", "edge-1", forwarded, "1", "00-a-b-01"];
+        let expected = ["192.0.2.1, 127.0.0.1", "192.0.2.1", "https", "shop.example", "edge-1", forwarded, "1", TRACE];
         assert_eq!(heard, some(&expected));
+        rig.stop().await;
+    });
+}
+
+#[test]
+fn a_request_that_belongs_to_no_trace_begins_one_under_its_own_name() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let mut rig = Rig::serving(&[&worker]).await;
+        let names = &["x-request-id", "traceparent", "tracestate"];
+        let state = format!("traceparent: {TRACE}\r\ntracestate: a=1\r\n");
+        for starts in [true, false] {
+            rig.snapshot.clients.start_traces = starts;
+            rig.publish().await;
+            assert_eq!(told(&rig, &worker, "", &state, names).await[1..], some(&[TRACE, "a=1"]));
+            for lines in ["", "tracestate: a=1\r\n", "traceparent: 00-a-b-01\r\ntracestate: a=1\r\n"] {
+                let heard = told(&rig, &worker, "", lines, names).await;
+                let begun = heard[1].as_deref();
+                assert_eq!(
+                    begun.is_some_and(|begun| begun.contains(heard[0].as_deref().unwrap())),
+                    starts,
+                    "{heard:?}"
+                );
+                assert_eq!((begun.is_some(), heard[2].as_deref()), (starts, None));
+            }
+        }
         rig.stop().await;
     });
 }

@@ -1,0 +1,113 @@
+//! Which trace a request belongs to: `traceparent` of W3C Trace Context, level 1.
+//!
+//! Pure, but for the dice. We record nothing ourselves. Invariant: a worker that gets the field gets one, and it is valid.
+
+use http::header::{HeaderMap, HeaderValue};
+
+use super::super::headers::{Survey, TRACE_PARENT};
+
+/// Whether the one that begins a trace recorded it is not known; said is that it may have (section 3.2.2.5.1), or apps that go
+/// by it would record nothing.
+const SAMPLED: &str = "01";
+
+/// What becomes of a request's trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trace {
+    /// What the request says is passed on, be it nothing.
+    Pass,
+    /// What it says is no trace, and taken off.
+    Drop,
+    /// This one begins.
+    Start(HeaderValue),
+}
+
+impl Trace {
+    /// `starts`: is one to begin where there is none? `id` is the exchange's name, and that of the trace, if it can be.
+    pub(crate) fn of(headers: &HeaderMap, survey: Survey, starts: bool, id: &HeaderValue) -> Self {
+        let is_there = survey.traces > 0;
+        let is_valid = survey.traces == 1 && headers.get(TRACE_PARENT).is_some_and(|value| is_trace(value.as_bytes()));
+        match (is_valid, starts) {
+            (true, _) => Self::Pass,
+            (false, true) => Self::Start(begin(id)),
+            (false, false) if is_there || survey.has_trace_state => Self::Drop,
+            (false, false) => Self::Pass,
+        }
+    }
+}
+
+/// Is it `version-trace-parent-flags` (section 3.2)? A later version may say more behind a further hyphen.
+fn is_trace(value: &[u8]) -> bool {
+    let is_hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_id = |part: &[u8]| is_hex(part) && part.iter().any(|byte| *byte != b'0');
+    let Some((known, rest)) = value.split_at_checked(55) else { return false };
+    let (version, trace, parent, flags) = (&known[..2], &known[3..35], &known[36..52], &known[53..]);
+    let is_split = [2, 35, 52].iter().all(|at| known[*at] == b'-');
+    let is_whole = rest.is_empty() || (version != b"00" && rest[0] == b'-');
+    is_split && is_whole && is_hex(version) && version != b"ff" && is_id(trace) && is_id(parent) && is_hex(flags)
+}
+
+fn begin(id: &HeaderValue) -> HeaderValue {
+    let parent = fastrand::u64(1..);
+    let named = |trace: &str| format!("00-{trace}-{parent:016x}-{SAMPLED}");
+    let begun = Some(named(id.to_str().unwrap_or_default())).filter(|begun| is_trace(begun.as_bytes()));
+    let begun = begun.unwrap_or_else(|| named(&format!("{:032x}", fastrand::u128(1..))));
+    let mut begun = HeaderValue::try_from(begun).expect("digits and hyphens are a valid field value");
+    begun.set_sensitive(true);
+    begun
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+
+    fn decided(lines: &[(&'static str, &str)], starts: bool, id: &str) -> Trace {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        Trace::of(&headers, Survey::of(&headers, |_| false), starts, &id.parse().unwrap())
+    }
+
+    #[test]
+    fn what_is_valid_is_passed_on() {
+        for value in [GOOD, &GOOD.replace("00-4", "01-4"), &format!("{}-more", GOOD.replace("00-4", "cc-4"))] {
+            assert_eq!(decided(&[("traceparent", value)], true, ID), Trace::Pass, "{value}");
+            assert_eq!(decided(&[("traceparent", value)], false, ID), Trace::Pass, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_is_replaced_or_taken_off() {
+        for value in [
+            "",
+            "00-a-b-01",
+            &GOOD[..54],
+            &format!("{GOOD}-more"),
+            &format!("{GOOD}x"),
+            &GOOD.replace("4bf", "4BF"),
+            &GOOD.replace("00-4", "ff-4"),
+            &GOOD.replace("-01", "-0x"),
+            &GOOD.replace('-', "_"),
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        ] {
+            assert!(matches!(decided(&[("traceparent", value)], true, ID), Trace::Start(_)), "{value}");
+            assert_eq!(decided(&[("traceparent", value)], false, ID), Trace::Drop, "{value}");
+        }
+        assert_eq!(decided(&[("traceparent", GOOD), ("traceparent", GOOD)], false, ID), Trace::Drop);
+        assert_eq!(decided(&[("tracestate", "a=1")], false, ID), Trace::Drop);
+        assert_eq!(decided(&[], false, ID), Trace::Pass);
+    }
+
+    #[test]
+    fn a_trace_that_begins_is_named_as_the_exchange_is_if_it_can_be() {
+        for (id, is_taken) in [(ID, true), ("edge-1", false), ("00000000000000000000000000000000", false)] {
+            let Trace::Start(begun) = decided(&[], true, id) else { panic!("it begins") };
+            assert!(is_trace(begun.as_bytes()), "{begun:?}");
+            assert_eq!(begun.to_str().unwrap().contains(&format!("-{id}-")), is_taken, "{begun:?}");
+        }
+    }
+}
