@@ -117,7 +117,7 @@ impl Record {
     }
 
     /// What its connection is doing.
-    pub(crate) fn pulse(&self) -> &Pulse {
+    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
         &self.peer.pulse
     }
 

@@ -1,9 +1,12 @@
 //! An exchange that has become a WebSocket: bytes both ways until one side is done or the worker goes.
 //!
-//! Does not know WebSocket frames. Invariant: the lease is held and the record kept to the tunnel's end.
+//! Does not know WebSocket frames. Invariants: the lease is held and the record kept to the tunnel's end; a side that takes
+//! nothing of what there is for it ends the tunnel, so what is under way is bounded in time as well.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,10 +19,14 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectiona
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
+use super::Proxy;
+use super::alarm::Alarm;
 use super::body::{Body, Carriage};
 use super::fault::Fault;
 use super::peer::Peer;
+use super::pulse::Pulse;
 use super::record::Record;
+use crate::telemetry::exchange_metrics::Cut;
 
 /// Bytes that may be under way in each direction.
 const BUFFER: usize = 16 * 1024;
@@ -40,30 +47,73 @@ pub(crate) fn open(
 ) -> Response<Body> {
     let worker = hyper::upgrade::on(&mut response);
     carriage.wire.become_tunnel();
-    peer.proxy.work.spawn(run(client, worker, carriage, record));
+    let bounds = Bounds { stall: peer.proxy.world.load().limits.write_stall, proxy: Arc::clone(&peer.proxy) };
+    peer.proxy.work.spawn(run(client, worker, carriage, record, bounds));
     let fields = response.headers_mut();
     fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     response.map(|_| Body::none())
 }
 
-async fn run(client: OnUpgrade, worker: OnUpgrade, carriage: Carriage, mut record: Record) {
+/// What a tunnel is held to, and who counts those that are cut.
+struct Bounds {
+    /// How long a side may take nothing of what there is for it.
+    stall: Duration,
+    proxy: Arc<Proxy>,
+}
+
+/// A side that was cut for taking nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stalled {
+    Client,
+    Worker,
+}
+
+async fn run(client: OnUpgrade, worker: OnUpgrade, carriage: Carriage, mut record: Record, bounds: Bounds) {
     let both = async { tokio::try_join!(client, worker) };
     let Ok(Ok((client, worker))) = timeout(HANDOVER, both).await else { return };
     let ended = Notify::new();
-    let (mut client, mut worker) = (End::new(client, &ended), End::new(worker, &ended));
+    let pulses = (Arc::clone(record.pulse()), Arc::new(Pulse::new(Instant::now())));
+    let mut client = End::new(client, &ended, None);
+    let mut worker = End::new(worker, &ended, Some(&pulses.1));
     let gone = carriage.lease.gone().clone();
+    let mut alarm = Alarm::default();
+    let stalled = poll_fn(|cx| poll_stalled(cx, &mut alarm, (&pulses.0, &pulses.1), bounds.stall));
+    // In this order: what copying has come to is looked at in the same turn.
     let copied = tokio::select! {
-        copied = copy(&mut client, &mut worker, &ended) => copied,
-        () = gone.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
+        biased;
+        copied = copy(&mut client, &mut worker, &ended) => copied.map_err(|_| None),
+        () = gone.cancelled() => Err(None),
+        stalled = stalled => Err(Some(stalled)),
     };
     // A farewell as TLS has it; whoever does not take it in time has gone.
     let _ = timeout(HANDOVER, client.shutdown()).await;
     record.sent(worker.received);
     match copied {
         Ok(()) => record.finish(Instant::now()),
-        Err(_) => record.fail(Fault::Cut),
+        Err(None) => record.fail(Fault::Cut),
+        Err(Some(Stalled::Client)) => {
+            bounds.proxy.metrics.cut(Cut::WriteStall);
+            record.fail(Fault::ClientGone);
+        }
+        Err(Some(Stalled::Worker)) => {
+            record.blame(&carriage.lease, Fault::Timeout);
+            record.fail(Fault::Timeout);
+        }
     }
+}
+
+/// Has one side taken nothing for too long? To be polled after everything that writes to either.
+fn poll_stalled(
+    cx: &mut Context<'_>,
+    alarm: &mut Alarm,
+    (client, worker): (&Pulse, &Pulse),
+    limit: Duration,
+) -> Poll<Stalled> {
+    let sides = [(client.blocked(), Stalled::Client), (worker.blocked(), Stalled::Worker)];
+    let blocked = sides.into_iter().filter_map(|(since, side)| Some((since?, side)));
+    let Some((since, side)) = blocked.min_by_key(|(since, _)| *since) else { return Poll::Pending };
+    alarm.poll(cx, since + limit).map(|()| side)
 }
 
 /// Copies both ways until one side has said its last; the other has a moment to follow.
@@ -82,11 +132,13 @@ struct End<'a> {
     stream: TokioIo<Upgraded>,
     received: usize,
     ended: &'a Notify,
+    /// Told when it takes nothing; `None`: its socket tells.
+    pulse: Option<&'a Pulse>,
 }
 
 impl<'a> End<'a> {
-    fn new(stream: Upgraded, ended: &'a Notify) -> Self {
-        Self { stream: TokioIo::new(stream), received: 0, ended }
+    fn new(stream: Upgraded, ended: &'a Notify, pulse: Option<&'a Pulse>) -> Self {
+        Self { stream: TokioIo::new(stream), received: 0, ended, pulse }
     }
 }
 
@@ -107,7 +159,13 @@ impl AsyncRead for End<'_> {
 
 impl AsyncWrite for End<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        match self.pulse {
+            Some(pulse) if written.is_pending() => pulse.block(),
+            Some(pulse) => pulse.unblock(),
+            None => {}
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

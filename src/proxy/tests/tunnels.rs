@@ -1,5 +1,7 @@
 //! Exchanges that become tunnels.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -160,6 +162,78 @@ fn a_tunnel_keeps_its_endpoint_busy_and_ends_with_it() {
         assert!(!matches!(client.next().await, Some(Ok(message)) if !message.is_close()));
         assert!(!matches!(far.next().await, Some(Ok(message)) if !message.is_close()));
         rig.expect(is_idle).await;
+        rig.stop().await;
+    });
+}
+
+/// Writes until nothing more is taken.
+async fn fill(socket: &mut TcpStream) {
+    use tokio::io::AsyncWriteExt;
+    let chunk = [b'x'; 64 * 1024];
+    // A socket that takes nothing for so long is full, all the way.
+    while tokio::time::timeout(Duration::from_millis(20), socket.write_all(&chunk)).await.is_ok_and(|it| it.is_ok()) {}
+}
+
+/// Opens a tunnel and returns the raw sockets at both ends.
+async fn open_raw(rig: &Rig, worker: &Worker) -> (TcpStream, TcpStream) {
+    use tokio::io::AsyncWriteExt;
+    let mut client = TcpStream::connect(rig.http).await.unwrap();
+    client.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+    let mut served = worker.accept_tcp().await;
+    read_head(&mut served).await;
+    let consent = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    served.write_all(consent.as_bytes()).await.unwrap();
+    read_head(&mut client).await;
+    (client, served)
+}
+
+async fn read_head(socket: &mut TcpStream) {
+    use tokio::io::AsyncReadExt;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.unwrap());
+    }
+}
+
+/// Reads to the end, or to the reset.
+async fn drain(socket: &mut TcpStream) {
+    use tokio::io::AsyncReadExt;
+    let mut buffer = vec![0; 64 * 1024];
+    while socket.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
+}
+
+#[test]
+fn a_side_of_a_tunnel_that_takes_nothing_of_what_there_is_for_it_is_cut() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let mut rig = Rig::limited(&worker, |limits| limits.write_stall = Duration::from_millis(100)).await;
+        let (_client, mut served) = open_raw(&rig, &worker).await;
+        fill(&mut served).await;
+        rig.has_cut("write-stall").await;
+        drain(&mut served).await;
+        rig.metric_becomes("portreeve_inflight", &[], 0).await;
+
+        let (mut client, _served) = open_raw(&rig, &worker).await;
+        fill(&mut client).await;
+        drain(&mut client).await;
+        rig.metric_becomes("portreeve_inflight", &[], 0).await;
+        rig.metric_becomes("portreeve_upstream_faults_total", &[("kind", "timeout")], 1).await;
+        assert_eq!(rig.metric("portreeve_clients_cut_total", &[]).await, 1, "the worker's stall is not the client's");
+        rig.stop().await;
+    });
+}
+
+#[test]
+fn a_tunnel_in_which_nobody_says_anything_is_left_alone() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let mut rig = Rig::limited(&worker, |limits| limits.write_stall = Duration::from_millis(50)).await;
+        let (mut client, mut far) = open(TcpStream::connect(rig.http).await.unwrap(), &worker).await;
+        // Far longer than a side may take nothing of what there is.
+        assert!(tokio::time::timeout(Duration::from_millis(300), far.next()).await.is_err());
+        echo(&mut client, &mut far, "still here").await;
+        assert_eq!(rig.metric("portreeve_clients_cut_total", &[]).await, 0);
         rig.stop().await;
     });
 }
