@@ -51,6 +51,8 @@ pub(crate) enum Fault {
     Down,
     /// Somebody has taken the app out of service for a while.
     Maintenance,
+    /// We have no descriptor, port or memory left for a connection to a worker.
+    Exhausted,
     /// No connection to the worker could be made.
     Connect,
     /// The connection ended before any of the request was written.
@@ -114,6 +116,7 @@ impl Fault {
             Self::HoldTimeout => us(503, "hold-timeout", "503 Service Unavailable: the app is busy\n", Some("1")),
             Self::Down => us(503, "down", "503 Service Unavailable: the app is down\n", Some("5")),
             Self::Maintenance => us(503, "maintenance", "503 Service Unavailable: maintenance\n", Some("60")),
+            Self::Exhausted => us(503, "exhausted", EXHAUSTED, Some("1")),
             Self::Connect => worker(FaultKind::Connect, Class::Unconnected, "connect", UNREACHABLE),
             Self::Unsent => worker(FaultKind::Broken, Class::Unsent, "unsent", NO_ANSWER),
             Self::Silent => worker(FaultKind::Broken, Class::Silent, "silent", NO_ANSWER),
@@ -135,6 +138,7 @@ impl Fault {
 }
 
 const MISDIRECTED: &str = "421 Misdirected Request: this connection was made for another host\n";
+const EXHAUSTED: &str = "503 Service Unavailable: too many connections are open here\n";
 const TOO_MANY: &str = "429 Too Many Requests: come back a little later\n";
 const UNREACHABLE: &str = "502 Bad Gateway: the app cannot be reached\n";
 const NONSENSE: &str = "502 Bad Gateway: the app's answer cannot be understood\n";
@@ -166,7 +170,7 @@ impl std::error::Error for Fault {}
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 26] = [
+    const ALL: [Fault; 27] = [
         Fault::Host,
         Fault::Target,
         Fault::Method,
@@ -187,6 +191,7 @@ mod tests {
         Fault::Often,
         Fault::Down,
         Fault::Maintenance,
+        Fault::Exhausted,
         Fault::Connect,
         Fault::Unsent,
         Fault::Silent,

@@ -9,6 +9,7 @@ pub mod arrived;
 pub mod cgroup;
 pub mod confinement;
 mod descriptor;
+pub mod exhaustion;
 pub mod file_watch;
 pub mod handout;
 mod identity;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::gate::{Gate, Left};
 use super::hold::Hold;
@@ -22,6 +23,10 @@ use crate::id::{Address, Generation, Serial, Slot};
 pub type OnIdle = Arc<dyn Fn(Serial) + Send + Sync>;
 
 /// What is said of an endpoint when it is listed.
+/// Connections to one endpoint that may be about to be made at a time. A worker whose queue of them is full answers none for
+/// a while; who waits for a turn here may meanwhile get one that was given back.
+const STARTS: usize = 64;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     pub serial: Serial,
@@ -44,6 +49,8 @@ pub struct Endpoint<C> {
     gone: CancellationToken,
     hold: Arc<Hold<C>>,
     on_idle: OnIdle,
+    /// The right to make a connection.
+    starts: Semaphore,
 }
 
 impl<C> Endpoint<C> {
@@ -60,13 +67,29 @@ impl<C> Endpoint<C> {
             hold,
             on_idle,
         };
+            starts: Semaphore::new(STARTS),
         if !spec.open {
             endpoint.close();
         }
         endpoint
     }
 
-    /// The idle connection that `thread` gave back last, unless none is left that has not expired at `now`.
+    /// Is each connection made for one client, who is introduced on it?
+    #[must_use]
+    pub fn is_introduced(&self) -> bool {
+        self.introduced.load(Relaxed)
+    }
+
+    /// Waits for a turn to make a connection. Cancellation safe.
+    ///
+    /// # Panics
+    /// Never: nobody closes the semaphore.
+    pub async fn start(&self) -> SemaphorePermit<'_> {
+        self.starts.acquire().await.expect("it is never closed")
+    }
+
+    /// The idle connection that `thread` gave back last and that is a right one, unless none is left that has not expired at
+    /// `now`.
     ///
     /// # Panics
     /// When `thread` is not below the number of threads of the upstream; so do [`put_idle`](Self::put_idle) and
