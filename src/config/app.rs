@@ -143,6 +143,7 @@ fn forwarding(table: &mut Table) -> Forwarding {
         connect_timeout: table.duration("connect_timeout", &defaults::CONNECT_TIMEOUT),
         response_timeout: table.take("response_timeout", response_timeout).unwrap_or(Some(response.default)),
         keepalive: table.duration("keepalive", &defaults::KEEPALIVE),
+        proxy_protocol: table.boolean("proxy_protocol"),
         retry_idempotency_key: table.section("retry", |table| table.boolean("idempotency_key")),
     }
 }

@@ -309,6 +309,8 @@ pub struct Forwarding {
     pub response_timeout: Option<Duration>,
     /// Idle time of a pooled connection when the worker gives no `Keep-Alive: timeout=`.
     pub keepalive: Duration,
+    /// Does each connection begin with a PROXY protocol header that names the client?
+    pub proxy_protocol: bool,
     /// A request with an `Idempotency-Key` header may be sent twice whatever its method.
     pub retry_idempotency_key: bool,
 }

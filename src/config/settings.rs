@@ -56,6 +56,7 @@ pub fn settings(app: &App) -> BTreeMap<String, String> {
     all.time("connect_timeout", forwarding.connect_timeout);
     all.or("response_timeout", forwarding.response_timeout.map(format_duration), UNLIMITED);
     all.time("keepalive", forwarding.keepalive);
+    all.put("proxy_protocol", forwarding.proxy_protocol);
     all.put("retry.idempotency_key", forwarding.retry_idempotency_key);
     all.0.retain(|key, _| app.kind.has_meaning(key.split('.').next().unwrap_or(key)));
     all.kind(&app.kind);

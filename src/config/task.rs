@@ -86,7 +86,7 @@ const OVERLAPS: [(&str, Overlap); 3] =
 /// Keys that only a task has.
 const OF_TASKS: [&str; 3] = ["schedule", "overlap", "run_timeout"];
 /// Keys about requests, and about the place where they come in.
-const OF_REQUESTS: [&str; 12] = [
+const OF_REQUESTS: [&str; 13] = [
     "hosts",
     "path",
     "port",
@@ -97,6 +97,7 @@ const OF_REQUESTS: [&str; 12] = [
     "connect_timeout",
     "response_timeout",
     "keepalive",
+    "proxy_protocol",
     "retry",
     "live",
 ];

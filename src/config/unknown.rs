@@ -179,6 +179,8 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("proxyconnecttimeout", Is("connect_timeout")),
     ("proxyreadtimeout", Is("response_timeout")),
     ("timeout", Is("response_timeout")),
+    ("sendproxy", Is("proxy_protocol")),
+    ("sendproxyv2", Is("proxy_protocol")),
     ("sslcertificate", Is("cert")),
     ("certificatefile", Is("cert")),
     ("chain", Is("cert")),

@@ -89,6 +89,9 @@ pub struct Endpoint {
     pub address: Address,
     /// May it be claimed?
     pub open: bool,
+    /// Is each connection to it to begin with a PROXY protocol header?
+    #[serde(default)]
+    pub proxy_protocol: bool,
 }
 
 /// A certificate chain with its key, PEM; `Debug` does not show the key.
@@ -110,11 +113,11 @@ pub struct Clients {
     pub trusted: Vec<IpNet>,
     pub proxy_protocol: Vec<IpNet>,
     pub forwarded: bool,
+    #[serde(default)]
+    pub start_traces: bool,
     pub allow_headers: Vec<String>,
 }
 
-    #[serde(default)]
-    pub start_traces: bool,
 /// As `config::Limits`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

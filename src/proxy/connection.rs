@@ -87,14 +87,17 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
     let peer = Arc::new(Peer {
         proxy,
         thread,
+    let reached = if listener.ip().is_unspecified() { stream.reached().unwrap_or(listener) } else { listener };
         address: SocketAddr::new(ip, address.port()),
         listener,
         forwarded_for: HeaderValue::try_from(ip.to_string()).expect("an address is a valid field value"),
         is_tls,
         is_http2,
         server_name: stream.server_name(),
+        reached,
         pulse,
         _admission: admission,
+        tls_version: stream.tls_version(),
     });
     let io = Io::new(stream, Arc::clone(&peer.pulse), is_http2);
     if is_http2 {

@@ -86,7 +86,8 @@ fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record
     }
     let upgrade = checked.websocket.clone().map(|proof| (hyper::upgrade::on(&mut request), proof));
     let has_key = app.retries_by_key && request.headers().contains_key(headers::IDEMPOTENCY_KEY);
-    let outgoing = Outgoing::new(toward_worker(peer, checked, bounds, request, record));
+    let client = checked.identity.as_ref().map(Identity::client);
+    let outgoing = Outgoing::new(toward_worker(peer, checked, bounds, request, record), client);
     Ok(Prepared { app, outgoing, upgrade, has_key })
 }
 
@@ -178,8 +179,8 @@ fn vouch<'a>(peer: &Peer, checked: &'a Checked, id: HeaderValue, trace: Trace) -
         is_https: peer.is_tls,
         forwarded: None,
         id,
-        framing: checked.framing,
         trace,
+        framing: checked.framing,
         is_websocket: checked.websocket.is_some(),
         refused: &checked.refused,
     };

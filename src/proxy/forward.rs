@@ -9,10 +9,11 @@ use std::task::Poll;
 
 use http::Response;
 use hyper::body::Incoming;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::body::Carriage;
 use super::fault::Fault;
+use super::introducing::Introduction;
 use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::record::Record;
@@ -20,6 +21,7 @@ use super::retry::{self, Tries};
 use super::wire::Wire;
 use super::world::App;
 use crate::id::Serial;
+use crate::sys::exhaustion::is_exhausted;
 use crate::telemetry::exchange_metrics::{HoldEnd, RetryRule};
 use crate::upstream::{Lease, Refused};
 
@@ -39,8 +41,8 @@ pub(crate) async fn forward(
     let (mut lease, mut now) = claim(app, &avoid, record.started()).await?;
     loop {
         record.attempt(&lease, tries.attempts(), now);
-        let idle = if tries.may_reuse() { idle_wire(&lease, peer.thread, now) } else { None };
-        let fault = match attempt(peer, app, &lease, &mut outgoing, idle.map(|wire| (wire, now))).await {
+        let reusable = tries.may_reuse().then_some(now);
+        let fault = match attempt(peer, app, &lease, &mut outgoing, reusable).await {
             Ok((response, wire)) => return Ok((response, Carriage { lease, wire, keep: app.keepalive })),
             Err(fault) => fault,
         };
@@ -101,17 +103,19 @@ fn hold_end(claimed: &Result<Lease<Wire>, Refused>) -> HoldEnd {
     }
 }
 
-/// One attempt under a lease, on this connection or on a fresh one.
+/// One attempt under a lease, on a fresh connection or, if it may be one that was used before, now, on such a one.
 async fn attempt(
     peer: &Peer,
     app: &App,
     lease: &Lease<Wire>,
     outgoing: &mut Outgoing,
-    idle: Option<(Wire, Instant)>,
+    reusable: Option<Instant>,
 ) -> Result<(Response<Incoming>, Wire), Fault> {
+    let introduction = lease.is_introduced().then(|| Introduction::of(peer, outgoing.client()));
+    let idle = reusable.and_then(|now| Some((idle_wire(lease, peer.thread, now, introduction.as_ref())?, now)));
     let (mut wire, now) = match idle {
         Some(idle) => idle,
-        None => Box::pin(connect(lease, app)).await?,
+        None => Box::pin(connect(peer, app, lease, introduction, reusable.is_some())).await?,
     };
     if lease.is_drained() {
         peer.proxy.metrics.invariants().dispatch_after_quiesce.inc();
@@ -132,16 +136,35 @@ async fn attempt(
     }
 }
 
-async fn connect(lease: &Lease<Wire>, app: &App) -> Result<(Wire, Instant), Fault> {
-    let wire = Wire::connect(&lease.address, app.connect_timeout).await.map_err(|_| Fault::Connect)?;
-    Ok((wire, Instant::now()))
+/// Makes a connection as soon as it is this request's turn, or takes one that was given back before that.
+async fn connect(
+    peer: &Peer,
+    app: &App,
+    lease: &Lease<Wire>,
+    introduction: Option<Introduction>,
+    may_reuse: bool,
+) -> Result<(Wire, Instant), Fault> {
+    let connected = async {
+        let _turn = lease.start().await;
+        let idle = || idle_wire(lease, peer.thread, Instant::now(), introduction.as_ref());
+        match may_reuse.then(idle).flatten() {
+            Some(wire) => Ok(wire),
+            None => Wire::connect(&lease.address, introduction).await,
+        }
+    };
+    match timeout(app.connect_timeout, connected).await {
+        Ok(Ok(wire)) => Ok((wire, Instant::now())),
+        Ok(Err(error)) if is_exhausted(&error) => Err(Fault::Exhausted),
+        Ok(Err(_)) | Err(_) => Err(Fault::Connect),
+    }
 }
 
-/// The connection given back last that still works, as far as is known.
-fn idle_wire(lease: &Lease<Wire>, thread: usize, now: Instant) -> Option<Wire> {
+/// The connection given back last that still works, as far as is known, and was made for this client.
+fn idle_wire(lease: &Lease<Wire>, thread: usize, now: Instant, introduction: Option<&Introduction>) -> Option<Wire> {
+    let is_right = |wire: &Wire| wire.is_for(introduction);
     // At most as many turns as there are idle connections.
     loop {
-        let wire = lease.take_idle(thread, now.into_std())?;
+        let wire = lease.take_idle(thread, now.into_std(), is_right)?;
         if wire.is_idle() {
             return Some(wire);
         }

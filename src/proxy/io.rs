@@ -5,11 +5,13 @@
 //! would know that a request was lost. Does not know HTTP. Invariant: it never reads ahead of its reader.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -102,12 +104,25 @@ impl Stream {
         }
     }
 
+    /// Which TLS is spoken, if it is.
+    pub(crate) fn tls_version(&self) -> Option<ProtocolVersion> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => tls.get_ref().1.protocol_version(),
+        }
+    }
+
     /// The server that the client has asked for by name, in lower case.
     pub(crate) fn server_name(&self) -> Option<Box<str>> {
         match self {
             Self::Plain(_) => None,
             Self::Tls(tls) => tls.get_ref().1.server_name().map(|name| name.to_ascii_lowercase().into()),
         }
+    }
+
+    /// The address of ours that the client has connected to.
+    pub(crate) fn reached(&self) -> Option<SocketAddr> {
+        self.tcp().local_addr().ok()
     }
 
     fn tcp(&self) -> &TcpStream {

@@ -24,6 +24,7 @@ mod headers;
 mod host;
 mod introduction;
 mod io;
+mod introducing;
 mod listener;
 mod load;
 mod meter;

@@ -4,6 +4,8 @@
 //! cheap to make, which is done for nearly every request, and dear to read, which is done for hardly any. Invariant: what is
 //! sent again is what was sent before.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
@@ -21,6 +23,8 @@ pub(crate) struct Outgoing {
     is_repeatable: bool,
     kept: Option<Kept>,
     attempt: u32,
+    /// Whom trusted fronts say it is from; `None`: from our peer.
+    client: Option<IpAddr>,
 }
 
 /// A copy of a request.
@@ -34,22 +38,27 @@ struct Kept {
 
 impl Outgoing {
     /// A request that may be sent again if it is safe by its method and has no body.
-    pub(crate) fn new(request: Request<Upload>) -> Self {
+    pub(crate) fn new(request: Request<Upload>, client: Option<IpAddr>) -> Self {
         let is_repeatable = retry::is_safe(request.method()) && request.body().is_end_stream();
-        Self { request: Some(Box::new(request)), is_repeatable, kept: None, attempt: 1 }
+        Self { request: Some(Box::new(request)), is_repeatable, kept: None, attempt: 1, client }
     }
 
     /// The same request, whose sender has said that it may be handled twice: a short body is read now and kept.
     ///
     /// # Errors
     /// When the body does not come.
-    pub(crate) async fn with_body(self) -> Result<Self, Fault> {
-        let Some(request) = self.request else { return Ok(self) };
+    pub(crate) async fn with_body(mut self) -> Result<Self, Fault> {
+        let Some(request) = self.request.take() else { return Ok(self) };
         let (head, body) = request.into_parts();
         let body = body.whole().await?;
         let is_repeatable = matches!(body, Upload::Whole(_));
         let request = Some(Box::new(Request::from_parts(head, body)));
-        Ok(Self { request, is_repeatable, kept: None, attempt: self.attempt })
+        Ok(Self { request, is_repeatable, ..self })
+    }
+
+    /// Whom it is from, if not from our peer.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.client
     }
 
     /// May it be handled twice?
@@ -144,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_again_is_what_was_sent_and_says_so() {
-        let mut outgoing = Outgoing::new(request(Method::GET, ""));
+        let mut outgoing = Outgoing::new(request(Method::GET, ""), None);
         let first = outgoing.next().unwrap();
         assert_eq!(parts(&first), parts(&request(Method::GET, "")));
         let mut expected = request(Method::GET, "");
@@ -159,7 +168,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_what_must_not_be_sent_again() {
         for request in [request(Method::POST, ""), request(Method::GET, "body"), request(Method::PUT, "")] {
-            let mut outgoing = Outgoing::new(request);
+            let mut outgoing = Outgoing::new(request, None);
             assert!(outgoing.next().is_some());
             assert!(!outgoing.is_left() && outgoing.next().is_none());
         }
@@ -167,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_after_all_can_be_sent() {
-        let mut outgoing = Outgoing::new(request(Method::POST, "once"));
+        let mut outgoing = Outgoing::new(request(Method::POST, "once"), None);
         let unsent = outgoing.next().unwrap();
         outgoing.put_back(unsent);
         outgoing.number(2);
@@ -178,7 +187,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_body_that_is_here_is_kept_when_its_sender_allows_it() {
-        let mut outgoing = Outgoing::new(request(Method::POST, "twice")).with_body().await.unwrap();
+        let mut outgoing = Outgoing::new(request(Method::POST, "twice"), None).with_body().await.unwrap();
         assert!(outgoing.is_repeatable());
         for _ in 0..2 {
             let request = outgoing.next().unwrap();

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use rustls::ProtocolVersion;
 
 use super::Proxy;
 use super::crowd::Place;
@@ -23,9 +24,13 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     /// Where it came in.
     pub(crate) listener: SocketAddr,
+    /// The address that it has connected to.
+    pub(crate) reached: SocketAddr,
     /// The address as workers are told it.
     pub(crate) forwarded_for: HeaderValue,
     pub(crate) is_tls: bool,
+    /// `None`: it did not come over TLS.
+    pub(crate) tls_version: Option<ProtocolVersion>,
     pub(crate) is_http2: bool,
     /// The name that the client asked for in its handshake, in lower case.
     pub(crate) server_name: Option<Box<str>>,

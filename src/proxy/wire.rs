@@ -17,11 +17,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::alarm::Alarm;
 use super::fault::Fault;
+use super::introducing::Introduction;
 use super::upload::{Progress, Upload};
 use super::worker_io::{Meter, WorkerIo};
 use crate::id::Address;
@@ -41,6 +42,8 @@ pub(crate) struct Wire {
 }
 
 /// Why an exchange on a wire has no response.
+    /// As whom the worker was told the other end.
+    introduction: Option<Introduction>,
 pub(crate) struct Failure {
     pub(crate) fault: Fault,
     /// The request itself when nothing of it was written and it is still whole.
@@ -48,21 +51,24 @@ pub(crate) struct Failure {
 }
 
 impl Wire {
-    /// Makes a connection within `limit`.
+    /// Makes a connection, and introduces the client first if the worker asks for that. Cancellation safe.
     ///
     /// # Errors
-    /// When the worker does not listen, or not in time.
-    pub(crate) async fn connect(address: &Address, limit: Duration) -> io::Result<Self> {
+    /// When the worker does not listen.
+    pub(crate) async fn connect(address: &Address, introduction: Option<Introduction>) -> io::Result<Self> {
         let meter = Arc::<Meter>::default();
-        let io = timeout(limit, WorkerIo::connect(address, Arc::clone(&meter))).await??;
-        let handshake = http1::Builder::new().handshake(TokioIo::new(io)).await;
+        let mut io = WorkerIo::connect(address, Arc::clone(&meter)).await?;
+        if let Some(introduction) = &introduction {
+            io.introduce(introduction.bytes()).await?;
+        }
+        let handshake = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(io)).await;
         let (sender, connection) = handshake.map_err(io::Error::other)?;
         let driver = async move {
             // How a connection ends is told to the exchange on it; between exchanges it is of no interest.
             let _ = connection.with_upgrades().await;
         };
         let driver = AbortOnDropHandle::new(tokio::spawn(driver));
-        Ok(Self { sender, meter, alarm: Alarm::default(), rested: None, _driver: driver })
+        Ok(Self { sender, meter, alarm: Alarm::default(), rested: None, introduction, _driver: driver })
     }
 
     /// Is it ready for an exchange, as far as is known?
@@ -74,6 +80,11 @@ impl Wire {
     pub(crate) fn rest(&mut self, now: Instant) {
         self.rested = Some(now);
     }
+    /// Was it made for this client, or for anybody?
+    pub(crate) fn is_for(&self, introduction: Option<&Introduction>) -> bool {
+        self.introduction.as_ref() == introduction
+    }
+
 
     /// From now on the connection carries a tunnel.
     pub(crate) fn become_tunnel(&self) {

@@ -11,7 +11,7 @@ use super::*;
 async fn used_wire() -> (Wire, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address::Tcp(listener.local_addr().unwrap());
-    let mut wire = Wire::connect(&address, Duration::from_secs(5)).await.unwrap();
+    let mut wire = Wire::connect(&address, None).await.unwrap();
     let mut worker = listener.accept().unwrap().0;
     let answer = tokio::task::spawn_blocking(move || {
         read_head(&mut worker);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::id::Address;
@@ -79,6 +79,14 @@ impl WorkerIo {
             Address::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
         };
         Ok(Self { stream, meter, is_mute: false })
+    }
+
+    /// Writes what comes before all exchanges. Not cancellation safe: half a header is left behind.
+    pub(crate) async fn introduce(&mut self, header: &[u8]) -> io::Result<()> {
+        match &mut self.stream {
+            Stream::Tcp(tcp) => tcp.write_all(header).await,
+            Stream::Unix(unix) => unix.write_all(header).await,
+        }
     }
 
     /// Has anything come, were it the end?

@@ -229,6 +229,7 @@ fn listing(app: &link::App) -> (Vec<Spec>, Bounds) {
         generation: endpoint.generation,
         address: endpoint.address.clone(),
         open: endpoint.open,
+        introduced: endpoint.proxy_protocol,
     });
     let bounds = Bounds {
         max_inflight: app.max_inflight,

@@ -158,7 +158,7 @@ impl Supervisor {
     fn ask(&self, app: AppName, serial: Serial, address: Address, settings: Arc<App>) {
         let events = self.starter.events.clone();
         self.starter.tasks.spawn(async move {
-            let outcome = probe::ask(&address, &settings.probe).await;
+            let outcome = probe::ask(&address, &settings.probe, settings.forwarding.proxy_protocol).await;
             let _ = events.send(Event::Probed { app, serial, outcome }).await;
         });
     }

@@ -50,6 +50,7 @@ impl Fixed {
             generation: FIXED,
             address: server.address.clone(),
             open: server.health.is_open(),
+            proxy_protocol: self.app.forwarding.proxy_protocol,
         };
         self.servers.iter().map(endpoint).collect()
     }

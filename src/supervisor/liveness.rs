@@ -38,7 +38,7 @@ impl Supervisor {
             if let Server::Command(command) = &settings.server
                 && let Some(live) = &command.live
             {
-                let outcome = probe::ask(&address, &live.probe).await;
+                let outcome = probe::ask(&address, &live.probe, settings.forwarding.proxy_protocol).await;
                 let _ = events.send(Event::Checked { app, serial, outcome }).await;
             }
         });

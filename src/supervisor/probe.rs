@@ -10,7 +10,7 @@ use http::Request;
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::config::{Probe, ProbeKind};
@@ -19,14 +19,18 @@ use crate::id::Address;
 /// What probes call themselves.
 const USER_AGENT: &str = concat!("portreeve/", env!("CARGO_PKG_VERSION"), " (probe)");
 
-/// Asks once; an error says in one clause what happened.
+/// The header of a connection that is for no client: command LOCAL of version 2 (haproxy's proxy-protocol.txt, section 2.2).
+const LOCAL: [u8; 16] = *b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
+/// Asks once, behind a header of the PROXY protocol if the server wants one; an error says in one clause what happened.
 ///
 /// Cancellation safe: nothing is left behind but a closed connection.
-pub(super) async fn ask(address: &Address, probe: &Probe) -> Result<(), String> {
+pub(super) async fn ask(address: &Address, probe: &Probe, proxy_protocol: bool) -> Result<(), String> {
+    let header: &[u8] = if proxy_protocol { &LOCAL } else { &[] };
     let asked = async {
         match address {
-            Address::Tcp(address) => answer(TcpStream::connect(address).await, &probe.kind).await,
-            Address::Unix(path) => answer(UnixStream::connect(path).await, &probe.kind).await,
+            Address::Tcp(address) => answer(TcpStream::connect(address).await, header, &probe.kind).await,
+            Address::Unix(path) => answer(UnixStream::connect(path).await, header, &probe.kind).await,
         }
     };
     let Limit(limit) = Limit(probe.timeout);
@@ -35,11 +39,12 @@ pub(super) async fn ask(address: &Address, probe: &Probe) -> Result<(), String> 
         .unwrap_or_else(|_| Err(format!("{} had no answer within {}", Asked(&probe.kind), Limit(limit))))
 }
 
-async fn answer<S>(connected: std::io::Result<S>, kind: &ProbeKind) -> Result<(), String>
+async fn answer<S>(connected: std::io::Result<S>, header: &[u8], kind: &ProbeKind) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let stream = connected.map_err(|error| format!("connect: {error}"))?;
+    let mut stream = connected.map_err(|error| format!("connect: {error}"))?;
+    stream.write_all(header).await.map_err(|error| format!("{}: {error}", Asked(kind)))?;
     let ProbeKind::Http { path, host } = kind else { return Ok(()) };
     let request = Request::get(path)
         .header(http::header::HOST, host)
@@ -112,7 +117,7 @@ mod tests {
             String::from_utf8_lossy(&head[..length]).into_owned()
         };
         let probe = probe(http(), timeout);
-        tokio::join!(ask(&address, &probe), server)
+        tokio::join!(ask(&address, &probe, false), server)
     }
 
     #[tokio::test]
@@ -136,7 +141,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_there_is_a_failure() {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let error = ask(&Address::Tcp(free), &probe(ProbeKind::Tcp, 1000)).await.unwrap_err();
+        let error = ask(&Address::Tcp(free), &probe(ProbeKind::Tcp, 1000), false).await.unwrap_err();
         assert!(error.starts_with("connect: "), "{error}");
     }
 }

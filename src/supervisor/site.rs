@@ -220,7 +220,9 @@ impl Supervised {
         let endpoint = |view: lifecycle::EndpointView| {
             let address = self.workers.get(&view.serial)?.berth.address()?;
             let lifecycle::EndpointView { serial, slot, generation, open } = view;
-            Some(link::Endpoint { serial, slot, generation, address, open })
+            let release = self.releases.get(&generation);
+            let proxy_protocol = release.is_some_and(|release| release.app.forwarding.proxy_protocol);
+            Some(link::Endpoint { serial, slot, generation, address, open, proxy_protocol })
         };
         views.filter_map(endpoint).collect()
     }

@@ -5,10 +5,11 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
-use tokio_util::sync::CancellationToken;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 
 use super::gate::{Gate, Left};
 use super::hold::Hold;
@@ -22,11 +23,11 @@ use crate::id::{Address, Generation, Serial, Slot};
 /// It may be called before [`Upstream::set`](super::Upstream::set) returns, and must not call back into it.
 pub type OnIdle = Arc<dyn Fn(Serial) + Send + Sync>;
 
-/// What is said of an endpoint when it is listed.
 /// Connections to one endpoint that may be about to be made at a time. A worker whose queue of them is full answers none for
 /// a while; who waits for a turn here may meanwhile get one that was given back.
 const STARTS: usize = 64;
 
+/// What is said of an endpoint when it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     pub serial: Serial,
@@ -35,6 +36,8 @@ pub struct Spec {
     pub address: Address,
     /// May it be claimed?
     pub open: bool,
+    /// Is each connection made for one client, who is introduced on it?
+    pub introduced: bool,
 }
 
 /// Where one worker, or one server that something else runs, is reached. `C` is a connection to it.
@@ -43,14 +46,15 @@ pub struct Endpoint<C> {
     pub slot: Slot,
     pub generation: Generation,
     pub address: Address,
+    introduced: AtomicBool,
     gate: Gate,
     idle: Pool<C>,
+    /// The right to make a connection.
+    starts: Semaphore,
     tally: Tally,
     gone: CancellationToken,
     hold: Arc<Hold<C>>,
     on_idle: OnIdle,
-    /// The right to make a connection.
-    starts: Semaphore,
 }
 
 impl<C> Endpoint<C> {
@@ -60,14 +64,15 @@ impl<C> Endpoint<C> {
             slot: spec.slot,
             generation: spec.generation,
             address: spec.address.clone(),
+            introduced: AtomicBool::new(spec.introduced),
             gate: Gate::new(None),
             idle: Pool::new(threads),
+            starts: Semaphore::new(STARTS),
             tally: Tally::new(threads),
             gone: CancellationToken::new(),
             hold,
             on_idle,
         };
-            starts: Semaphore::new(STARTS),
         if !spec.open {
             endpoint.close();
         }
@@ -94,8 +99,8 @@ impl<C> Endpoint<C> {
     /// # Panics
     /// When `thread` is not below the number of threads of the upstream; so do [`put_idle`](Self::put_idle) and
     /// [`sweep`](Self::sweep).
-    pub fn take_idle(&self, thread: usize, now: Instant) -> Option<C> {
-        self.idle.take(thread, now)
+    pub fn take_idle(&self, thread: usize, now: Instant, is_right: impl Fn(&C) -> bool) -> Option<C> {
+        self.idle.take(thread, now, is_right)
     }
 
     /// Keeps a connection for the next exchange of `thread`, to be used before `until`.
@@ -179,6 +184,11 @@ impl<C> Endpoint<C> {
     /// The same for a request on hold: if it is full, the next place that is given up goes to the line.
     pub(super) fn try_enter_or_want(&self) -> bool {
         self.gate.try_enter_or_want()
+    }
+
+    /// Says whether clients are introduced on connections that are made from now on.
+    pub(super) fn set_introduced(&self, introduced: bool) {
+        self.introduced.store(introduced, Relaxed);
     }
 
     /// Sets how many exchanges it takes at once.

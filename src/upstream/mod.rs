@@ -84,6 +84,7 @@ impl<C: Send + 'static> Upstream<C> {
         let endpoints: Vec<_> = specs.iter().map(|spec| self.endpoint(&before, spec)).collect();
         for (endpoint, spec) in endpoints.iter().zip(specs) {
             endpoint.set_limit(bounds.max_inflight);
+            endpoint.set_introduced(spec.introduced);
             if spec.open {
                 endpoint.open();
             }

@@ -30,11 +30,16 @@ impl<C> Pool<C> {
         Self { stacks: (0..threads).map(|_| Stack(Mutex::new(Vec::new()))).collect() }
     }
 
-    /// The connection that `thread` put in last and that has not expired. Expired ones on the way are dropped.
-    pub(super) fn take(&self, thread: usize, now: Instant) -> Option<C> {
+    /// The connection that `thread` put in last, that has not expired and is a right one. Expired ones on the way are
+    /// dropped.
+    pub(super) fn take(&self, thread: usize, now: Instant, is_right: impl Fn(&C) -> bool) -> Option<C> {
         // At most as many turns as the stack is deep: other threads do not put anything in.
         loop {
-            let idle = self.lock(thread).pop()?;
+            let idle = {
+                let mut stack = self.lock(thread);
+                let found = stack.iter().rposition(|idle| idle.until <= now || is_right(&idle.connection))?;
+                stack.remove(found)
+            };
             if now < idle.until {
                 return Some(idle.connection);
             }
@@ -93,7 +98,7 @@ mod tests {
     fn what_was_put_in_last_comes_out_first() {
         let (pool, at) = pool(1);
         (1..=3).for_each(|connection| pool.put(0, connection, at(9), || true));
-        assert_eq!([(); 4].map(|()| pool.take(0, at(0))), [Some(3), Some(2), Some(1), None]);
+        assert_eq!([(); 4].map(|()| pool.take(0, at(0), |_| true)), [Some(3), Some(2), Some(1), None]);
     }
 
     #[test]
@@ -102,8 +107,17 @@ mod tests {
         pool.put(0, 1, at(9), || true);
         pool.put(0, 2, at(4), || true);
         pool.put(0, 3, at(5), || true);
-        assert_eq!(pool.take(0, at(5)), Some(1));
+        assert_eq!(pool.take(0, at(5), |_| true), Some(1));
         assert_eq!(pool.len(), 0);
+    }
+
+    #[test]
+    fn what_is_not_right_stays() {
+        let (pool, at) = pool(1);
+        (1..=4).for_each(|connection| pool.put(0, connection, at(9), || true));
+        assert_eq!(pool.take(0, at(0), |connection| connection % 2 == 1), Some(3));
+        assert_eq!(pool.take(0, at(0), |connection| *connection > 4), None);
+        assert_eq!([(); 3].map(|()| pool.take(0, at(0), |_| true)), [Some(4), Some(2), Some(1)]);
     }
 
     #[test]
@@ -114,7 +128,10 @@ mod tests {
             pool.put(1, connection, at(until), || true);
         }
         pool.sweep(0, at(5));
-        assert_eq!((pool.take(0, at(0)), pool.take(0, at(0)), pool.take(0, at(0))), (Some(4), Some(2), None));
+        assert_eq!(
+            (pool.take(0, at(0), |_| true), pool.take(0, at(0), |_| true), pool.take(0, at(0), |_| true)),
+            (Some(4), Some(2), None)
+        );
         assert_eq!(pool.len(), 4, "the other thread's are left alone");
     }
 
@@ -122,8 +139,8 @@ mod tests {
     fn threads_do_not_see_each_others() {
         let (pool, at) = pool(2);
         pool.put(0, 1, at(9), || true);
-        assert_eq!(pool.take(1, at(0)), None);
-        assert_eq!(pool.take(0, at(0)), Some(1));
+        assert_eq!(pool.take(1, at(0), |_| true), None);
+        assert_eq!(pool.take(0, at(0), |_| true), Some(1));
     }
 
     #[test]
@@ -164,7 +181,7 @@ mod tests {
         let put = |may_keep| pool.put(0, Nosy(Arc::clone(&pool)), now, || may_keep);
         put(false);
         put(true);
-        assert!(pool.take(0, now).is_none());
+        assert!(pool.take(0, now, |_| true).is_none());
         put(true);
         pool.sweep(0, now);
         put(true);

@@ -38,7 +38,7 @@ fn upstream() -> (Upstream<Connection>, Reports) {
 
 fn spec(serial: u64, open: bool) -> Spec {
     let address = Address::Unix(format!("/run/{serial}.sock").into());
-    Spec { serial: Serial(serial), slot: Slot(0), generation: Generation(serial), address, open }
+    Spec { serial: Serial(serial), slot: Slot(0), generation: Generation(serial), address, open, introduced: false }
 }
 
 fn open(serial: u64) -> Spec {

@@ -19,6 +19,7 @@ mod crowd;
 mod ends;
 mod fields;
 mod holding;
+mod introduced;
 mod keepalive;
 mod limits;
 mod load;

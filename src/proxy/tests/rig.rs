@@ -209,7 +209,14 @@ pub(super) fn endpoint(worker: &Worker) -> Endpoint {
 }
 
 pub(super) fn endpoint_at(serial: Serial, address: Address) -> Endpoint {
-    Endpoint { serial, slot: Slot(serial.0 as u32), generation: Generation(1), address, open: true }
+    Endpoint {
+        serial,
+        slot: Slot(serial.0 as u32),
+        generation: Generation(1),
+        address,
+        open: true,
+        proxy_protocol: false,
+    }
 }
 
 fn limits() -> Limits {

@@ -85,8 +85,8 @@ fn connections_are_kept_per_thread_and_swept() {
     upstream.set(&[open(1)], WIDE);
     let (endpoint, now) = (Arc::clone(&upstream.endpoints()[0]), Instant::now());
     endpoint.put_idle(0, Connection::default(), now + SECOND);
-    assert!(endpoint.take_idle(1, now).is_none());
-    assert!(endpoint.take_idle(0, now).is_some());
+    assert!(endpoint.take_idle(1, now, |_| true).is_none());
+    assert!(endpoint.take_idle(0, now, |_| true).is_some());
     endpoint.put_idle(0, Connection::default(), now + SECOND);
     upstream.sweep(0, now + SECOND);
     assert_eq!(endpoint.idle(), 0);
