@@ -31,6 +31,10 @@ use crate::id::Address;
 /// there the runtime's own knowledge is fresh.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// The longest head of an answer, in bytes, and the most of a body that is read at a time. A client that takes nothing makes us
+/// hold a few of these, so more would cost a crowd of such clients too much memory.
+const BUFFER: usize = 64 * 1024;
+
 /// A connection to a worker.
 pub(crate) struct Wire {
     sender: SendRequest<Upload>,
@@ -38,12 +42,12 @@ pub(crate) struct Wire {
     alarm: Alarm,
     /// When the exchange before ended; `None` before the first one.
     rested: Option<Instant>,
+    /// As whom the worker was told the other end.
+    introduction: Option<Introduction>,
     _driver: AbortOnDropHandle<()>,
 }
 
 /// Why an exchange on a wire has no response.
-    /// As whom the worker was told the other end.
-    introduction: Option<Introduction>,
 pub(crate) struct Failure {
     pub(crate) fault: Fault,
     /// The request itself when nothing of it was written and it is still whole.
@@ -76,15 +80,15 @@ impl Wire {
         self.sender.is_ready()
     }
 
-    /// Notes that an exchange has ended cleanly.
-    pub(crate) fn rest(&mut self, now: Instant) {
-        self.rested = Some(now);
-    }
     /// Was it made for this client, or for anybody?
     pub(crate) fn is_for(&self, introduction: Option<&Introduction>) -> bool {
         self.introduction.as_ref() == introduction
     }
 
+    /// Notes that an exchange has ended cleanly.
+    pub(crate) fn rest(&mut self, now: Instant) {
+        self.rested = Some(now);
+    }
 
     /// From now on the connection carries a tunnel.
     pub(crate) fn become_tunnel(&self) {

@@ -27,6 +27,7 @@ mod mutations;
 mod publishing;
 mod retrying;
 mod slow;
+mod starts;
 mod tunnels;
 mod websockets;
 
