@@ -39,6 +39,10 @@ use crate::link::Limits;
 /// Header fields up to this number are parsed without an allocation.
 const HYPER_HEADERS: u32 = 100;
 
+/// Bytes beyond a head that an HTTP/1 connection may have read, or may have waiting for its client before more of the answer is
+/// asked for.
+const SLACK: usize = 8 * 1024;
+
 /// HTTP/2 bytes that one upload may have under way, and all uploads of a connection: at 50 ms of round trip 80 and 160
 /// Mbit/s, and no connection makes us hold more than 1 MiB.
 const STREAM_WINDOW: u32 = 512 * 1024;
@@ -83,21 +87,21 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
         Stream::Plain(socket)
     };
     let is_http2 = stream.protocol() == Some(b"h2");
+    let reached = if listener.ip().is_unspecified() { stream.reached().unwrap_or(listener) } else { listener };
     let ip = address.ip().to_canonical();
     let peer = Arc::new(Peer {
         proxy,
         thread,
-    let reached = if listener.ip().is_unspecified() { stream.reached().unwrap_or(listener) } else { listener };
         address: SocketAddr::new(ip, address.port()),
         listener,
+        reached,
         forwarded_for: HeaderValue::try_from(ip.to_string()).expect("an address is a valid field value"),
         is_tls,
+        tls_version: stream.tls_version(),
         is_http2,
         server_name: stream.server_name(),
-        reached,
         pulse,
         _admission: admission,
-        tls_version: stream.tls_version(),
     });
     let io = Io::new(stream, Arc::clone(&peer.pulse), is_http2);
     if is_http2 {
@@ -131,6 +135,7 @@ async fn secure(proxy: &Proxy, socket: Socket, limit: Duration) -> Option<Stream
 async fn serve_http1(peer: Arc<Peer>, io: Io, limits: &Limits) {
     let mut builder = http1::Builder::new();
     builder.header_read_timeout(None).max_header_size(limits.header_bytes as usize);
+    builder.max_buf_size(limits.header_bytes as usize + SLACK);
     if limits.header_count > HYPER_HEADERS {
         builder.max_headers(limits.header_count as usize);
     }
