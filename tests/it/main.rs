@@ -19,6 +19,7 @@ mod diversions;
 mod docs;
 mod ecosystem;
 mod environment;
+mod exhaustion;
 mod fixed_upstream;
 mod floods;
 mod following;
