@@ -6,6 +6,8 @@ pub mod certs;
 pub mod cli;
 pub mod config;
 pub mod control;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod id;
 pub mod import;
 pub mod lifecycle;

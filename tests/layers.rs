@@ -27,6 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("import", &["id", "config"]),
     ("proxy", &["id", "sys", "telemetry", "certs", "route", "upstream", "link"]),
     ("supervisor", &["id", "sys", "config", "telemetry", "certs", "lifecycle", "link", "control"]),
+    // What is fuzzed is everybody's readers; nobody uses it.
+    ("fuzzing", &["config", "link", "proxy", "supervisor"]),
     ("cli", &["id", "sys", "config", "import", "telemetry", "control", "certs", "supervisor", "proxy"]),
     ("main", &["cli"]),
 ];

@@ -20,11 +20,13 @@ mod error;
 mod exchange;
 mod fault;
 mod forward;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod headers;
 mod host;
+mod introducing;
 mod introduction;
 mod io;
-mod introducing;
 mod listener;
 mod load;
 mod meter;

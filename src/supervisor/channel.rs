@@ -29,6 +29,8 @@ use crate::id::{AppName, Serial, WorkerId};
 use crate::sys::{handout, socket};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use cluster::{Errno, Query, Said};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use wire::Lines as AnyLines;
 use wire::{Lines, Message};
 
 /// The variables that tell Node about its end: its number, and how messages are written on it.

@@ -14,6 +14,8 @@ mod diff;
 mod event;
 mod exits;
 mod fixed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod info;
 mod invariants;
 mod jobs;

@@ -23,7 +23,7 @@ pub(super) const HANDLE_REFUSED: &[u8] = b"{\"cmd\":\"NODE_HANDLE_NACK\"}\n";
 
 /// One line, as far as it concerns us.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Message {
+pub(in crate::supervisor) enum Message {
     /// `process.send('ready')`.
     Ready,
     /// A message with a socket or server, which must be answered.
@@ -43,7 +43,7 @@ pub(super) enum Message {
 
 /// Cuts a stream of bytes into messages.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(in crate::supervisor) struct Lines {
     line: Vec<u8>,
     /// The rest of this line is passed over.
     passing: bool,
@@ -58,7 +58,7 @@ struct Object {
 
 impl Lines {
     /// Takes in the next bytes and gives every message that they complete.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<Message> {
+    pub(in crate::supervisor) fn feed(&mut self, bytes: &[u8]) -> Vec<Message> {
         let mut messages = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, is_whole) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
@@ -71,7 +71,7 @@ impl Lines {
     }
 
     /// Does a begun line wait for its end?
-    pub(super) fn is_within_a_line(&self) -> bool {
+    pub(in crate::supervisor) fn is_within_a_line(&self) -> bool {
         self.passing || !self.line.is_empty()
     }
 

@@ -29,6 +29,8 @@ use crate::lifecycle;
 use crate::sys::notify_socket::{self, Datagram};
 use crate::sys::socket_folder::SocketFolder;
 use wire::Word;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use wire::{Word as AnyWord, read as read_any};
 
 /// The socket's name in the worker's folder.
 const SOCKET: &str = "notify";

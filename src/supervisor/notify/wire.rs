@@ -12,7 +12,7 @@ const LONGEST_STATUS: usize = 256;
 
 /// One line, as far as it concerns us.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(in crate::supervisor) enum Word {
     /// `READY=1`.
     Ready,
     /// `STATUS=`.
@@ -34,7 +34,7 @@ pub(super) enum Word {
 }
 
 /// Reads a message; names that do not concern us (`MAINPID`, `FDSTORE`, those of the app's own) are passed over.
-pub(super) fn read(message: &[u8]) -> Vec<Word> {
+pub(in crate::supervisor) fn read(message: &[u8]) -> Vec<Word> {
     message.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).filter_map(word).collect()
 }
 
