@@ -25,7 +25,8 @@ use reader::Message;
 use stage::Stage;
 
 /// Fields that the proxy vouches for.
-const VOUCHED: [&str; 5] = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-request-id"];
+const VOUCHED: [&str; 6] =
+    ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-request-id", "traceparent"];
 
 fn start(stage: &mut Stage) -> Running {
     let portreeve = Portreeve::new().https();
