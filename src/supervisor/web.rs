@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,9 +57,10 @@ pub(super) async fn serve(listener: TcpListener, events: Events, tasks: TaskTrac
 }
 
 async fn speak(stream: TcpStream, events: Events, permit: OwnedSemaphorePermit) {
+    let is_local = stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let inner = service_fn(move |request: Request<Incoming>| {
         let events = events.clone();
-        async move { Ok::<_, Infallible>(answer(&request, &events).await) }
+        async move { Ok::<_, Infallible>(answer(&request, is_local, &events).await) }
     });
     let service = ServiceBuilder::new().map_result(rescue).timeout(LIMIT).service(inner);
     let connection = http1::Builder::new()
@@ -78,7 +79,10 @@ fn rescue(result: Result<Answer, BoxError>) -> Result<Answer, BoxError> {
     Ok(result.unwrap_or_else(|_| plain(StatusCode::GATEWAY_TIMEOUT, "the supervisor took too long\n")))
 }
 
-async fn answer(request: &Request<Incoming>, events: &Events) -> Answer {
+async fn answer(request: &Request<Incoming>, is_local: bool, events: &Events) -> Answer {
+    if is_local && !request.headers().get(http::header::HOST).is_none_or(names_this_machine) {
+        return plain(StatusCode::MISDIRECTED_REQUEST, "on loopback ask for localhost or an address\n");
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
     }
@@ -96,6 +100,18 @@ async fn answer(request: &Request<Incoming>, events: &Events) -> Answer {
         },
         _ => plain(StatusCode::NOT_FOUND, "there is /metrics, /healthz and /readyz\n"),
     }
+}
+
+/// Is it `localhost`, or an address? A page in a browser on this machine that has made a name of its own lead here has that
+/// name in `Host`, and is not to read what we say (DNS rebinding).
+fn names_this_machine(host: &http::HeaderValue) -> bool {
+    let Ok(host) = host.to_str() else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
+        _ => host,
+    };
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
 }
 
 async fn ask<T>(events: &Events, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Option<T> {
@@ -117,4 +133,20 @@ fn plain(status: StatusCode, text: impl Into<Bytes>) -> Answer {
     let kind = http::HeaderValue::from_static("text/plain; charset=utf-8");
     answer.headers_mut().insert(http::header::CONTENT_TYPE, kind);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_may_lead_here_by_trickery_are_refused() {
+        let is_ours = |host: &str| names_this_machine(&host.parse().unwrap());
+        for host in ["localhost", "LOCALHOST:9900", "127.0.0.1:9900", "127.0.0.1", "[::1]:9900", "[::1]", "10.0.0.7"] {
+            assert!(is_ours(host), "{host}");
+        }
+        for host in ["evil.example", "evil.example:9900", "localhost.evil.example", "127.0.0.1.evil.example:80", ""] {
+            assert!(!is_ours(host), "{host}");
+        }
+    }
 }

@@ -9,6 +9,20 @@ fn assert_value(exposition: &Exposition, name: &str, labels: &[(&str, &str)], ex
 }
 
 #[test]
+fn a_page_that_has_made_its_own_name_lead_to_loopback_reads_no_metrics() {
+    use std::io::{Read, Write};
+    let running = Portreeve::new().app("web", worker()).start();
+    let address = running.status().metrics.expect("there is a listener for metrics");
+    for (host, status) in [("evil.example", 421), ("localhost", 200)] {
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        write!(socket, "GET /metrics HTTP/1.1\r\nHost: {host}:{}\r\n\r\n", address.port()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}
+
+#[test]
 fn requests_are_counted_and_timed_by_app_and_status() {
     let running = Portreeve::new().app("web", worker()).start();
     for _ in 0..7 {
