@@ -129,6 +129,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_that_wants_to_be_told_for_whom_a_connection_is_gets_the_header_for_nobody() {
+        for (kind, more) in [(http(), "GET /health HTTP/1.1\r\n"), (ProbeKind::Tcp, "")] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = Address::Tcp(listener.local_addr().unwrap());
+            let server = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut said = vec![0; LOCAL.len() + more.len()];
+                stream.read_exact(&mut said).await.unwrap();
+                if !more.is_empty() {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                }
+                said
+            };
+            let probe = probe(kind, 5000);
+            let (result, said) = tokio::join!(ask(&address, &probe, true), server);
+            assert_eq!((result, said), (Ok(()), [&b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"[..], more.as_bytes()].concat()));
+        }
+    }
+
+    #[tokio::test]
     async fn other_answers_are_told_apart() {
         let (result, _) = asked_of(Some("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"), 5000).await;
         assert_eq!(result, Err("GET /health answered 500".into()));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -102,4 +104,47 @@ fn servers_that_are_not_ours_outlive_us() {
     running.signal(rustix::process::Signal::TERM);
     assert_eq!(running.ended(SOON).code(), Some(0));
     assert_eq!(pair.tcp.http().get("/whoami").status, 200);
+}
+
+/// Reads a header of the PROXY protocol, version 2, then a head; answers 200. Gives both.
+fn introduced(mut socket: &TcpStream) -> Option<(Vec<u8>, String)> {
+    let mut header = vec![0; 16];
+    socket.read_exact(&mut header).ok()?;
+    let rest = usize::from(u16::from_be_bytes([header[14], header[15]]));
+    header.resize(16 + rest, 0);
+    socket.read_exact(&mut header[16..]).ok()?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").ok()?;
+    Some((header, String::from_utf8(head).ok()?))
+}
+
+#[test]
+fn a_server_is_introduced_to_clients_and_probed_in_nobodys_name() {
+    const PREFIX: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let app = upstream(&[listener.local_addr().unwrap().to_string()]).ready_http("/up").set("proxy_protocol", true);
+    let (sender, said) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let Some(said) = introduced(&socket.unwrap()) else { continue };
+            if sender.send(said).is_err() {
+                return;
+            }
+        }
+    });
+    let running = Portreeve::new().app("web", app).start();
+    let mut client = TcpStream::connect(running.http().address()).unwrap();
+    client.write_all(b"GET /mine HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let (header, _) = said.iter().find(|(_, head)| head.starts_with("GET /mine ")).unwrap();
+    let local = client.local_addr().unwrap();
+    let ports = [local.port().to_be_bytes(), running.http().address().port().to_be_bytes()].concat();
+    let expected = [PREFIX, &[0x21, 0x11, 0, 12], &[127, 0, 0, 1], &[127, 0, 0, 1], &ports].concat();
+    assert_eq!(header, expected);
+    let (header, _) = said.iter().find(|(_, head)| head.starts_with("GET /up ")).unwrap();
+    assert_eq!(header, [PREFIX, &[0x20, 0, 0, 0]].concat());
 }
