@@ -104,6 +104,9 @@ const MESSAGES: &[&[u8]] = &[
 ];
 
 /// A text has a meaning, or problems with places in it; in its usual form it means the same.
+///
+/// # Panics
+/// When that does not hold.
 pub fn config(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let parse = |text: &str| config::parse(text, Path::new("/x/portreeve.toml"));
@@ -127,6 +130,9 @@ pub fn config(data: &[u8]) {
 }
 
 /// What is read is what would be written; what is cut short is no message.
+///
+/// # Panics
+/// When that does not hold.
 pub fn link_codec(data: &[u8]) {
     let framed = [&u32::try_from(data.len()).expect("no input is that long").to_be_bytes(), data].concat();
     codec_of::<ToProxy>(&framed);

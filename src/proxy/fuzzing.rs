@@ -32,8 +32,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     world
 });
 
-/// A body of which only the length matters; `None`: there is none.
-struct Shape(Option<Option<u64>>);
+/// A body of which only the framing matters.
+struct Shape(Framing);
 
 impl Body for Shape {
     type Data = Bytes;
@@ -44,11 +44,14 @@ impl Body for Shape {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_none()
+        self.0 == Framing::Empty
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.flatten().map_or_else(SizeHint::default, SizeHint::with_exact)
+        match self.0 {
+            Framing::Length(length) => SizeHint::with_exact(length),
+            Framing::Empty | Framing::Chunked => SizeHint::default(),
+        }
     }
 }
 
@@ -69,12 +72,12 @@ fn request(data: &[u8]) -> Option<(Request<Shape>, IpAddr)> {
     let mut lines = text.split(|byte| *byte == b'\n');
     let first = lines.next()?;
     let space = first.iter().position(|byte| *byte == b' ')?;
-    let length = match (choices >> 2) & 3 {
-        0 | 1 => None,
-        2 => Some(Some(u64::from(*choices))),
-        _ => Some(None),
+    let framing = match (choices >> 2) & 3 {
+        0 | 1 => Framing::Empty,
+        2 => Framing::Length(u64::from(*choices)),
+        _ => Framing::Chunked,
     };
-    let mut request = Request::new(Shape(length));
+    let mut request = Request::new(Shape(framing));
     *request.method_mut() = Method::from_bytes(&first[..space]).ok()?;
     *request.uri_mut() = Uri::try_from(&first[space + 1..]).ok()?;
     *request.version_mut() =
@@ -84,6 +87,9 @@ fn request(data: &[u8]) -> Option<(Request<Shape>, IpAddr)> {
 }
 
 /// Whatever is let in says one thing, and what is made of it would be let in again, and mean the same.
+///
+/// # Panics
+/// When that does not hold.
 pub fn request_policy(data: &[u8]) {
     let Some((request, peer)) = request(data) else { return };
     let Ok(checked) = policy::check(&request, peer, &WORLD) else { return };
@@ -118,13 +124,9 @@ fn toward_worker(request: &Request<Shape>, checked: Checked) -> Request<Shape> {
         is_websocket: checked.websocket.is_some(),
         refused: &checked.refused,
     };
-    let length = match checked.framing {
-        Framing::Empty | Framing::Length(0) => None,
-        Framing::Length(length) => Some(Some(length)),
-        Framing::Chunked => Some(None),
-    };
+    let framing = if checked.framing == Framing::Length(0) { Framing::Empty } else { checked.framing };
     headers::toward_worker(&mut fields, checked.survey, vouched);
-    let mut sent = Request::new(Shape(length));
+    let mut sent = Request::new(Shape(framing));
     *sent.method_mut() = request.method().clone();
     *sent.headers_mut() = fields;
     *sent.uri_mut() = checked.into_target(request.uri().clone());
@@ -166,6 +168,9 @@ fn assert_path(path: &str) {
 }
 
 /// The one form of a path is itself, and holds nothing that is read in two ways.
+///
+/// # Panics
+/// When that does not hold.
 pub fn path_normaliser(data: &[u8]) {
     let Ok(uri) = Uri::try_from(data) else { return };
     let Ok(form) = canonical(&uri) else { return };
@@ -179,6 +184,9 @@ pub fn path_normaliser(data: &[u8]) {
 }
 
 /// A client is believed only as far as every front behind it is trusted.
+///
+/// # Panics
+/// When that does not hold.
 pub fn forwarded_parser(data: &[u8]) {
     let mut fields = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n').take(100) {
@@ -198,6 +206,9 @@ pub fn forwarded_parser(data: &[u8]) {
 }
 
 /// A header is read to its end and not beyond it, or refused.
+///
+/// # Panics
+/// When that does not hold.
 pub fn proxy_header(data: &[u8]) {
     let mut rest = data;
     let said = {
@@ -210,7 +221,7 @@ pub fn proxy_header(data: &[u8]) {
     let read = data.len() - rest.len();
     let header = &data[..read];
     let is_whole = if header.starts_with(b"PROXY ") {
-        header.ends_with(b"\r\n") && read <= 107 && header.iter().filter(|byte| **byte == b'\n').count() == 1
+        header.ends_with(b"\r\n") && read <= 107 && !header[..read - 1].contains(&b'\n')
     } else {
         read == 16 + usize::from(u16::from_be_bytes([header[14], header[15]])) && read <= 16 + 4096
     };
@@ -218,6 +229,9 @@ pub fn proxy_header(data: &[u8]) {
 }
 
 /// What a client is sent has one framing and nothing of the worker's connection.
+///
+/// # Panics
+/// When that does not hold.
 pub fn response_policy(data: &[u8]) {
     let Some((status, text)) = data.split_at_checked(3) else { return };
     let Ok(status) = StatusCode::from_bytes(status) else { return };

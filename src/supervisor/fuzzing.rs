@@ -6,18 +6,23 @@ use super::channel::AnyLines as Lines;
 use super::notify::{AnyWord as Word, read_any as read};
 
 /// How the bytes were cut makes no difference.
+///
+/// # Panics
+/// When that does not hold.
 pub fn node_channel(data: &[u8]) {
-    let mut whole = Lines::default();
-    let messages = whole.feed(data);
-    let mut pieces = Lines::default();
+    let (mut at_once, mut in_parts) = (Lines::default(), Lines::default());
+    let messages = at_once.feed(data);
     let length = usize::from(data.first().copied().unwrap_or_default()).max(1);
-    let pieced: Vec<_> = data.chunks(length).flat_map(|piece| pieces.feed(piece)).collect();
-    assert_eq!(messages, pieced);
-    assert_eq!(messages.len(), data.iter().filter(|byte| **byte == b'\n').count());
-    assert_eq!(whole.is_within_a_line(), data.last().is_some_and(|last| *last != b'\n'));
+    let same: Vec<_> = data.chunks(length).flat_map(|part| in_parts.feed(part)).collect();
+    assert_eq!(messages, same);
+    assert_eq!(messages.len(), data.split(|byte| *byte == b'\n').count() - 1);
+    assert_eq!(at_once.is_within_a_line(), data.last().is_some_and(|last| *last != b'\n'));
 }
 
 /// A status is one short line that any terminal can show.
+///
+/// # Panics
+/// When that does not hold.
 pub fn notify(data: &[u8]) {
     let words = read(data);
     assert!(words.len() <= data.split(|byte| *byte == b'\n').count());

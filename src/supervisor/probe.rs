@@ -137,9 +137,8 @@ mod tests {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut said = vec![0; LOCAL.len() + more.len()];
                 stream.read_exact(&mut said).await.unwrap();
-                if !more.is_empty() {
-                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-                }
+                let answer: &[u8] = if more.is_empty() { b"" } else { b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" };
+                stream.write_all(answer).await.unwrap();
                 said
             };
             let probe = probe(kind, 5000);

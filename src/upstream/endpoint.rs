@@ -25,7 +25,7 @@ pub type OnIdle = Arc<dyn Fn(Serial) + Send + Sync>;
 
 /// Connections to one endpoint that may be about to be made at a time. A worker whose queue of them is full answers none for
 /// a while; who waits for a turn here may meanwhile get one that was given back.
-const STARTS: usize = 64;
+const STARTS: usize = 256;
 
 /// What is said of an endpoint when it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]

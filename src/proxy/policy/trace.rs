@@ -24,13 +24,15 @@ pub(crate) enum Trace {
 impl Trace {
     /// `starts`: is one to begin where there is none? `id` is the exchange's name, and that of the trace, if it can be.
     pub(crate) fn of(headers: &HeaderMap, survey: Survey, starts: bool, id: &HeaderValue) -> Self {
-        let is_there = survey.traces > 0;
-        let is_valid = survey.traces == 1 && headers.get(TRACE_PARENT).is_some_and(|value| is_trace(value.as_bytes()));
-        match (is_valid, starts) {
-            (true, _) => Self::Pass,
-            (false, true) => Self::Start(begin(id)),
-            (false, false) if is_there || survey.has_trace_state => Self::Drop,
-            (false, false) => Self::Pass,
+        if survey.traces == 1 && headers.get(TRACE_PARENT).is_some_and(|value| is_trace(value.as_bytes())) {
+            return Self::Pass;
+        }
+        if starts {
+            Self::Start(begin(id))
+        } else if survey.traces > 0 || survey.has_trace_state {
+            Self::Drop
+        } else {
+            Self::Pass
         }
     }
 }

@@ -32,16 +32,16 @@ fn a_crowd_does_not_open_connections_without_bound_to_a_worker_that_takes_none()
         rig.web().connect_timeout = Duration::from_secs(15);
         rig.publish().await;
         let mut clients = Vec::new();
-        for _ in 0..150 {
+        for _ in 0..400 {
             let mut client = Client::connect(rig.http).await;
             client.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
             clients.push(client);
         }
-        rig.metric_becomes("portreeve_inflight", &[], 150).await;
-        while unanswered(address.port()) < 64 {
+        rig.metric_becomes("portreeve_inflight", &[], 400).await;
+        while unanswered(address.port()) < 256 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(unanswered(address.port()), 64);
+        assert_eq!(unanswered(address.port()), 256);
         drop((clients, listener));
         rig.stop().await;
     });

@@ -169,7 +169,7 @@ fn a_tunnel_keeps_its_endpoint_busy_and_ends_with_it() {
 /// Writes until nothing more is taken.
 async fn fill(socket: &mut TcpStream) {
     use tokio::io::AsyncWriteExt;
-    let chunk = [b'x'; 64 * 1024];
+    let chunk = vec![b'x'; 64 * 1024];
     // A socket that takes nothing for so long is full, all the way.
     while tokio::time::timeout(Duration::from_millis(20), socket.write_all(&chunk)).await.is_ok_and(|it| it.is_ok()) {}
 }
