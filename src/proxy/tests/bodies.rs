@@ -10,7 +10,7 @@ use super::run;
 use super::worker::Worker;
 
 /// More than all buffers between two ends hold, by far.
-const HUGE: usize = 100 * 1024 * 1024;
+const HUGE: usize = 64 * 1024 * 1024;
 
 /// What the buffers between two ends may hold: four socket buffers of the kernel's, and ours.
 const BUFFERED: usize = 40 * 1024 * 1024;
