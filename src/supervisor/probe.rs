@@ -130,15 +130,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_wants_to_be_told_for_whom_a_connection_is_gets_the_header_for_nobody() {
-        for (kind, more) in [(http(), "GET /health HTTP/1.1\r\n"), (ProbeKind::Tcp, "")] {
+        let yes = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        for (kind, more, answer) in [(http(), "GET /health HTTP/1.1\r\n", yes), (ProbeKind::Tcp, "", "")] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = Address::Tcp(listener.local_addr().unwrap());
             let server = async {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut said = vec![0; LOCAL.len() + more.len()];
                 stream.read_exact(&mut said).await.unwrap();
-                let answer: &[u8] = if more.is_empty() { b"" } else { b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" };
-                stream.write_all(answer).await.unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
                 said
             };
             let probe = probe(kind, 5000);

@@ -86,7 +86,9 @@ fn a_proxy_without_descriptors_serves_on_and_recovers() {
     }
     assert_eq!(running.proxy(), pid, "the same proxy serves on");
     let blamed = ["portreeve_upstream_faults_total", "portreeve_worker_restarts_total"];
-    assert_eq!(blamed.map(|name| running.metrics().sum(name, &[])), [0.0, 0.0], "no worker is to blame");
+    for name in blamed {
+        assert!(running.metrics().sum(name, &[]) < 1.0, "{name}: no worker is to blame");
+    }
 }
 
 #[test]

@@ -77,9 +77,9 @@ const TITLE: &str = "flood                     peak MiB grown MiB  CPU s      s 
 fn politeness(running: &Running) -> f64 {
     let (pid, address) = (running.proxy(), running.http().address());
     // What is done once only is not counted.
-    (0..50).for_each(|_| drop(ask(address)));
+    (0..50).for_each(|_| _ = ask(address));
     let used = cpu(pid);
-    (0..500).for_each(|_| drop(ask(address)));
+    (0..500).for_each(|_| _ = ask(address));
     println!("{TITLE}");
     (cpu(pid) - used) / 500.0
 }
