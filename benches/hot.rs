@@ -17,6 +17,7 @@ fn upstream(endpoints: u32) -> Upstream<()> {
         generation: Generation(1),
         address: Address::Tcp(([127, 0, 0, 1], 1).into()),
         open: true,
+        introduced: false,
     };
     let bounds = Bounds {
         max_inflight: None,
