@@ -34,6 +34,11 @@ impl Draft {
         item.as_table_mut().expect("it is a table, or has just become one")
     }
 
+    /// Takes a key out; true when it was there.
+    pub(crate) fn drop_key(&mut self, key: &str) -> bool {
+        self.0.remove(key).is_some()
+    }
+
     pub(crate) fn has(&self, key: &str) -> bool {
         self.0.contains_key(key)
     }

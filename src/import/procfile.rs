@@ -1,6 +1,7 @@
-//! A Procfile: a line a process, `name: command`. `web` is the one that is given a port and serves.
+//! A Procfile: a line a process, `name: command`. `web` is the one that is given a port and serves; all others are tasks.
 //!
-//! Pure. The lines are for a shell, which is left out where it is not needed; `$PORT` stays, for each worker has its own.
+//! Pure. The lines are for a shell, which is left out where it is not needed; `$PORT` stays, for each worker of `web` has its
+//! own. What `release` does is done once, before a release, and so is no app.
 
 use super::draft::Draft;
 use super::{Imported, ImportedApp, Remark};
@@ -9,6 +10,11 @@ use crate::id::AppName;
 /// What only a shell understands.
 const OF_SHELLS: &[char] =
     &['|', '&', ';', '<', '>', '(', ')', '$', '`', '\\', '"', '\'', '*', '?', '[', ']', '#', '~', '{', '}', '!', '='];
+
+/// The process that serves.
+const WEB: &str = "web";
+/// The process that is none.
+const RELEASE: &str = "release";
 
 /// Translates the text of a Procfile.
 ///
@@ -24,33 +30,40 @@ pub fn translate(text: &str) -> Result<Imported, String> {
         let (name, command) = line.split_once(':').ok_or_else(|| format!("line {number} is no `name: command`"))?;
         let name = name.trim().parse().map_err(|bad| format!("line {number}: {bad}"))?;
         let command = command.trim().replace(|c: char| c.is_control(), " ");
-        let host = placeholder(&name);
-        if command.is_empty() || imported.apps.iter().any(|app| placeholder(&app.name) == host) {
+        let is_there = |app: &ImportedApp| app.name == name;
+        if command.is_empty() || imported.apps.iter().any(is_there) {
             return Err(format!("line {number}: `{name}` has no command, or is there twice"));
         }
-        imported.apps.push(process(name, &command, host));
+        if name.as_str() == RELEASE {
+            let text = format!("is done once, before a release: run `{command}` before `portreeve reload`");
+            imported.remarks.push(Remark::new(RELEASE, text));
+        } else {
+            imported.apps.push(process(name, &command));
+        }
     }
     if imported.apps.is_empty() { Err("there is no process in it".to_owned()) } else { Ok(imported) }
 }
 
-/// A name that leads to this machine and to no other.
-fn placeholder(name: &AppName) -> String {
-    format!("{}.localhost", name.as_str().to_ascii_lowercase().trim_matches(['-', '_']))
-}
-
-fn process(name: AppName, command: &str, host: String) -> ImportedApp {
+fn process(name: AppName, command: &str) -> ImportedApp {
     let mut draft = Draft::default();
     let mut remarks = Vec::new();
     draft.set("command", command);
+    if name.as_str() != WEB {
+        draft.noted(
+            "kind",
+            "task",
+            "Only `web` is given a port in a Procfile; for a server give it `hosts` or a `port`.",
+        );
+        if command.contains("PORT") {
+            let text =
+                "speaks of PORT, which only `web` has: for a server take out `kind`, and give it `hosts` or a `port`";
+            remarks.push(Remark::new(name.as_str(), text));
+        }
+    }
     if command.contains(OF_SHELLS) {
         draft.set("shell", true);
     }
     draft.noted("workers", 1, "A Procfile says nothing of how many: `workers = \"auto\"` is one per CPU.");
-    if name.as_str() != "web" {
-        draft.set("hosts", host);
-        let text = "is taken for an app that listens on PORT, as `web` does: one that does not never gets ready";
-        remarks.push(Remark::new(name.as_str(), text));
-    }
     ImportedApp { name, table: draft.into_table(), remarks }
 }
 
@@ -61,9 +74,12 @@ mod tests {
     use super::*;
     use crate::config;
 
+    const TEXT: &str = "# c\nweb: node server.js\n\nmail-job: bundle exec rake jobs:work && true\nrelease: ./migrate\n\
+                        api: puma -p $PORT\n";
+
     #[test]
     fn each_line_becomes_an_app() {
-        let imported = translate("# c\nweb: node server.js\n\nmail-job: bundle exec rake jobs:work && true\n").unwrap();
+        let imported = translate(TEXT).unwrap();
         let text = imported.to_toml();
         assert!(config::parse(&text, Path::new("/portreeve.toml")).is_ok(), "{text}");
         insta::assert_snapshot!(text);
@@ -74,7 +90,8 @@ mod tests {
         for (text, message) in [
             ("", "no process"),
             ("web", "line 1"),
-            ("web: a\nWeb: b", "line 2"),
+            ("web: a\nweb: b", "line 2"),
+            ("release: a", "no process"),
             ("a b: c", "line 1"),
             ("web:", "line 1"),
         ] {

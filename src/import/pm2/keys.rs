@@ -47,6 +47,8 @@ const KEYS: &[(&str, &[&str])] = &[
     ("log_type", &["logtype"]),
     ("append_env_to_name", &["appendenvtoname"]),
     ("name_prefix", &["nameprefix"]),
+    // Ours: PM2 overlooks what it does not know, so a file may say it for both.
+    ("kind", &[]),
 ];
 
 /// Keys without a meaning here, with the reason.

@@ -14,6 +14,7 @@ mod restarts;
 mod running;
 mod shape;
 mod stops;
+mod task;
 mod time_format;
 mod units;
 mod watching;
@@ -96,6 +97,8 @@ struct Traits {
     is_many: bool,
     /// The port that it is told to listen on.
     port: Option<u16>,
+    /// No request is for it.
+    is_task: bool,
 }
 
 impl Translation<'_> {
@@ -153,12 +156,14 @@ fn translate_app(app: Map<String, Value>, around: &Surroundings, names: &mut BTr
     let mut app = Translation { record, draft, remarks, around, directory, script: String::new(), traits };
     let name = command::name(&mut app, names);
     command::translate(&mut app);
+    task::announce(&mut app);
     workers::translate(&mut app);
     environment::translate(&mut app);
     stops::translate(&mut app);
     restarts::translate(&mut app);
     watching::translate(&mut app);
     output::translate(&mut app);
+    task::settle(&mut app);
     app.record.finish(&mut app.remarks);
     let Translation { draft, remarks, traits, .. } = app;
     Outcome { app: ImportedApp { name, table: draft.into_table(), remarks }, traits }

@@ -1,7 +1,7 @@
 //! Which app serves what: under PM2 each has a port, here they share the listeners and differ by host or path.
 //!
 //! The first app that is told a port, or runs in cluster mode, serves every host. The others get names to be replaced, so
-//! that the file is valid and says what is missing.
+//! that the file is valid and says what is missing. A task has no place.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,15 @@ use crate::config::defaults;
 
 /// Gives every app its place, and the file its listeners.
 pub(super) fn spread(outcomes: Vec<Outcome>, remarks: &mut Vec<Remark>) -> (Vec<ImportedApp>, Table) {
-    let first = outcomes.iter().position(|outcome| serves(&outcome.traits)).unwrap_or(0);
+    let is = |what: fn(&Traits) -> bool| outcomes.iter().position(|outcome| what(&outcome.traits));
+    let Some(first) = is(serves).or_else(|| is(|traits| !traits.is_task)) else {
+        return (outcomes.into_iter().map(|outcome| outcome.app).collect(), Table::new());
+    };
     let port = outcomes[first].traits.port;
     let sections = listen(port, remarks);
     let mut hosts = BTreeSet::new();
     let mut place = |(index, outcome): (usize, Outcome)| {
-        if index == first { outcome.app } else { placed(outcome, port, &mut hosts) }
+        if index == first || outcome.traits.is_task { outcome.app } else { placed(outcome, port, &mut hosts) }
     };
     (outcomes.into_iter().enumerate().map(&mut place).collect(), sections)
 }
@@ -27,7 +30,7 @@ pub(super) fn spread(outcomes: Vec<Outcome>, remarks: &mut Vec<Remark>) -> (Vec<
 /// Gives every app that says a port that port to itself.
 pub(super) fn own(outcomes: Vec<Outcome>) -> Vec<ImportedApp> {
     let place = |Outcome { mut app, traits }: Outcome| {
-        if let Some(port) = traits.port {
+        if let Some(port) = traits.port.filter(|_| !traits.is_task) {
             app.table.insert("port", value(i64::from(port)));
         }
         app
@@ -36,7 +39,7 @@ pub(super) fn own(outcomes: Vec<Outcome>) -> Vec<ImportedApp> {
 }
 
 fn serves(traits: &Traits) -> bool {
-    traits.port.is_some() || traits.is_cluster
+    !traits.is_task && (traits.port.is_some() || traits.is_cluster)
 }
 
 fn listen(port: Option<u16>, remarks: &mut Vec<Remark>) -> Table {
@@ -68,7 +71,8 @@ fn placed(outcome: Outcome, public: Option<u16>, hosts: &mut BTreeSet<String>) -
             format!("it had port {port} to itself, and here apps share the listeners: ")
         }
         None if !serves(&traits) => {
-            "an app that does not listen on PORT never gets ready here; for one that does, ".to_owned()
+            "for an app that serves nobody write kind = \"task\" in place of `hosts`; for one that listens on PORT, "
+                .to_owned()
         }
         _ => String::new(),
     };

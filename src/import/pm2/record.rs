@@ -35,6 +35,11 @@ impl Record {
         record
     }
 
+    /// A value that is left for others to take.
+    pub(super) fn look(&self, key: &str) -> Option<&Value> {
+        self.values.get(key)
+    }
+
     pub(super) fn take(&mut self, key: &str) -> Option<Value> {
         self.values.remove(key)
     }

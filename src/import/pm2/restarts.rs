@@ -21,7 +21,10 @@ pub(super) fn translate(app: &mut Translation) {
 
 fn restart(app: &mut Translation) {
     if app.record.flag("autorestart") == Some(false) {
-        app.draft.set("restart", "never");
+        // A run of a job is not tried again unless that is said.
+        if !app.draft.has("schedule") {
+            app.draft.set("restart", "never");
+        }
         for key in OF_RESTARTS {
             if app.record.take(key).is_some_and(|value| is_true(&value)) {
                 app.remark(key, "has no meaning beside `autorestart: false`");
@@ -105,7 +108,9 @@ fn replacement(app: &mut Translation) {
         match size(&limit).filter(|limit| defaults::MEMORY_BYTES.contains(limit)) {
             Some(limit) => {
                 let mut memory = InlineTable::new();
-                memory.insert("soft", bytes(limit).into());
+                // A run is not replaced: one that needs more is ended.
+                let key = if app.draft.has("schedule") { "hard" } else { "soft" };
+                memory.insert(key, bytes(limit).into());
                 app.draft.set("memory", memory);
             }
             None => app.remark("max_memory_restart", format!("{} is no size", super::record::text(&limit))),
