@@ -10,8 +10,8 @@ use super::paint::{self, Tone, plain};
 use super::status::rows;
 use super::table::{self, Cell, Column, Room, Side};
 use super::target::Apps;
-use super::{Code, Wrong, block_on};
-use crate::control::words::{Exit, Info, Outcome, PastChange, Process, Worker};
+use super::{Code, Wrong, block_on, outcome};
+use crate::control::words::{self, Exit, Info, Outcome, PastChange, Process, Worker};
 
 /// Ends of workers that are told in full.
 const SHOWN_EXITS: usize = 5;
@@ -19,7 +19,8 @@ const SHOWN_EXITS: usize = 5;
 /// Whose story.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-CHANGES are those since portreeve was started, the latest 20; exits are the latest 5 (--json: 32).
+Changes are those since portreeve was started, the latest 20, with what clients had of each reload and restart until the
+last of the old workers was gone; exits are the latest 5 (--json: 32).
 
 Examples:
   portreeve info web
@@ -53,7 +54,8 @@ fn told(info: &Info, room: Room) -> String {
         part("Workers", workers(&info.app.workers, room));
     }
     if !info.changes.is_empty() {
-        part("Changes", changes(&info.changes, room));
+        let has_clients = info.app.purpose.kind != words::TASK;
+        part("Changes", changes(&info.changes, has_clients, room));
     }
     let latest = &info.app.exits[info.app.exits.len().saturating_sub(SHOWN_EXITS)..];
     part("Exits", latest.iter().map(exit).collect());
@@ -157,7 +159,7 @@ const CHANGES: [Column; 5] = [
     column("TOOK", Side::Right, None),
 ];
 
-fn changes(changes: &[PastChange], room: Room) -> String {
+fn changes(changes: &[PastChange], has_clients: bool, room: Room) -> String {
     let row = |change: &PastChange| {
         let tone = match change.outcome {
             Outcome::Aborted | Outcome::Failed => Tone::Bad,
@@ -175,12 +177,19 @@ fn changes(changes: &[PastChange], room: Room) -> String {
     let rows: Vec<_> = changes.iter().map(row).collect();
     let table = table::render(&CHANGES, &rows, narrower(room));
     // A row for each, below the headings; a reason is as long as it is.
-    let reasons = std::iter::once(None).chain(changes.iter().map(|change| change.reason.as_ref()));
-    let lines = table.lines().zip(reasons).flat_map(|(line, reason)| {
-        let reason = reason.map(|reason| format!("    {}\n", plain(reason)));
-        [format!("  {line}\n"), reason.unwrap_or_default()]
-    });
-    lines.collect()
+    let below = changes.iter().map(|change| below_change(change, has_clients));
+    let below = std::iter::once(String::new()).chain(below);
+    table.lines().zip(below).flat_map(|(line, below)| [format!("  {line}\n"), below]).collect()
+}
+
+/// Why a change came to nothing, and what clients had of it.
+fn below_change(change: &PastChange, has_clients: bool) -> String {
+    let reason = change.reason.as_ref().map(|reason| format!("    {}\n", plain(reason)));
+    let replaces = has_clients && ["reload", "restart"].contains(&change.order.as_str());
+    let report = change.report.as_ref().filter(|_| replaces);
+    let counts = report.and_then(|report| Some((report.apps.first()?, report.millis)));
+    let counts = counts.map(|(app, millis)| format!("    {}", outcome::tell_report(app, millis)));
+    reason.into_iter().chain(counts).collect()
 }
 
 /// Without what is smaller than a second.
@@ -228,7 +237,8 @@ mod tests {
             "logs": ["/srv/log/out.log", "/srv/log/err.log"],
             "changes": [
                 { "began": "2026-01-31T11:00:00.5Z", "order": "reload", "outcome": "live", "generation": 12, "reason": null,
-                  "millis": 1234 },
+                  "millis": 1234, "report": { "deploy": 3, "millis": 1930, "apps": [
+                    { "app": "web", "requests": 1204, "held": 3, "longest_hold_ms": 210, "retried": 1, "forced": 0, "failed": 0 } ] } },
                 { "began": "2026-01-31T12:00:00.5Z", "order": "reload", "outcome": "aborted", "generation": 13,
                   "reason": "worker web 13.0 exited with exit code 1 before it was ready", "millis": 70 },
             ],

@@ -61,9 +61,11 @@ pub(super) fn told(order: Order, reloaded: &Reloaded, status: Option<&Status>) -
     }
     let reports = reloaded.report.as_ref().map_or(&[][..], |report| &report.apps);
     let took = reloaded.report.as_ref().map_or(0, |report| report.millis);
-    let report_of = |app: &AppReloaded| reports.iter().find(|report| report.app == app.app && counts(app.outcome));
+    // A task has no clients.
+    let counts = |app: &AppReloaded| counts(app.outcome) && !is_task(&app.app, status);
+    let report_of = |app: &AppReloaded| reports.iter().find(|report| report.app == app.app && counts(app));
     let told = |app| {
-        let report = report_of(app).map_or_else(String::new, |report| tell_report(report, took));
+        let report = report_of(app).map_or_else(String::new, |report| format!("  {}", tell_report(report, took)));
         tell(order, app, status) + &report
     };
     reloaded.apps.iter().map(told).collect()
@@ -74,13 +76,13 @@ fn counts(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Live | Outcome::Aborted | Outcome::Started | Outcome::Failed)
 }
 
-fn tell_report(report: &AppReport, took: u64) -> String {
+pub(super) fn tell_report(report: &AppReport, took: u64) -> String {
     let AppReport { requests, held, retried, forced, failed, .. } = report;
     let seconds = |millis: u64| millis as f64 / 1000.0;
     let longest = report.longest_hold_ms.map_or_else(String::new, |hold| format!(" (longest {:.2} s)", seconds(hold)));
     let all = seconds(took);
     format!(
-        "  {requests} requests meanwhile: {held} held{longest}, {retried} retried, {forced} forced, {failed} failed; \
+        "{requests} requests meanwhile: {held} held{longest}, {retried} retried, {forced} forced, {failed} failed; \
          all done after {all:.2} s\n"
     )
 }
@@ -130,8 +132,12 @@ fn number(name: &AppName, status: Option<&Status>) -> String {
 }
 
 fn works(name: &AppName, status: Option<&Status>) -> &'static str {
+    if is_task(name, status) { "runs" } else { "serves" }
+}
+
+fn is_task(name: &AppName, status: Option<&Status>) -> bool {
     let app = status.and_then(|status| status.apps.iter().find(|app| app.name == *name));
-    if app.is_some_and(|app| app.purpose.kind == words::TASK) { "runs" } else { "serves" }
+    app.is_some_and(|app| app.purpose.kind == words::TASK)
 }
 
 /// `runs next at 2026-01-31T03:00:00Z; now: portreeve restart report`.

@@ -178,7 +178,8 @@ impl Deploys {
         settled
     }
 
-    pub(super) fn close_books(&mut self, number: u64, families: &[Family]) {
+    /// Gives the report, if there is such a change.
+    pub(super) fn close_books(&mut self, number: u64, families: &[Family]) -> Option<&Report> {
         for mut deploy in self.open.extract_if(.., |deploy| deploy.number == number).collect::<Vec<_>>() {
             let callers = std::mem::take(&mut deploy.callers);
             let report = deploy.report(families);
@@ -193,6 +194,7 @@ impl Deploys {
             self.told.push_back(report);
         }
         self.told.drain(..self.told.len().saturating_sub(KEPT));
+        self.told.back().filter(|report| report.deploy == number)
     }
 }
 
@@ -294,7 +296,7 @@ mod tests {
         assert_eq!(deploys.deadline(), Some(now + SETTLE));
         assert_eq!(deploys.take_settled(&BTreeMap::new(), now + SETTLE), [number]);
         assert!(answer.try_recv().is_err(), "there is no report yet");
-        deploys.close_books(number, &metrics.gather());
+        assert_eq!(deploys.close_books(number, &metrics.gather()).map(|report| report.deploy), Some(number));
         let report = answer.try_recv().unwrap().unwrap();
         let expected =
             AppReport { app: web, requests: 4, held: 2, longest_hold_ms: Some(70), retried: 2, forced: 0, failed: 2 };

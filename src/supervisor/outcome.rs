@@ -218,7 +218,7 @@ impl Supervisor {
         }
         for reload in ended {
             self.reloads.deploys.await_leavers(reload.deploy, &self.sites);
-            self.reloads.past.note(reload.began_at, reload.order, &reload.ended);
+            self.reloads.past.note((reload.deploy, reload.began_at), reload.order, &reload.ended);
             if let Some(reply) = reload.reply {
                 let _ = reply.send(Ok(Reloaded { apps: reload.ended, deploy: Some(reload.deploy), report: None }));
             }

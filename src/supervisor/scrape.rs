@@ -137,7 +137,12 @@ impl Supervisor {
                     let _ = reply.send(exposition::render(families));
                 }
                 Then::Open(deploy) => self.reloads.deploys.open_books(deploy, &self.chores.scrapes.sum()),
-                Then::Close(deploy) => self.reloads.deploys.close_books(deploy, &self.chores.scrapes.sum()),
+                Then::Close(deploy) => {
+                    let report = self.reloads.deploys.close_books(deploy, &self.chores.scrapes.sum());
+                    if let Some(report) = report {
+                        self.reloads.past.complete(report);
+                    }
+                }
             }
         }
         if self.chores.scrapes.next_note <= now {

@@ -12,9 +12,12 @@ fn info_tells_settings_workers_changes_and_ends_and_no_secret() {
     running.site("web").rewrite(&["say=the last word", "exit=9"]);
     assert_eq!(running.reload().apps[0].outcome, "aborted");
 
+    let reported = || running.cli(&["info", "web"]).stdout.matches("requests meanwhile: ").count();
+    until(SOON, "both have their report", || (reported() == 2).then_some(()));
     let said = running.cli(&["info", "web"]);
     assert_eq!(said.code, 0, "{}", said.text);
     for text in [
+        " forced, 0 failed; all done after ",
         "0 web: running, generation 2",
         "kill_timeout             7s",
         "env.DB_PASSWORD",
@@ -32,6 +35,8 @@ fn info_tells_settings_workers_changes_and_ends_and_no_secret() {
     let changes: Vec<_> =
         info["changes"].as_array().unwrap().iter().map(|one| one["outcome"].as_str().unwrap()).collect();
     assert_eq!(changes, ["live", "aborted"]);
+    let report = &info["changes"][0]["report"];
+    assert_eq!((&report["apps"][0]["app"], &report["apps"][0]["failed"]), (&"web".into(), &0.into()), "{info}");
     assert_eq!((&info["changes"][0]["order"], &info["changes"][0]["generation"]), (&"reload".into(), &2.into()));
     assert!(info["changes"][1]["reason"].as_str().is_some_and(|reason| reason.contains("exit code 9")), "{info}");
     assert_eq!(info["workers"].as_array().map(Vec::len), Some(2));

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, Listener, Outcome};
+use super::{App, Listener, Outcome, Report};
 use crate::id::Generation;
 
 /// Answer to `GET /v1/info?app=NAME`. The fields of [`App`] stand beside these.
@@ -62,6 +62,9 @@ pub struct PastChange {
     /// Why it came to nothing, if it did.
     pub reason: Option<String>,
     pub millis: u64,
+    /// What clients had of it, for this app alone; `None`: not known yet.
+    #[serde(default)]
+    pub report: Option<Report>,
 }
 
 /// Answer to `POST /v1/flush`: the files that are empty now.
