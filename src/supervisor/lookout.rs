@@ -21,6 +21,9 @@ use crate::sys::tree::Tree;
 /// From the start of a worker to the first look; each further one comes after twice the time.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
+/// Of a worker that has not opened a socket: it may be on its way, or it never will.
+const NOWHERE: &str = "it listens nowhere; an app that serves nobody is a task: `start --task`, or kind = \"task\"";
+
 /// Addresses that are named.
 const MOST_NAMED: usize = 3;
 
@@ -39,6 +42,8 @@ pub(super) enum Sight {
     Home,
     /// It listens, but only here.
     Elsewhere(Vec<SocketAddr>),
+    /// It does not listen at all.
+    Nowhere,
 }
 
 impl Lookout {
@@ -55,7 +60,7 @@ impl Lookout {
                 pause *= 2;
                 let tree = tree.clone();
                 let look = tokio::task::spawn_blocking(move || listening::addresses(&tree));
-                let Some(sight) = look.await.ok().and_then(|addresses| judge(addresses, home)) else { continue };
+                let Ok(sight) = look.await.map(|addresses| judge(addresses, home)) else { continue };
                 let is_home = sight == Sight::Home;
                 let _ = subject.events.send(Event::Sighted { app: app.clone(), serial, sight }).await;
                 if is_home {
@@ -80,15 +85,15 @@ impl Lookout {
     }
 }
 
-/// `None`: it listens nowhere.
-fn judge(addresses: Vec<SocketAddr>, home: SocketAddr) -> Option<Sight> {
+fn judge(addresses: Vec<SocketAddr>, home: SocketAddr) -> Sight {
     let is_home = |address: &SocketAddr| {
         address.port() == home.port() && (address.ip() == home.ip() || address.ip().is_unspecified())
     };
-    if addresses.iter().any(is_home) {
-        return Some(Sight::Home);
+    match addresses {
+        addresses if addresses.iter().any(is_home) => Sight::Home,
+        addresses if addresses.is_empty() => Sight::Nowhere,
+        addresses => Sight::Elsewhere(addresses),
     }
-    (!addresses.is_empty()).then_some(Sight::Elsewhere(addresses))
 }
 
 impl Supervisor {
@@ -97,13 +102,17 @@ impl Supervisor {
         let Some(Site::Supervised(site)) = self.sites.get_mut(app) else { return };
         let readiness = site.readiness(serial);
         let Some(worker) = site.workers.get_mut(&serial) else { return };
-        let Sight::Elsewhere(addresses) = sight else {
-            worker.lookout.elsewhere = None;
-            // It may have bound its port by itself: nobody was asked for a socket then, nor told that it listens.
-            if readiness == Some(Readiness::Listening) {
-                self.declared(app.clone(), serial, Readiness::Listening);
+        let addresses = match sight {
+            Sight::Elsewhere(addresses) => addresses,
+            Sight::Nowhere => return worker.lookout.elsewhere = Some(NOWHERE.to_owned()),
+            Sight::Home => {
+                worker.lookout.elsewhere = None;
+                // It may have bound its port by itself: nobody was asked for a socket then, nor told that it listens.
+                if readiness == Some(Readiness::Listening) {
+                    self.declared(app.clone(), serial, Readiness::Listening);
+                }
+                return;
             }
-            return;
         };
         let Some(Server::Command(command)) =
             site.releases.get(&worker.id.generation).map(|release| &release.app.server)
@@ -158,11 +167,11 @@ mod tests {
     fn a_worker_is_at_home_if_connections_to_its_place_arrive() {
         let home = "127.0.0.1:41234".parse().unwrap();
         for (seen, sight) in [
-            (&["127.0.0.1:41234"][..], Some(Sight::Home)),
-            (&["0.0.0.0:9100", "[::]:41234"], Some(Sight::Home)),
-            (&["[::1]:41234"], Some(Sight::Elsewhere(addresses(&["[::1]:41234"])))),
-            (&["[::]:3000"], Some(Sight::Elsewhere(addresses(&["[::]:3000"])))),
-            (&[], None),
+            (&["127.0.0.1:41234"][..], Sight::Home),
+            (&["0.0.0.0:9100", "[::]:41234"], Sight::Home),
+            (&["[::1]:41234"], Sight::Elsewhere(addresses(&["[::1]:41234"]))),
+            (&["[::]:3000"], Sight::Elsewhere(addresses(&["[::]:3000"]))),
+            (&[], Sight::Nowhere),
         ] {
             assert_eq!(judge(addresses(seen), home), sight, "{seen:?}");
         }
