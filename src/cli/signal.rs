@@ -5,7 +5,7 @@
 use clap::Args;
 
 use super::target::Apps;
-use super::{Code, block_on};
+use super::{Code, block_on, count};
 
 /// Which signal, and to whom.
 #[derive(Args, Debug)]
@@ -28,7 +28,7 @@ pub(super) fn signal(args: &Signal) -> anyhow::Result<Code> {
     if args.apps.json {
         println!("{}", serde_json::to_string_pretty(&reached)?);
     } else {
-        println!("{} sent to {} workers", args.signal, reached.workers);
+        println!("{} sent to {}", args.signal, count(reached.workers, "worker"));
     }
     Ok(Code::Done)
 }

@@ -64,7 +64,9 @@ impl Picture {
             let alive = app.workers.iter().filter(|worker| worker.pid.is_some()).map(|worker| &worker.usage.memory);
             let limits = alive.map(|memory| memory.soft.or(memory.hard));
             history.memory_limit = limits.sum::<Option<u64>>().filter(|limit| *limit > 0);
-            keep(&mut history.cpu, app.workers.iter().filter_map(|worker| worker.usage.cpu.percent).sum());
+            // The sum of nothing is -0.0.
+            let cpu: f64 = app.workers.iter().filter_map(|worker| worker.usage.cpu.percent).sum();
+            keep(&mut history.cpu, cpu.abs());
         }
         self.histories.retain(|name, _| look.status.apps.iter().any(|app| app.name == *name));
         self.chosen = self.chosen.min(look.status.apps.len().saturating_sub(1));

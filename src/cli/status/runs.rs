@@ -9,8 +9,9 @@ use crate::control::words::Job;
 pub(super) fn told(job: &Job) -> Vec<String> {
     let next = job.next.as_ref().map_or_else(|| "never".to_owned(), |next| second(next));
     let missed = if job.missed == 0 { String::new() } else { format!(", {} left out", job.missed) };
-    let (runs, failures) = (job.runs, job.failures);
-    let counts = format!("  schedule {}, next {next}; {runs} runs, {failures} failed{missed}", job.schedule);
+    let (runs, failures) =
+        (if job.runs == 1 { "1 run".to_owned() } else { format!("{} runs", job.runs) }, job.failures);
+    let counts = format!("  schedule {}, next {next}; {runs}, {failures} failed{missed}", job.schedule);
     let last = job.last.as_ref().map(|run| {
         let reason = run.reason.as_ref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
         format!("  last run {} at {}{reason}", run.result, second(&run.ended))
