@@ -4,6 +4,7 @@
 //! portreeve sets itself is in here, and no name both has a value in `env` and is a secret.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -32,13 +33,15 @@ pub struct Environment {
     pub increment_var: Option<String>,
 }
 
-/// Which of portreeve's own variables its workers get.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What workers find besides what their app says: which of portreeve's own variables, or others in their place.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Inherit {
     All,
     Nothing,
     /// Those with these names, in which `*` stands for any text.
     Only(Vec<String>),
+    /// None of them, but these: those of the shell in which the app was started.
+    Given(BTreeMap<String, String>),
 }
 
 /// A file of variables.
@@ -66,13 +69,37 @@ pub enum SecretSource {
 }
 
 impl Inherit {
-    /// Is a variable of this name passed on?
+    /// Is a variable of ours passed on that has this name?
     #[must_use]
     pub fn lets_in(&self, name: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Nothing => false,
+            Self::Nothing | Self::Given(_) => false,
             Self::Only(patterns) => patterns.iter().any(|pattern| matches(pattern, name)),
+        }
+    }
+
+    /// What is there in place of ours.
+    pub fn given(&self) -> impl Iterator<Item = (&String, &String)> {
+        let given = if let Self::Given(variables) = self { Some(variables) } else { None };
+        given.into_iter().flatten()
+    }
+
+    /// The variable of this name among those that are there in place of ours.
+    #[must_use]
+    pub fn given_value(&self, name: &str) -> Option<&OsStr> {
+        self.given().find(|(known, _)| *known == name).map(|(_, value)| OsStr::new(value))
+    }
+}
+
+impl fmt::Debug for Inherit {
+    /// Leaves out the values: a shell has secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("All"),
+            Self::Nothing => f.write_str("Nothing"),
+            Self::Only(patterns) => f.debug_tuple("Only").field(patterns).finish(),
+            Self::Given(variables) => f.debug_set().entries(variables.keys()).finish(),
         }
     }
 }
@@ -131,7 +158,7 @@ pub(super) fn environment(table: &mut Table, base: &Path) -> Environment {
     let increment_var = table.take("increment_var", increment).flatten();
     check_base(table, increment_var.as_deref(), &variables);
     Environment {
-        inherit: table.take("inherit_env", inherit).unwrap_or(Inherit::All),
+        inherit: inherited(table),
         files: files(table, base),
         variables,
         profiles,
@@ -271,7 +298,20 @@ fn check_base(table: &Table, name: Option<&str>, variables: &BTreeMap<String, St
     }
 }
 
-/// `true`, `false`, or a list of names.
+/// `true`, `false`, a list of names, or a table of variables.
+fn inherited(table: &mut Table) -> Inherit {
+    let Some(value) = table.value("inherit_env") else { return Inherit::All };
+    if value.table().is_none() {
+        return reported(table, inherit(value)).unwrap_or(Inherit::All);
+    }
+    let read = |table: &mut Table| -> BTreeMap<String, String> {
+        // The slot's variable is no fault here: a shell within a worker has it, and it is not passed on.
+        let entries = table.entries().into_iter();
+        entries.filter_map(|(key, value)| reported(table, variable(key, value, ""))).collect()
+    };
+    Inherit::Given(table.inner(value, table.dotted("inherit_env"), read))
+}
+
 fn inherit(value: Value) -> Result<Inherit, Fault> {
     match (value.node.get_ref().as_bool(), value.items()) {
         (Some(true), _) => Ok(Inherit::All),
@@ -280,7 +320,8 @@ fn inherit(value: Value) -> Result<Inherit, Fault> {
             let names = items.map(|item| value::text(item).map(str::to_owned));
             Ok(Inherit::Only(names.collect::<Result<_, _>>()?))
         }
-        (None, None) => Err(value.mismatch("true, false or a list of names such as [\"PATH\", \"LANG\", \"APP_*\"]")),
+        (None, None) => Err(value
+            .mismatch("true, false, a table of variables or a list of names such as [\"PATH\", \"LANG\", \"APP_*\"]")),
     }
 }
 

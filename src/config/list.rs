@@ -15,7 +15,7 @@ use super::parse;
 use crate::id::AppName;
 
 /// What a list begins with.
-const NEW: &str = "\
+pub(super) const NEW: &str = "\
 # The apps of this portreeve. `portreeve start`, `stop` and `delete` edit this file, and so may you: after a change,
 # `portreeve reload`. Every key is explained in config/portreeve.toml.
 
@@ -106,6 +106,26 @@ pub fn with_workers(list: &str, numbers: &[(AppName, u32)]) -> Result<String, Er
                 *value.decor_mut() = decor;
             }
             None => drop(table.insert("workers", Item::Value(Value::from(i64::from(*workers))))),
+        }
+    }
+    Ok(document.to_string())
+}
+
+/// The list with these variables, a table of TOML, as what each of these apps inherits. Names that are not there change
+/// nothing, nor do apps that something else runs.
+///
+/// # Errors
+/// When either is not TOML.
+pub fn with_inherited(list: &str, names: &[AppName], variables: &str) -> Result<String, Error> {
+    let mut document: DocumentMut = list.parse().map_err(Error::Damaged)?;
+    let variables: DocumentMut = variables.parse().map_err(Error::Addition)?;
+    let mut variables = variables.as_table().clone();
+    strip_positions(&mut variables);
+    let apps = apps(&mut document);
+    for name in names {
+        let Some(table) = apps.get_mut(name.as_str()).and_then(Item::as_table_like_mut) else { continue };
+        if !table.contains_key("upstream") {
+            table.insert("inherit_env", Item::Table(variables.clone()));
         }
     }
     Ok(document.to_string())
@@ -273,6 +293,24 @@ mod tests {
             "{scaled}"
         );
         assert!(parse(&scaled, Path::new("/a.toml")).is_ok());
+    }
+
+    #[test]
+    fn what_an_app_inherits_is_replaced_as_a_whole_and_the_rest_stays() {
+        let list = added(
+            NEW,
+            "[app.a]\nport = 1\ncommand = 'one' # why\n[app.a.inherit_env]\nOLD = '1'\n[app.a.log]\ntime = true\n\
+             [app.b]\nport = 2\ncommand = 'two'\n[app.c]\nport = 3\nupstream = '127.0.0.1:9'\n",
+        );
+        let new = with_inherited(&list, &names(&["a", "b", "c", "ghost"]), "NEW = '2'\nPATH = \"/bin\"\n").unwrap();
+        assert!(!new.contains("OLD") && new.contains("command = 'one' # why\n"), "{new}");
+        let config =
+            parse(&new, Path::new("/a.toml")).unwrap_or_else(|bad| panic!("{}{new}", bad.render(false))).config;
+        for name in ["a", "b"] {
+            let crate::config::Server::Command(command) = &config.apps[&names(&[name])[0]].server else { panic!() };
+            let given: Vec<_> = command.environment.inherit.given().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(given, ["NEW", "PATH"], "{new}");
+        }
     }
 
     #[test]

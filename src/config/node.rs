@@ -38,10 +38,10 @@ pub enum NodeMode {
     Preload,
 }
 
-const MODES: [(&str, NodeMode); 3] =
+pub(super) const MODES: [(&str, NodeMode); 3] =
     [("plain", NodeMode::Plain), ("cluster", NodeMode::Cluster), ("preload", NodeMode::Preload)];
 
-const PORTS: RangeInclusive<u16> = 1..=u16::MAX;
+pub(super) const PORTS: RangeInclusive<u16> = 1..=u16::MAX;
 
 /// Programs that are Node, or are run by it without another Node in between.
 const DIRECT: [&str; 2] = ["node", "nodejs"];

@@ -48,7 +48,7 @@ pub struct Backoff {
     pub reset: Duration,
 }
 
-const POLICIES: [(&str, RestartPolicy); 3] =
+pub(super) const POLICIES: [(&str, RestartPolicy); 3] =
     [("always", RestartPolicy::Always), ("on-failure", RestartPolicy::OnFailure), ("never", RestartPolicy::Never)];
 
 /// Keys of the table without a meaning when nobody is started again.

@@ -65,7 +65,7 @@ fn config(text: &str) -> Config {
 }
 
 /// The keys that the reader knows where an unknown one is put.
-fn known_keys(text: &str) -> Vec<String> {
+pub(super) fn known_keys(text: &str) -> Vec<String> {
     let problems = bad(text);
     let problem = problems.problems().iter().find(|problem| problem.message.contains("`zzz`"));
     let help = problem.and_then(|problem| problem.help.clone()).unwrap_or_else(|| panic!("{}", problems.render(false)));
@@ -149,7 +149,7 @@ fn every_key_that_the_reader_knows_is_in_the_sample() {
 
 /// A table whose keys the operator chooses.
 fn has_names(entry: &Entry) -> bool {
-    matches!(entry.key.as_deref(), Some("env" | "secrets"))
+    matches!(entry.key.as_deref(), Some("env" | "secrets" | "inherit_env"))
 }
 
 #[test]

@@ -53,6 +53,7 @@ pub fn settings(app: &App) -> BTreeMap<String, String> {
     all.or("max_inflight", forwarding.max_inflight, UNLIMITED);
     all.put("hold.requests", forwarding.hold_requests);
     all.time("hold.time", forwarding.hold_time);
+    all.or("hold.shed_after", forwarding.shed_after.map(format_duration), OFF);
     all.time("connect_timeout", forwarding.connect_timeout);
     all.or("response_timeout", forwarding.response_timeout.map(format_duration), UNLIMITED);
     all.time("keepalive", forwarding.keepalive);
@@ -179,6 +180,8 @@ impl Settings {
             Inherit::All => self.put("inherit_env", true),
             Inherit::Nothing => self.put("inherit_env", false),
             Inherit::Only(names) => self.list("inherit_env", names, NONE),
+            // Whoever asks for each finds it with `portreeve env`.
+            Inherit::Given(variables) => self.put("inherit_env", format!("{} variables of a shell", variables.len())),
         }
         let files: Vec<_> = environment.files.iter().map(|file| file.path.display().to_string()).collect();
         self.list("env_file", &files, NONE);
@@ -207,6 +210,7 @@ impl Settings {
         self.or("oom_score_adj", bounds.oom_score_adj, "as portreeve");
         self.put("no_new_privs", bounds.no_new_privs);
         self.or("cpu", bounds.cpu.map(|thousandths| f64::from(thousandths) / 1000.0), UNLIMITED);
+        self.or("cpu_weight", bounds.cpu_weight, "as others");
         let Memory { soft, hard, interval } = &bounds.memory;
         self.or("memory.soft", soft.map(amount), UNLIMITED);
         self.or("memory.hard", hard.map(amount), UNLIMITED);
@@ -230,9 +234,9 @@ impl Settings {
         );
         self.list("restart.stop_exit_codes", &restart.stop_exit_codes.iter().collect::<Vec<_>>(), NONE);
         self.or("restart.delay", restart.delay.map(format_duration), "as backoff says");
-        self.time("restart.backoff.min", restart.backoff.min);
-        self.time("restart.backoff.max", restart.backoff.max);
-        self.time("restart.backoff.reset", restart.backoff.reset);
+        self.time("restart.backoff_min", restart.backoff.min);
+        self.time("restart.backoff_max", restart.backoff.max);
+        self.time("restart.reset", restart.backoff.reset);
         self.or("restart.intensity", restart.intensity, "twice the workers, no fewer than 5");
         self.time("restart.period", restart.period);
         self.time("restart.retry", restart.retry);

@@ -4,10 +4,7 @@
 //! is not shown.
 
 use super::masked::{HIDDEN, looks_secret};
-use super::{App, Command, Loaded, Said, Server, bounds, worker};
-
-/// The commented reference.
-const REFERENCE: &str = include_str!("../../config/portreeve.toml");
+use super::{App, Command, Loaded, Said, Server, bounds, reference, worker};
 
 /// A value that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +31,7 @@ pub enum Origin {
 /// Everything that a configuration comes to, in the order of its keys.
 #[must_use]
 pub fn shown(loaded: &Loaded) -> Vec<Shown> {
-    let defaults = defaults();
+    let defaults = reference::defaults();
     let of_sections = defaults.iter().filter(|(key, _)| !key.starts_with("app."));
     let mut all: Vec<Shown> = of_sections.filter_map(|(key, value)| default(&loaded.said, key, key, value)).collect();
     let socket = loaded.config.admin.socket.display();
@@ -133,32 +130,6 @@ fn of_env_files(command: &Command, said: &Said, profile: Option<&str>, prefix: &
     found
 }
 
-/// Each key of the reference that has a default, with it.
-fn defaults() -> Vec<(String, String)> {
-    let mut table = String::new();
-    let mut all: Vec<(String, String)> = Vec::new();
-    for line in REFERENCE.lines() {
-        let toml = line.trim_start_matches('#');
-        if let Some(header) = toml.strip_prefix('[') {
-            header.trim_end_matches(']').clone_into(&mut table);
-        } else if is_default(line) && table != "app.api" && !table.starts_with('[') {
-            let prefix = if table.is_empty() { String::new() } else { format!("{table}.") };
-            let said = Said::parse(toml);
-            all.extend(said.iter().map(|(key, saying)| (format!("{prefix}{key}"), saying.value().to_owned())));
-        }
-    }
-    // Of a key that is shown in short and as a table the table counts.
-    let tables: Vec<String> = all.iter().filter_map(|(key, _)| Some(key.rsplit_once('.')?.0.to_owned())).collect();
-    all.retain(|(key, _)| !tables.contains(key));
-    all
-}
-
-/// A line that is a key commented out, and no example.
-fn is_default(line: &str) -> bool {
-    let is_key = line.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
-    is_key && line.contains(" = ") && !line.trim_end().ends_with("# example")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::good;
@@ -206,16 +177,5 @@ mod tests {
             (told("app.web.env.C"), told("app.web.env.production.C")),
             (None, Some(("'p'", Origin::Profile(8))))
         );
-    }
-
-    #[test]
-    fn there_is_a_default_for_every_key_that_the_reference_shows_with_one() {
-        let defaults = defaults();
-        assert!(defaults.len() > 60, "{defaults:?}");
-        for key in
-            ["version", "listen.http", "log.access", "app.web.hold.time", "app.web.log.rotate.keep", "app.web.path"]
-        {
-            assert!(defaults.iter().any(|(known, _)| known == key), "{key}");
-        }
     }
 }

@@ -79,8 +79,8 @@ pub enum Overlap {
     Queue,
 }
 
-const KINDS: [(&str, bool); 2] = [("web", false), ("task", true)];
-const OVERLAPS: [(&str, Overlap); 3] =
+pub(super) const KINDS: [(&str, bool); 2] = [("web", false), ("task", true)];
+pub(super) const OVERLAPS: [(&str, Overlap); 3] =
     [("skip", Overlap::Skip), ("replace", Overlap::Replace), ("queue", Overlap::Queue)];
 
 /// Keys that only a task has.

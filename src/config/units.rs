@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 /// Units of time in milliseconds, the longest first.
-const TIME: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+pub(super) const TIME: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Units of size in bytes; the binary ones first, the longest first, because those are written.
-const SIZE: [(&str, u64); 8] = [
+pub(super) const SIZE: [(&str, u64); 8] = [
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),
@@ -66,7 +66,7 @@ pub enum Amount {
 }
 
 /// Units of an amount beside those of a size: what PM2 and systemd take.
-const SHORT: [(&str, u64); 4] = [("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10), ("k", 1 << 10)];
+pub(super) const SHORT: [(&str, u64); 4] = [("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10), ("k", 1 << 10)];
 
 /// Why a text is not a number with a unit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

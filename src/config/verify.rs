@@ -162,6 +162,7 @@ fn program_fault(command: &Command) -> Option<Fault> {
 /// The `PATH` that the workers will have.
 fn search_path(command: &Command) -> OsString {
     let own = command.environment.variables.get("PATH").map(OsString::from);
+    let own = own.or_else(|| command.environment.inherit.given_value("PATH").map(OsString::from));
     own.or_else(|| env::var_os("PATH")).unwrap_or_else(|| PATH.into())
 }
 

@@ -39,7 +39,7 @@ pub(super) const KEYS: [&str; 24] = [
     "log",
 ];
 
-const SIGNALS: [(&str, StopSignal); 6] = [
+pub(super) const SIGNALS: [(&str, StopSignal); 6] = [
     ("SIGTERM", StopSignal::Term),
     ("SIGINT", StopSignal::Int),
     ("SIGQUIT", StopSignal::Quit),

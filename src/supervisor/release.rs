@@ -66,7 +66,8 @@ fn look_up(app: &AppName, command: &Command, outside: &[(OsString, OsString)]) -
     for remark in remarks {
         tracing::warn!(%app, "{remark}");
     }
-    let path = values.get("PATH").or_else(|| variable("PATH")).unwrap_or_default();
+    let inherited = || command.environment.inherit.given_value("PATH").or_else(|| variable("PATH"));
+    let path = values.get("PATH").or_else(inherited).unwrap_or_default();
     let (program, args) = match &command.program {
         Program::Direct(words) => (find(&words[0], path, &directory)?, words.iter().map(OsString::from).collect()),
         Program::Shell(line) => (PathBuf::from("/bin/sh"), ["sh", "-c", line].map(OsString::from).to_vec()),

@@ -35,6 +35,7 @@ pub(super) fn of(
     let Sources { inherited, environment, values, identity } = sources;
     let is_let_in = |(name, _): &&(OsString, OsString)| environment.inherit.lets_in(&name.to_string_lossy());
     let mut env: BTreeMap<OsString, OsString> = inherited.iter().filter(is_let_in).cloned().collect();
+    env.extend(environment.inherit.given().map(|(name, value)| (name.into(), value.into())));
     // A channel or a number that we were given ourselves is not theirs.
     for key in channel::VARIABLES.into_iter().chain([node::UNIQUE_ID, "NODE_APP_INSTANCE"]) {
         env.remove(OsStr::new(key));
@@ -112,6 +113,9 @@ mod tests {
         assert_eq!(names("inherit_env = true").len(), 4);
         assert_eq!(names("inherit_env = false"), [""; 0]);
         assert_eq!(names("inherit_env = ['PATH', 'APP_*']"), ["APP_A", "APP_B", "PATH"]);
+        let given = environment(&inherited, "inherit_env = { APP_A = '7', B = 'x' }\nenv = { B = 'y' }").unwrap();
+        let told = |name: &str| given.get(name).map(String::as_str);
+        assert_eq!([told("APP_A"), told("B"), told("PATH")], [Some("7"), Some("y"), None], "the app has the last word");
     }
 
     #[test]
