@@ -21,7 +21,7 @@ A drain ends with its worker: what comes after it, by a reload, a restart or a c
 what is drained, and how many requests are still in flight.")]
 pub(super) struct Drain {
     /// An app by name, id, pattern or all; with :SLOT one worker of it
-    #[arg(value_name = "APP[:SLOT]", required = true)]
+    #[arg(id = "apps", value_name = "APP[:SLOT]", required = true)]
     words: Vec<String>,
     #[command(flatten)]
     target: Target,

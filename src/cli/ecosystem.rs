@@ -3,14 +3,15 @@
 //! `start`, `reload` and `restart` read it anew and hand its apps to the supervisor, which writes them into its list; the
 //! other verbs only take the names. What of it means nothing here, or something else, is said on standard error.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use toml_edit::{DocumentMut, Item, Table, value};
 
 use super::progress::Watch;
-use super::{Code, Wrong, outcome};
+use super::start::is_held;
+use super::{Code, Wrong, outcome, shell};
 use crate::control::client::Client;
 use crate::control::words::{Order, Status};
 use crate::id::AppName;
@@ -22,9 +23,6 @@ const ENDINGS: [&str; 6] = [".config.js", ".config.cjs", ".config.mjs", ".json",
 
 /// The first port that is given to an app that says none.
 const FIRST_PORT: u16 = 3000;
-
-/// Variables of the shell that are taken over where the file does not set them, as by `start` of a script.
-const TAKEN_OVER: &str = "NODE_ENV";
 
 /// Which of its apps are meant, and how.
 #[derive(Args, Clone, Debug, Default)]
@@ -65,7 +63,7 @@ impl File<'_> {
     pub(super) fn carry_out(&self, client: &Client, status: &Status, how: &How) -> anyhow::Result<Code> {
         let folder = status.config.parent().unwrap_or(Path::new("/")).to_owned();
         let mut imported = self.read(folder)?;
-        complete(&mut imported, status, std::env::var(TAKEN_OVER).ok().as_deref());
+        complete(&mut imported, status, &shell::variables(), &is_held);
         for (app, remark) in imported.all_remarks() {
             eprintln!("portreeve: {}{remark}", app.map_or_else(String::new, |app| format!("{app}: ")));
         }
@@ -123,34 +121,40 @@ pub(super) fn alone(words: &[String]) -> Result<Option<&Path>, Wrong> {
     }
 }
 
-/// What an app of a list has, and a file of PM2's need not: a port, files for what the workers print.
-fn complete(imported: &mut Imported, status: &Status, node_env: Option<&str>) {
+/// What an app of a list has, and a file of PM2's need not: a port, files for what the workers print, the variables of the
+/// shell.
+fn complete(imported: &mut Imported, status: &Status, shell: &BTreeMap<String, String>, is_held: &dyn Fn(u16) -> bool) {
     let mut taken: BTreeSet<u16> = status.listeners.iter().map(|listener| listener.address.port()).collect();
     taken.extend(imported.apps.iter().filter_map(|app| port(&app.table)));
     for app in &mut imported.apps {
         let own = status.listeners.iter().find(|listener| listener.app.as_ref() == Some(&app.name));
-        if !app.table.contains_key("port") {
+        if !app.table.contains_key("port") && !app.table.contains_key("kind") {
             match own {
                 Some(own) => drop(app.table.insert("port", value(own.address.to_string()))),
-                None => give_port(app, &mut taken),
+                None => give_port(app, &mut taken, is_held),
             }
         }
         give_files(app);
-        if let Some(node_env) = node_env {
-            let env = app.table.entry("env").or_insert_with(toml_edit::table);
-            if let Some(env) = env.as_table_like_mut().filter(|env| !env.contains_key(TAKEN_OVER)) {
-                env.insert(TAKEN_OVER, value(node_env));
-            }
-        }
+        give_variables(app, shell);
     }
+}
+
+/// Those of the shell, of which the file may let in only some (`filter_env`).
+fn give_variables(app: &mut ImportedApp, shell: &BTreeMap<String, String>) {
+    let only = app.table.get("inherit_env").and_then(Item::as_array);
+    let names = only.map(|names| names.iter().filter_map(|name| name.as_str()).collect::<Vec<_>>());
+    let is_let_in = |name: &String| names.as_ref().is_none_or(|names| names.contains(&name.as_str()));
+    let given: Table =
+        shell.iter().filter(|(name, _)| is_let_in(name)).map(|(name, text)| (name.clone(), value(text))).collect();
+    app.table.insert("inherit_env", Item::Table(given));
 }
 
 fn port(table: &Table) -> Option<u16> {
     table.get("port")?.as_integer()?.try_into().ok()
 }
 
-fn give_port(app: &mut ImportedApp, taken: &mut BTreeSet<u16>) {
-    let Some(free) = (FIRST_PORT..u16::MAX).find(|port| !taken.contains(port)) else { return };
+fn give_port(app: &mut ImportedApp, taken: &mut BTreeSet<u16>, is_held: &dyn Fn(u16) -> bool) {
+    let Some(free) = (FIRST_PORT..u16::MAX).find(|port| !taken.contains(port) && !is_held(*port)) else { return };
     taken.insert(free);
     app.table.insert("port", value(i64::from(free)));
     let text = format!("the file says none: clients come in on {free}; PORT in `env` says another one");
@@ -207,33 +211,46 @@ mod tests {
         serde_json::from_value(status).unwrap()
     }
 
-    fn completed(text: &str, node_env: Option<&str>) -> (Imported, String) {
+    fn completed(text: &str, shell: &[(&str, &str)]) -> (Imported, String) {
         let mut imported = imported(text);
-        complete(&mut imported, &status(), node_env);
+        let shell = shell.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        complete(&mut imported, &status(), &shell, &|port| port == 3002);
         (imported.clone(), list(imported.apps))
     }
 
     #[test]
     fn an_app_without_a_port_keeps_the_one_it_has_or_gets_the_next_and_is_told_which() {
         let text = "[app.known]\ncommand = 'a'\n[app.says]\nport = 3001\n[app.new]\ncommand = 'a'\n[app.newer]\n";
-        let (imported, list) = completed(text, None);
+        let (imported, list) = completed(text, &[]);
         let port = |name: &str| {
             let app = imported.apps.iter().find(|app| app.name.as_str() == name).unwrap();
             app.table["port"].to_string().trim().to_owned()
         };
-        assert_eq!(["known", "says", "new", "newer"].map(port), ["\"127.0.0.1:4711\"", "3001", "3002", "3003"]);
+        assert_eq!(
+            ["known", "says", "new", "newer"].map(port),
+            ["\"127.0.0.1:4711\"", "3001", "3003", "3004"],
+            "3002 is held"
+        );
         let told: Vec<_> = imported.apps.iter().map(|app| app.remarks.len()).collect();
         assert_eq!(told, [0, 0, 1, 1], "{list}");
     }
 
     #[test]
-    fn files_and_the_shells_node_env_are_filled_in_and_never_replace_what_is_there() {
-        let text = "[app.a]\n[app.b.log]\nstdout = false\n[app.b.env]\nNODE_ENV = 'test'\n";
-        let (_, list) = completed(text, Some("production"));
+    fn files_and_the_shells_variables_are_filled_in_and_never_replace_what_is_there() {
+        let text =
+            "[app.a]\n[app.b]\ninherit_env = ['PATH']\n[app.b.log]\nstdout = false\n[app.b.env]\nNODE_ENV = 'test'\n";
+        let (_, list) = completed(text, &[("NODE_ENV", "production"), ("PATH", "/bin")]);
         assert!(list.contains("out = \"logs/a-out.log\"\nerr = \"logs/a-error.log\""), "{list}");
         assert!(!list.contains("logs/b-"), "{list}");
-        assert_eq!(list.matches("NODE_ENV = \"production\"").count(), 1, "{list}");
-        assert!(list.contains("NODE_ENV = 'test'"), "{list}");
+        assert_eq!(list.matches("NODE_ENV = \"production\"").count(), 1, "b lets in no more than PATH: {list}");
+        assert_eq!(list.matches("PATH = \"/bin\"").count(), 2, "{list}");
+        assert!(list.contains("NODE_ENV = 'test'"), "the file's own: {list}");
+    }
+
+    #[test]
+    fn a_task_is_given_no_port() {
+        let (imported, list) = completed("[app.mail]\nkind = 'task'\ncommand = 'a'\n", &[]);
+        assert!(!list.contains("port") && imported.apps[0].remarks.is_empty(), "{list}");
     }
 
     #[test]

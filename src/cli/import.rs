@@ -34,7 +34,7 @@ const ECOSYSTEMS: [&str; 7] = [
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  portreeve import pm2                              # the ecosystem file of this folder, to standard output
+  portreeve import pm2                              # the ecosystem file of this folder
   portreeve import pm2 ecosystem.config.js --env production -o portreeve.toml
   portreeve import pm2 running -o portreeve.toml    # what PM2 runs, or has saved
   portreeve import nginx /etc/nginx/nginx.conf

@@ -17,7 +17,16 @@ use crate::id::{AppName, Generation, Slot};
 /// Colours of names, by their SGR numbers (ECMA-48); no red, which is for standard error.
 const COLOURS: [u8; 5] = [36, 32, 33, 34, 35];
 
+/// Whose lines, which of them, and how they look.
 #[derive(Args, Debug)]
+#[command(after_help = "\
+In front of each line stands who has printed it: the app, its generation and the slot of the worker. It goes on until Ctrl-C.
+
+Examples:
+  portreeve logs                           the latest lines of all apps, and what comes
+  portreeve logs web --err --lines 100
+  portreeve logs web --since 10m --grep 'timeout|refused' --nostream
+  portreeve logs 'api-*' --json | jq -r .line")]
 pub(super) struct Logs {
     /// Names, ids, patterns such as 'web-*', or all, which is also meant when none is named
     #[arg(value_name = "APP")]
@@ -255,6 +264,31 @@ mod tests {
         assert_eq!(shown(Form::Timed, false), "2026-01-31T12:00:00.5Z web 3.1 | GET /users 500");
         assert_eq!(shown(Form::Raw, true), "GET /users 500");
         assert!(shown(Form::Named, true).ends_with("mweb 3.1 |\x1b[0m \x1b[31mGET /users 500\x1b[0m"));
+    }
+
+    #[test]
+    fn lines_of_several_apps_stand_below_each_other_with_who_has_printed_them() {
+        let by = |app: &str, worker: Option<(u64, u32)>, stream, text: &str| LogLine {
+            app: app.parse().unwrap(),
+            generation: worker.map(|(generation, _)| Generation(generation)),
+            slot: worker.map(|(_, slot)| Slot(slot)),
+            line: text.into(),
+            ..line(stream)
+        };
+        let lines = [
+            by("web", Some((3, 0)), LogStream::Stdout, "listening on 127.0.0.1:4000"),
+            by("api-v2", Some((12, 1)), LogStream::Stdout, "GET /users 200"),
+            by("web", Some((3, 1)), LogStream::Stderr, "Error: no database"),
+            by("web", Some((3, 1)), LogStream::Stderr, "    at connect (db.js:7)"),
+            by("report", None, LogStream::Stdout, "a line of an older log file"),
+        ];
+        let shown = |form, is_coloured| {
+            let style = Style { form, is_coloured };
+            lines.iter().map(|line| style.line(line) + "\n").collect::<String>()
+        };
+        let forms = [Form::Named, Form::Timed, Form::Raw].map(|form| format!("--- {form:?}\n{}", shown(form, false)));
+        let coloured = shown(Form::Named, true).replace('\x1b', "^[");
+        insta::assert_snapshot!(format!("{}--- coloured\n{coloured}", forms.concat()));
     }
 
     #[test]

@@ -21,6 +21,7 @@ Examples:
 
 Answers are 503 with `Retry-After: 60`. It lasts over reloads and restarts, and ends with `off` or when the app is stopped.")]
 pub(super) struct Maintenance {
+    /// Whether it begins or is over
     switch: Switch,
     /// Names, ids, patterns such as 'web-*', or all
     #[arg(value_name = "APP", default_value = "all")]

@@ -1,10 +1,11 @@
 //! The command line: one file a verb, and what they share.
 //!
 //! Verbs speak to a running supervisor through `control::client` only. Invariant: nothing here ends the process; every
-//! verb returns its exit code, and the meaning of each code is in [`Code`].
+//! verb returns its exit code, and the meaning of each code is in `codes`.
 
 mod age;
 mod check;
+mod codes;
 mod completions;
 mod daemon;
 mod delete;
@@ -17,6 +18,7 @@ mod env;
 mod exit_line;
 mod flush;
 mod fmt;
+mod foreign;
 mod help;
 mod import;
 mod info;
@@ -38,7 +40,9 @@ mod resurrect;
 mod run;
 mod save;
 mod scale;
+mod schema;
 mod select;
+mod shell;
 mod show;
 mod signal;
 mod start;
@@ -56,11 +60,9 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config;
-use crate::control::client;
-use crate::control::server::BindError;
-use crate::control::words::RefusalKind;
 use crate::supervisor;
 use crate::telemetry::tracing_setup;
+use codes::{Code, Unreadable, Wrong, code_of};
 
 /// The configuration that is read when none is named.
 const DEFAULT_CONFIG: &str = "portreeve.toml";
@@ -93,6 +95,13 @@ enum Verb {
     /// Serve: bind the ports, start the workers, supervise them until told to stop
     Run(run::Run),
     /// Read the configuration and say everything that is wrong with it
+    #[command(after_help = "\
+It also asks the machine: whether programs, folders, users and certificates are there. Nothing is started.
+
+Examples:
+  portreeve check
+  portreeve check -c /etc/portreeve/portreeve.toml --env production
+  portreeve check --json | jq '.problems[].message'")]
     Check {
         #[command(flatten)]
         source: Source,
@@ -145,13 +154,24 @@ enum Verb {
     /// Show what the workers have printed, and print
     Logs(logs::Logs),
     /// Show what goes on, live, and take orders by key
+    #[command(after_help = "\
+Keys: q quits, the arrows choose an app, r reloads it, R restarts it, + and - scale it, d and u drain it and let it be
+used again, l shows its lines alone.
+
+Examples:
+  portreeve monit
+  portreeve monit -c site.toml    of the supervisor of that configuration")]
     Monit {
         #[command(flatten)]
         target: target::Target,
     },
     /// Write the configuration in its usual form, with all comments
-    #[command(after_help = "Spaces, blank lines and ends of lines are put right; the order of things stays.\n\
-                            With --check it ends with 1 if there is something to put right.")]
+    #[command(after_help = "\
+Spaces, blank lines and ends of lines are put right; the order of things stays.
+
+Examples:
+  portreeve fmt
+  portreeve fmt --check -c site.toml    changes nothing; for a test")]
     Fmt {
         /// The configuration file
         #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
@@ -160,6 +180,15 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Write the JSON Schema of the configuration, for editors
+    #[command(after_help = "\
+An editor that knows Taplo's schemas (Even Better TOML in VS Code, taplo itself) then completes keys, shows what they mean
+and marks what cannot be. `portreeve check` stays the judge: it also sees what keys have to do with each other.
+
+Examples:
+  portreeve schema > portreeve.schema.json
+  and as the first line of portreeve.toml:  #:schema ./portreeve.schema.json")]
+    Schema,
     /// Write the completion script of a shell, which knows the apps that run
     #[command(after_help = "\
 Examples:
@@ -168,6 +197,10 @@ Examples:
   portreeve completions fish > ~/.config/fish/completions/portreeve.fish")]
     Completions { shell: completions::Kind },
     /// Write the manual page, or with --dir a page for each verb
+    #[command(after_help = "\
+Examples:
+  portreeve man | man -l -
+  portreeve man --dir /usr/local/share/man/man1")]
     Man {
         /// The folder for the pages
         #[arg(long, value_name = "FOLDER")]
@@ -188,6 +221,11 @@ Examples:
     /// Take back what startup did
     Unstartup(startup::Unstartup),
     /// Serve a built-in app on free ports, and say what to try
+    #[command(after_help = "\
+Ctrl-C ends it, and nothing stays behind.
+
+Examples:
+  portreeve demo")]
     Demo,
     /// The names of the apps that run; for completions
     #[command(hide = true)]
@@ -219,44 +257,28 @@ struct Source {
     profile: Option<String>,
 }
 
-/// What the process ends with; the numbers from 64 on are those of sysexits(3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Code {
-    Done = 0,
-    Aborted = 1,
-    Superseded = 3,
-    Invalid = 4,
-    Usage = 64,
-    Unavailable = 69,
-    Software = 70,
-    Taken = 75,
-    Config = 78,
-}
-
-/// What was asked for makes no sense; nothing was done.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Wrong(String);
-
-/// A configuration cannot be read; nothing was done.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Unreadable(String);
-
 /// Runs the verb that the command line names.
 #[must_use]
 pub fn main() -> ExitCode {
-    let read = help::grouped(Cli::command()).try_get_matches();
+    let read = help::grouped(command()).try_get_matches();
     let code = match read.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => dispatch(cli.verb),
         Err(error) => {
             let code = if error.use_stderr() { Code::Usage } else { Code::Done };
-            // Help that nobody reads is no failure.
-            let _ = error.print();
+            match foreign::advice(&error) {
+                Some(advice) => eprintln!("portreeve: {advice}"),
+                // Help that nobody reads is no failure.
+                None => drop(error.print()),
+            }
             code
         }
     };
     ExitCode::from(code as u8)
+}
+
+/// The command line, with all that its help tells.
+fn command() -> clap::Command {
+    codes::told(Cli::command())
 }
 
 fn dispatch(verb: Verb) -> Code {
@@ -292,8 +314,9 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Resurrect(args) => resurrect::resurrect(&args),
         Verb::Startup(args) => startup::startup(&args),
         Verb::Unstartup(args) => startup::unstartup(&args),
-        Verb::Completions { shell } => Ok(completions::completions(shell, Cli::command())),
-        Verb::Man { dir } => man::man(Cli::command(), dir.as_deref()),
+        Verb::Schema => schema::schema(),
+        Verb::Completions { shell } => Ok(completions::completions(shell, command())),
+        Verb::Man { dir } => man::man(command(), dir.as_deref()),
         Verb::AppNames { target } => Ok(completions::app_names(&target)),
         Verb::Demo => demo::demo(),
         Verb::Proxy { log_level, log_json } => run::proxy(&log_level, log_json),
@@ -303,25 +326,6 @@ fn dispatch(verb: Verb) -> Code {
         eprintln!("portreeve: {error:#}");
         code_of(&error)
     })
-}
-
-/// The code for a failure that a verb did not expect.
-fn code_of(error: &anyhow::Error) -> Code {
-    if error.downcast_ref::<Wrong>().is_some() {
-        return Code::Usage;
-    }
-    if error.downcast_ref::<Unreadable>().is_some() {
-        return Code::Config;
-    }
-    match error.downcast_ref::<client::Error>() {
-        Some(client::Error::Unreachable { .. }) => return Code::Unavailable,
-        Some(client::Error::Refused(refusal)) if refusal.kind == RefusalKind::BadRequest => return Code::Usage,
-        _ => {}
-    }
-    match error.downcast_ref::<supervisor::Error>() {
-        Some(supervisor::Error::Admin(BindError::InUse(_))) => Code::Taken,
-        _ => Code::Software,
-    }
 }
 
 /// `1 app`, `2 apps`.

@@ -7,9 +7,11 @@ use clap::Args;
 use super::ecosystem::{self, Choice, File, How};
 use super::progress::Watch;
 use super::target::{ONLY, Target};
-use super::{Code, Wrong, block_on, outcome, select};
+use super::{Code, Wrong, block_on, outcome, select, shell};
 use crate::control::Scope;
+use crate::control::client::Client;
 use crate::control::words::Order;
+use crate::id::AppName;
 
 /// What is to be reloaded.
 #[derive(Args, Debug)]
@@ -18,7 +20,8 @@ Examples:
   portreeve reload              everything, and all else that the configuration says
   portreeve reload web          only web: its settings and its code
   portreeve reload 'web-*' 3    those that match, and the app with id 3
-  portreeve reload ecosystem.config.js    the apps of a PM2 configuration, as it is now; those that do not run are started
+  DEBUG=1 portreeve reload web --update-env    with the variables of this shell from now on
+  portreeve reload ecosystem.config.js         the apps of a PM2 configuration, as it is now
 
 Without apps it is the same as SIGHUP to the supervisor, but waits for the end and tells how it went: once the last of
 the old workers is gone, how many requests there were meanwhile, and how many of them waited for a worker (held), were
@@ -41,6 +44,9 @@ pub(super) struct Reload {
     /// Use this profile of the apps' variables from now on; else the one that is in use
     #[arg(long = "env", value_name = "PROFILE", value_parser = crate::config::profile_name)]
     profile: Option<String>,
+    /// Give the apps the variables of this shell in place of those that they were started with
+    #[arg(long, conflicts_with = "profile")]
+    update_env: bool,
     #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
@@ -71,20 +77,39 @@ pub(super) fn reload(args: &Reload) -> anyhow::Result<Code> {
     if !args.apps.is_empty() && args.profile.is_some() {
         return Err(Wrong("a profile is that of all apps: leave --env or the apps out".to_owned()).into());
     }
-    let mut apps = Vec::new();
-    if !args.apps.is_empty() {
-        // An app that is new in the file is not known to the supervisor yet: a plain name is passed on as it is.
-        let status = block_on(client.status())??;
-        for word in &args.apps {
-            match (select::find(std::slice::from_ref(word), &status.apps), word.parse()) {
-                (Ok(found), _) => apps.extend(found),
-                (Err(_), Ok(name)) if !word.bytes().all(|byte| byte.is_ascii_digit()) => apps.push(name),
-                (Err(error), _) => return Err(Wrong(error).into()),
-            }
-        }
+    let apps = meant(args, &client)?;
+    if args.update_env && apps.is_empty() {
+        println!("there is no app to reload");
+        return Ok(Code::Done);
     }
     let watch = Watch { client: &client, apps: &apps, is_shown, to_the_end: !args.no_drain };
-    let scope = Scope { apps: apps.clone(), profile: args.profile.clone() };
-    let answer = watch.carry_out(client.reload(&scope))?;
+    let answer = if args.update_env {
+        let variables = shell::table(&shell::variables()).to_string();
+        watch.carry_out(client.renew(&apps, &variables, Order::Reload))?
+    } else {
+        let scope = Scope { apps: apps.clone(), profile: args.profile.clone() };
+        watch.carry_out(client.reload(&scope))?
+    };
     outcome::show(&client, Order::Reload, answer, args.json)
+}
+
+/// The apps that are named; none: everything, but for variables, which are given to apps.
+fn meant(args: &Reload, client: &Client) -> anyhow::Result<Vec<AppName>> {
+    if args.apps.is_empty() && !args.update_env {
+        return Ok(Vec::new());
+    }
+    let status = block_on(client.status())??;
+    if args.apps.is_empty() {
+        return Ok(status.apps.into_iter().map(|app| app.name).collect());
+    }
+    let mut apps = Vec::new();
+    // An app that is new in the file is not known to the supervisor yet: a plain name is passed on as it is.
+    for word in &args.apps {
+        match (select::find(std::slice::from_ref(word), &status.apps), word.parse()) {
+            (Ok(found), _) => apps.extend(found),
+            (Err(_), Ok(name)) if !word.bytes().all(|byte| byte.is_ascii_digit()) => apps.push(name),
+            (Err(error), _) => return Err(Wrong(error).into()),
+        }
+    }
+    Ok(apps)
 }

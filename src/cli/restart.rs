@@ -8,7 +8,7 @@ use clap::Args;
 use super::ecosystem::{self, File, How};
 use super::progress::Watch;
 use super::target::Apps;
-use super::{Code, Wrong, block_on, outcome};
+use super::{Code, Wrong, block_on, outcome, shell};
 use crate::control::words::Order;
 
 /// What `--env` is for.
@@ -19,9 +19,10 @@ const PROFILE: &str = "the profile of a restart is that of the supervisor, or of
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  portreeve restart web         stops web's workers, then starts new ones with the settings as they are now
+  portreeve restart web         stops web's workers, then starts new ones with its settings of now
   portreeve restart all
-  portreeve restart ecosystem.config.js    the apps of a PM2 configuration, as it is now; those that do not run are started
+  NODE_ENV=test portreeve restart web --update-env    with the variables of this shell from now on
+  portreeve restart ecosystem.config.js           the apps of a PM2 configuration, as it is now
 
 Requests that come in between wait, up to `hold`. `portreeve reload` starts the new workers first, and so loses nothing
 and keeps the old ones if the new ones fail.")]
@@ -31,6 +32,9 @@ pub(super) struct Restart {
     /// Of a PM2 configuration: the profile, such as `production` for `env_production`
     #[arg(long = "env", value_name = "PROFILE")]
     profile: Option<String>,
+    /// Give the apps the variables of this shell in place of those that they were started with
+    #[arg(long)]
+    update_env: bool,
     /// Do not show how far it has come
     #[arg(long)]
     no_progress: bool,
@@ -54,6 +58,11 @@ pub(super) fn restart(args: &Restart) -> anyhow::Result<Code> {
         return Ok(Code::Done);
     }
     let watch = Watch { client: &client, apps: &apps, is_shown, to_the_end: true };
-    let answer = watch.carry_out(client.order(Order::Restart, &apps))?;
+    let answer = if args.update_env {
+        let variables = shell::table(&shell::variables()).to_string();
+        watch.carry_out(client.renew(&apps, &variables, Order::Restart))?
+    } else {
+        watch.carry_out(client.order(Order::Restart, &apps))?
+    };
     outcome::show(&client, Order::Restart, answer, args.apps.json)
 }

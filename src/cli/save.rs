@@ -11,7 +11,10 @@ use super::{Code, block_on};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 The list is written with every start, stop and delete. `portreeve resurrect` starts a supervisor with it, and
-`portreeve startup` sees to it that this happens when the machine is started.")]
+`portreeve startup` sees to it that this happens when the machine is started.
+
+Examples:
+  portreeve save    how many apps are in the list, and where it is")]
 pub(super) struct Save {
     #[command(flatten)]
     target: Target,

@@ -26,6 +26,7 @@ Examples:
 Values that may be secrets are hidden. `portreeve diff` tells what a reload would change.")]
 pub(super) struct Show {
     /// Only this app
+    #[arg(id = "apps", value_name = "APP")]
     app: Option<String>,
     #[command(flatten)]
     source: Source,
@@ -46,7 +47,14 @@ struct Told<'a> {
 }
 
 pub(super) fn show(args: &Show) -> anyhow::Result<Code> {
-    let Some(loaded) = super::load(&args.source) else { return Ok(Code::Config) };
+    let Some(loaded) = super::load(&args.source) else {
+        if let Some(app) = &args.app {
+            eprintln!(
+                "portreeve: this is about a file; of an app that runs, `portreeve info {app}` tells all there is"
+            );
+        }
+        return Ok(Code::Config);
+    };
     let mut shown = config::shown(&loaded);
     if let Some(app) = &args.app {
         if !loaded.config.apps.keys().any(|name| name.as_str() == app) {

@@ -12,7 +12,7 @@ use crate::control::words::Order;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  portreeve stop web            web's workers end, its port is closed, `portreeve start web` brings it back
+  portreeve stop web            its workers end, its port is closed; `start web` brings it back
   portreeve stop all            every app; the supervisor stays (portreeve kill ends it as well)
   portreeve stop 'web-*' 3      those that match, and the app with id 3
 

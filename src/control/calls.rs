@@ -41,6 +41,13 @@ pub enum Call {
         order: Order,
         reply: Reply<Reloaded>,
     },
+    /// `variables`: a table of TOML that becomes what these apps inherit; they are reloaded or restarted.
+    Renew {
+        apps: Vec<AppName>,
+        variables: String,
+        order: Order,
+        reply: Reply<Reloaded>,
+    },
     Scale {
         apps: Vec<AppName>,
         scaling: Scaling,
@@ -123,11 +130,7 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
             ask(calls, |reply| Call::Logs { query, reply }).await?.map(lines::answer)
         }
         (Method::POST, "kill") => ask(calls, |reply| Call::Kill { reply }).await.map(|()| json(&())),
-        (Method::POST, "add") => {
-            let order = query.addition()?;
-            let list = text(request).await?;
-            ask(calls, |reply| Call::Add { list, order, reply }).await?.map(|reloaded| json(&reloaded))
-        }
+        (Method::POST, "add" | "renew") => edit(word, &query, request, calls).await,
         (Method::POST, "scale") => {
             let (apps, scaling) = (query.some_apps()?, query.scaling()?);
             ask(calls, |reply| Call::Scale { apps, scaling, reply }).await?.map(|reloaded| json(&reloaded))
@@ -162,6 +165,24 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
         }
         (method, _) => Err(Refusal::new(RefusalKind::NotFound, format!("no such call: {method} {path}"))),
     }
+}
+
+/// What changes the list of apps, in the words of the body.
+async fn edit(
+    word: &str,
+    query: &Query,
+    request: Request<Incoming>,
+    calls: &mpsc::Sender<Call>,
+) -> Result<Answer, Refusal> {
+    let order = query.addition()?;
+    let reloaded = if word == "renew" {
+        let (apps, variables) = (query.some_apps()?, text(request).await?);
+        ask(calls, |reply| Call::Renew { apps, variables, order, reply }).await?
+    } else {
+        let list = text(request).await?;
+        ask(calls, |reply| Call::Add { list, order, reply }).await?
+    };
+    reloaded.map(|reloaded| json(&reloaded))
 }
 
 async fn divert(

@@ -78,6 +78,12 @@ impl Client {
         self.call(Method::POST, &format!("/v1/add?order={}", order.word()), list).await
     }
 
+    /// Gives these apps other variables to inherit, as a table of TOML, and reloads or restarts them; returns when that has
+    /// ended.
+    pub async fn renew(&self, apps: &[AppName], variables: &str, order: Order) -> Result<Reloaded, Error> {
+        self.call(Method::POST, &format!("/v1/renew?order={}&{}", order.word(), query(apps)), variables).await
+    }
+
     /// Has these apps run another number of workers; returns when they do, or when that has failed.
     pub async fn scale(&self, apps: &[AppName], scaling: Scaling) -> Result<Reloaded, Error> {
         let workers = scaling.to_string().replace('+', "%2B");

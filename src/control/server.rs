@@ -176,6 +176,9 @@ mod tests {
                 Call::Add { list, reply, .. } => {
                     drop(reply.send(Err(Refusal::new(RefusalKind::InvalidConfig, list))));
                 }
+                Call::Renew { apps, variables, reply, .. } => {
+                    drop(reply.send(Err(Refusal::new(RefusalKind::Conflict, format!("{variables} {apps:?}")))));
+                }
                 Call::Signal { apps, signal, reply } => {
                     drop(reply.send(Err(Refusal::new(RefusalKind::BadRequest, format!("{signal} {apps:?}")))));
                 }

@@ -29,6 +29,7 @@ impl Supervisor {
             Call::Status { reply } => drop(reply.send(self.status())),
             Call::Order { order, scope, reply } => self.order(order, scope, reply),
             Call::Add { list, order, reply } => self.add(&list, order, reply),
+            Call::Renew { apps, variables, order, reply } => self.renew(&apps, &variables, order, reply),
             Call::Scale { apps, scaling, reply } => self.scale(&apps, scaling, reply),
             Call::Signal { apps, signal, reply } => drop(reply.send(self.signal_workers(&apps, &signal))),
             Call::Reset { apps, reply } => drop(reply.send(self.forgive(&apps))),
@@ -91,6 +92,33 @@ impl Supervisor {
             }
             Err(refusal) => drop(reply.send(Err(refusal))),
         }
+    }
+
+    fn renew(&mut self, apps: &[AppName], variables: &str, order: Order, reply: Reply) {
+        match self.renewed(apps, variables, order) {
+            Ok(text) => {
+                self.change(Change { order, scope: Scope::apps(apps), source: Source::List(text) }, Some(reply));
+            }
+            Err(refusal) => drop(reply.send(Err(refusal))),
+        }
+    }
+
+    /// The list with these variables as what the apps inherit.
+    fn renewed(&self, apps: &[AppName], variables: &str, order: Order) -> Result<String, Refusal> {
+        self.require_known(apps)?;
+        if !self.roster.is_list() {
+            let path = self.config.path.display();
+            let error = format!(
+                "this portreeve serves {path}, which it does not edit: its apps have the variables that stand there in \
+                 `env` and `env_file`, which each reload reads anew"
+            );
+            return Err(Refusal::new(RefusalKind::Conflict, error));
+        }
+        let text = list::with_inherited(&self.list()?, apps, variables).map_err(|error| self.bad_list(&error))?;
+        if order == Order::Restart {
+            return list::with_enabled(&text, apps, true).map_err(|error| self.bad_list(&error));
+        }
+        Ok(text)
     }
 
     pub(super) fn list(&self) -> Result<String, Refusal> {

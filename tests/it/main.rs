@@ -8,6 +8,7 @@
 mod acceptance;
 mod activation;
 mod broken;
+mod completions;
 mod config;
 mod contract;
 mod crash;
@@ -46,6 +47,7 @@ mod pm2_logs;
 mod pm2_restarts;
 mod pm2_scenarios;
 mod pm2_table;
+mod pm2_tasks;
 mod pm2_verbs;
 mod ports;
 mod privileges;

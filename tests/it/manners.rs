@@ -1,6 +1,6 @@
 //! What the command line offers to shells, readers, editors and scripts.
 
-use crate::harness::{Portreeve, isolated, portreeve, said, worker};
+use crate::harness::{isolated, portreeve, said};
 use crate::tools;
 
 #[test]
@@ -45,55 +45,6 @@ fn completions_are_scripts_that_their_shells_can_read() {
             let read = said(isolated(check[0]).arg(check[1]).arg(&path));
             assert_eq!(read.code, 0, "{}", read.text);
         }
-    }
-}
-
-#[test]
-fn apps_are_completed_from_the_running_supervisor() {
-    if !tools::need("bash") {
-        return;
-    }
-    let running = Portreeve::new().app("web", worker()).app("api", worker().set("path", "/api")).start();
-    assert_eq!(running.cli_by_socket(&["app-names"]).stdout, "api\nweb\n");
-    let script = said(isolated(portreeve()).args(["completions", "bash"])).stdout;
-    let asked = format!(
-        "portreeve() {{ {} \"$@\"; }}\n{script}\nCOMP_WORDS=(portreeve reload w); COMP_CWORD=2\n\
-         _portreeve_with_apps portreeve w reload\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
-        portreeve().display()
-    );
-    let said = said(isolated("bash").args(["-c", &asked]).env("PORTREEVE_SOCKET", running.socket()));
-    assert!(said.stdout.lines().any(|line| line == "web") && !said.stdout.contains("api"), "{}", said.text);
-}
-
-#[test]
-fn fish_and_zsh_complete_verbs_and_apps() {
-    let running = Portreeve::new().app("web", worker()).app("api", worker().set("path", "/api")).start();
-    let folder = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(portreeve(), folder.path().join("portreeve")).unwrap();
-    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
-    let shell = |name: &str, text: &str| {
-        let script = said(isolated(portreeve()).args(["completions", name])).stdout;
-        std::fs::write(folder.path().join("script"), script).unwrap();
-        let mut command = isolated(name);
-        command.args(if name == "zsh" { &["-f", "-c"][..] } else { &["--no-config", "-c"] }).arg(text);
-        command.current_dir(folder.path()).env("PATH", &path).env("HOME", folder.path());
-        command.env("PORTREEVE_SOCKET", running.socket()).env("XDG_CONFIG_HOME", folder.path());
-        said(&mut command)
-    };
-    if tools::need("fish") {
-        let asked = "source script; complete -C 'portreeve reload w'; complete -C 'portreeve stop w'; complete -C 'portreeve des'";
-        let found = shell("fish", asked);
-        assert_eq!(found.stdout.lines().filter(|line| line.trim() == "web").count(), 2, "{}", found.text);
-        assert!(found.stdout.contains("describe") && !found.stdout.contains("api"), "{}", found.text);
-    }
-    if tools::need("zsh") {
-        // Without a terminal there is no completing; the names that would be offered are those of this function.
-        let asked = "autoload -U compinit; compinit -u -d ./dump; source ./script\n\
-                     _describe() { print -l -- ${(P)2} }\n_portreeve_apps\nprint -- ${_comps[portreeve]}";
-        let found = shell("zsh", asked);
-        let lines: Vec<_> = found.stdout.lines().collect();
-        assert!(lines.contains(&"web") && lines.contains(&"api"), "{}", found.text);
-        assert!(lines.contains(&"_portreeve"), "{}", found.text);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::process::Stdio;
 
-use crate::harness::Home;
+use crate::harness::{Home, Portreeve, worker};
 use crate::ports::free_port;
 
 /// A configuration of PM2 with two apps that are the scripted worker.
@@ -59,6 +59,46 @@ fn pm2_24_variables_are_those_of_the_file_with_each_restart_and_those_of_the_sta
     ecosystem(&home, "");
     home.ok(&["reload", "process.json"]);
     assert_eq!(colour(), None);
+}
+
+#[test]
+fn pm2_24_update_env_brings_the_variables_of_this_shell_and_takes_away_those_that_it_has_not() {
+    let home = Home::new();
+    let type_in = |colour: Option<&str>, words: &[&str]| {
+        let mut command = home.command(words);
+        if let Some(colour) = colour {
+            command.env("COLOUR", colour);
+        }
+        let said = home.say(&mut command);
+        assert_eq!(said.code, 0, "{words:?}: {}", said.text);
+    };
+    let variable = |app: &str, name: &str| home.get(app, "/environment").json()[name].as_str().map(str::to_owned);
+    let seen = |app: &str| [variable(app, "COLOUR"), variable(app, "OWN")];
+    let some = |colour: &str| [Some(colour.to_owned()), Some("1".to_owned())];
+    type_in(Some("red"), &["start", "./worker", "--name", "web", "--port", "127.0.0.1:0", "--env", "OWN=1"]);
+    assert_eq!(seen("web"), some("red"), "an app has the variables of the shell that it was started in");
+    // Not those of the shell in which the first app was started.
+    type_in(None, &["start", "./worker", "--name", "api", "--port", "127.0.0.1:0"]);
+    assert_eq!(seen("api"), [None, None]);
+
+    for order in ["restart", "reload"] {
+        type_in(Some("blue"), &[order, "web"]);
+        assert_eq!(seen("web"), some("red"), "{order}: it is as it was");
+        type_in(Some("green"), &[order, "web", "--update-env"]);
+        assert_eq!(seen("web"), some("green"), "{order}");
+        type_in(Some("red"), &[order, "web", "--update-env"]);
+    }
+    home.ok(&["kill"]);
+    type_in(Some("blue"), &["resurrect"]);
+    assert_eq!(seen("web"), some("red"), "also under another supervisor");
+    // PM2 never takes a variable away.
+    type_in(None, &["reload", "--update-env"]);
+    assert_eq!(seen("web"), [None, Some("1".to_owned())]);
+    assert!(home.ok(&["info", "web"]).contains("variables of a shell"), "values of a shell are not shown");
+
+    let running = Portreeve::new().app("web", worker()).start();
+    let said = running.cli(&["restart", "web", "--update-env"]);
+    assert!(said.code == 64 && said.text.contains("`env` and `env_file`"), "{}", said.text);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod meant;
 mod recipe;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -19,25 +20,34 @@ use crate::control::Scope;
 use crate::control::client::Client;
 use crate::control::words::{Order, Status};
 use meant::Meant;
+pub(super) use recipe::is_held;
+
+/// A start that takes longer gets a word.
+const LONG: Duration = Duration::from_secs(5);
+const WAITING: &str = "portreeve: it is not ready yet, and has up to `start_timeout` (60 s unless set) for that; to see its lines: \
+                       portreeve logs. An app that serves nobody is started with --task";
 
 /// What is to be started, and how.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  portreeve start server.js                       one worker; the output says on which port it serves
-  portreeve start server.js -i max --name web     one worker per CPU
+  portreeve start server.js                     one worker; it says on which port it serves
+  portreeve start server.js -i max --name web   one worker per CPU
   portreeve start api.py --port 5000 --env WORKERS=2 -- --verbose
-  portreeve start npm -- start                    a program with its arguments
-  portreeve start 'node server.js | tee log'      a command line; a shell runs it if it needs one
-  portreeve start web                             an app that was stopped; also by id, pattern, or all
+  portreeve start npm -- start                  a program with its arguments
+  portreeve start 'node server.js | tee log'    a command line; a shell runs it if it needs one
+  portreeve start worker.js --task              no server: a worker of a queue
+  portreeve start report.js --cron '0 3 * * *'  a job, run at three each night
+  portreeve start web                           an app that was stopped; also by id or pattern
   portreeve start ecosystem.config.js --env production --only web,api
-                                                  the apps of a PM2 configuration, also .json and .yaml
-  portreeve start site.toml                       a configuration of your own, with a supervisor of its own
-  portreeve start                                 portreeve.toml in this folder
+                                                the apps of a PM2 configuration
+  portreeve start site.toml                     a configuration of your own
+  portreeve start                               portreeve.toml in this folder
 
-An app listens on the PORT and HOST that each worker is given; clients come in on the port of the app. NODE_ENV and PORT
-are taken over from your shell, other variables by --env. What is started is kept in a list, and so comes back with
-`portreeve resurrect`, and after a boot once `portreeve startup` has been run.")]
+An app listens on the PORT and HOST that each worker is given; clients come in on the port of the app, which is PORT of your
+shell unless --port says another. The app has the variables of your shell as they are now, and those of --env;
+`portreeve restart APP --update-env` brings those of another shell. What is started is kept in a list, and so comes back
+with `portreeve resurrect`, and after a boot once `portreeve startup` has been run.")]
 pub(super) struct Start {
     /// A script, a command, a .toml file, a PM2 configuration, or an app by name, id, pattern or all
     #[arg(value_name = "WHAT")]
@@ -48,7 +58,7 @@ pub(super) struct Start {
     /// Workers: a number, max (one per CPU), or -1 (one less than CPUs) and so on
     #[arg(short, long, value_name = "COUNT", allow_hyphen_values = true, visible_alias = "workers")]
     instances: Option<String>,
-    /// Where clients come in: a port, or an address with one; else PORT, else the first from 3000 that no app has
+    /// Where clients come in: a port, or an address with one; else PORT, else the first from 3000 that is free
     #[arg(short, long)]
     port: Option<String>,
     /// Start it although an app of that name is there: as a second copy
@@ -99,6 +109,8 @@ struct More {
     /// From the stop signal to the kill: 5s, or a number of milliseconds
     #[arg(long, value_name = "TIME")]
     kill_timeout: Option<String>,
+    #[command(flatten)]
+    times: Times,
     /// A worker that ends is not started again
     #[arg(long)]
     no_autorestart: bool,
@@ -124,6 +136,20 @@ struct More {
     user: Option<String>,
 }
 
+/// Apps that serve nobody, and what is done at a time of day.
+#[derive(Args, Debug)]
+struct Times {
+    /// No request is for it: a worker of a queue, or the like; it gets no port
+    #[arg(long, conflicts_with_all = ["port", "ready"])]
+    task: bool,
+    /// A job that is run at these times, and ends: minute, hour, day, month, day of the week
+    #[arg(long, value_name = "PATTERN", conflicts_with_all = ["port", "ready", "cron_restart"])]
+    cron: Option<String>,
+    /// Replace the workers at these times, one by one; with --no-autorestart the same as --cron, as under PM2
+    #[arg(long, value_name = "PATTERN")]
+    cron_restart: Option<String>,
+}
+
 /// Files whose change reloads the app.
 #[derive(Args, Debug)]
 struct Files {
@@ -143,6 +169,9 @@ impl More {
         self.ready.is_some()
             || self.wait_ready
             || self.kill_timeout.is_some()
+            || self.times.task
+            || self.times.cron.is_some()
+            || self.times.cron_restart.is_some()
             || self.no_autorestart
             || !self.stop_exit_codes.is_empty()
             || self.restart_delay.is_some()
@@ -176,10 +205,21 @@ pub(super) fn start(args: &Start) -> anyhow::Result<Code> {
         Meant::Program(program) => {
             let status = running(args, status, &client, &home)?;
             let list = recipe::list(args, &program, &status, &recipe::Surroundings::look()).map_err(Wrong)?;
-            let answer = block_on(client.add(&list, Order::Start))?;
+            let call = client.add(&list, Order::Start);
+            let answer = if args.json { block_on(call)? } else { block_on(patiently(call))? };
             outcome::show(&client, Order::Start, answer, args.json)
         }
     }
+}
+
+/// Waits for the end of a start, and says what for if that takes long.
+async fn patiently<T>(call: impl Future<Output = T>) -> T {
+    let mut call = std::pin::pin!(call);
+    tokio::select! {
+        answer = &mut call => return answer,
+        () = tokio::time::sleep(LONG) => eprintln!("{WAITING}"),
+    }
+    call.await
 }
 
 /// What the supervisor says of itself that is to have the app; it is started if need be.

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::meant::{self, Program};
-use super::{Files, More, Start};
+use super::{Files, More, Start, Times};
+use crate::cli::shell;
 use crate::control::words::Status;
 use crate::id::AppName;
 
@@ -30,23 +31,55 @@ const INTERPRETERS: [(&[&str], &str); 7] = [
 
 const TYPESCRIPT: [&str; 4] = ["ts", "mts", "cts", "tsx"];
 
-/// Variables of the shell that are taken over: by them an app is told apart in production and at home.
-const TAKEN_OVER: [&str; 2] = ["NODE_ENV", "PORT"];
-
 /// What is known of the machine and the shell.
 #[derive(Debug)]
 pub(super) struct Surroundings {
+    /// Those that the app is to have.
     variables: BTreeMap<String, String>,
+    port: Option<String>,
     cpus: usize,
     has_bun: bool,
 }
 
 impl Surroundings {
     pub(super) fn look() -> Self {
-        let variables =
-            std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { variables: variables.collect(), cpus, has_bun: meant::is_on_path("bun") }
+        let port = std::env::var("PORT").ok();
+        Self { variables: shell::variables(), port, cpus, has_bun: meant::is_on_path("bun") }
+    }
+}
+
+/// What the app is for.
+enum Purpose {
+    /// Clients come in.
+    Serve { renewed: Option<String> },
+    /// It goes on working.
+    Task { renewed: Option<String> },
+    /// It is run at these times, and ends.
+    Job(String),
+}
+
+impl Purpose {
+    fn of(more: &More) -> Self {
+        let Times { task, cron, cron_restart } = &more.times;
+        // PM2's word for "no longer".
+        let renewed = cron_restart.clone().filter(|pattern| pattern != "0");
+        match (cron, renewed) {
+            (Some(pattern), _) => Self::Job(pattern.clone()),
+            (None, Some(pattern)) if more.no_autorestart => Self::Job(pattern),
+            (None, renewed) if *task => Self::Task { renewed },
+            (None, renewed) => Self::Serve { renewed },
+        }
+    }
+
+    fn keys(&self) -> Vec<(&'static str, Value)> {
+        let recycle = |pattern: &String| Table::from_iter([("schedule".to_owned(), Value::from(pattern.clone()))]);
+        let (kind, renewed) = match self {
+            Self::Job(pattern) => return vec![("kind", "task".into()), ("schedule", pattern.clone().into())],
+            Self::Task { renewed } => (Some(("kind", Value::from("task"))), renewed),
+            Self::Serve { renewed } => (None, renewed),
+        };
+        kind.into_iter().chain(renewed.iter().map(|pattern| ("recycle", recycle(pattern).into()))).collect()
     }
 }
 
@@ -60,11 +93,19 @@ pub(super) fn list(args: &Start, program: &Program, status: &Status, around: &Su
         set(&key, value);
     }
     set("directory", text(&folder));
-    set("workers", workers(args.instances.as_deref(), around.cpus)?);
+    let purpose = Purpose::of(&args.more);
+    for (key, value) in purpose.keys() {
+        set(key, value);
+    }
+    if args.instances.is_some() || !matches!(purpose, Purpose::Job(_)) {
+        set("workers", workers(args.instances.as_deref(), around.cpus)?);
+    }
     let mut variables = variables(args, around)?;
-    let asked = args.port.clone().or_else(|| variables.remove("PORT"));
-    variables.remove("PORT");
-    set("port", asked.map_or_else(|| free_port(status), |port| Ok(address(&port)))?);
+    let of_words = variables.remove("PORT");
+    if matches!(purpose, Purpose::Serve { .. }) {
+        let asked = args.port.clone().or(of_words).or_else(|| around.port.clone());
+        set("port", asked.map_or_else(|| free_port(status), |port| Ok(address(&port)))?);
+    }
     if is_python(program) {
         variables.entry("PYTHONUNBUFFERED".to_owned()).or_insert_with(|| "1".to_owned());
     }
@@ -72,6 +113,7 @@ pub(super) fn list(args: &Start, program: &Program, status: &Status, around: &Su
         set("env", variables.into_iter().map(|(key, value)| (key, Value::from(value))).collect::<Table>().into());
     }
     settings(&args.more, &name, &mut set)?;
+    set("inherit_env", shell::table(&around.variables).into());
     let apps = Table::from_iter([(name.to_string(), Value::from(app))]);
     Ok(Table::from_iter([("app".to_owned(), Value::from(apps))]).to_string())
 }
@@ -194,8 +236,7 @@ fn workers(count: Option<&str>, cpus: usize) -> Result<Value, String> {
 
 fn variables(args: &Start, around: &Surroundings) -> Result<BTreeMap<String, String>, String> {
     let of_shell = |name: &str| around.variables.get(name).cloned();
-    let mut variables: BTreeMap<_, _> =
-        TAKEN_OVER.iter().filter_map(|name| Some(((*name).to_owned(), of_shell(name)?))).collect();
+    let mut variables = BTreeMap::new();
     for word in &args.env {
         let (name, value) = match word.split_once('=') {
             Some((name, value)) => (name, value.to_owned()),
@@ -208,11 +249,17 @@ fn variables(args: &Start, around: &Surroundings) -> Result<BTreeMap<String, Str
     Ok(variables)
 }
 
-/// The first port from 3000 on that no app has.
+/// The first port from 3000 on that no app has, and no other program.
 fn free_port(status: &Status) -> Result<Value, String> {
-    let is_taken = |port: u16| status.listeners.iter().any(|listener| listener.address.port() == port);
+    let is_known = |port: u16| status.listeners.iter().any(|listener| listener.address.port() == port);
+    let is_taken = |port: u16| is_known(port) || is_held(port);
     let port = (FIRST_PORT..FIRST_PORT + 1000).find(|port| !is_taken(*port));
     port.map(|port| Value::from(i64::from(port))).ok_or_else(|| "no port is free: say one with --port".to_owned())
+}
+
+/// Does another program listen there? The supervisor is on this machine, too.
+pub(in crate::cli) fn is_held(port: u16) -> bool {
+    std::net::TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, port)).is_err()
 }
 
 /// A port as a number, an address as it is.
@@ -231,7 +278,8 @@ fn settings(more: &More, name: &AppName, set: &mut impl FnMut(&str, Value)) -> R
         set("kill_timeout", duration(time));
     }
     let mut restart = Table::new();
-    if more.no_autorestart {
+    // A run of a job is not tried again anyway.
+    if more.no_autorestart && !matches!(Purpose::of(more), Purpose::Job(_)) {
         restart.insert("policy".to_owned(), "never".into());
     }
     if !more.stop_exit_codes.is_empty() {

@@ -30,10 +30,11 @@ Examples:
   portreeve startup                      the list of apps, for whoever says this
   sudo portreeve startup                 the list of apps of root, as a service of the system
   sudo portreeve startup -c /etc/portreeve/portreeve.toml
-                                         this configuration; systemd opens its ports, which so stay open over restarts
+                                         this configuration; systemd opens its ports
   portreeve startup --print              only shows what it would write
 
-PATH is kept as it is now, so that the programs of your apps are found; run it again when they move.")]
+PATH is kept as it is now, so that the programs of your apps are found; run it again when they move. It knows systemd and
+OpenRC; there is nothing for launchd, because portreeve runs on Linux.")]
 pub(super) struct Startup {
     #[command(flatten)]
     place: Place,

@@ -51,6 +51,11 @@ impl Terminal {
         self.tmux(&["send-keys", key]);
     }
 
+    /// Types a text.
+    pub(crate) fn type_in(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]);
+    }
+
     pub(crate) fn resize(&self, width: u16, height: u16) {
         self.tmux(&["resize-window", "-x", &width.to_string(), "-y", &height.to_string()]);
     }
