@@ -2,7 +2,6 @@
 //!
 //! One page to standard output, or a page for each verb into a folder.
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
@@ -15,7 +14,7 @@ pub(super) fn man(command: Command, folder: Option<&Path>) -> anyhow::Result<Cod
         None => {
             let mut page = Vec::new();
             clap_mangen::Man::new(command).render(&mut page)?;
-            std::io::stdout().write_all(&page)?;
+            print!("{}", String::from_utf8_lossy(&page));
         }
         Some(folder) => {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;

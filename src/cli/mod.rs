@@ -53,6 +53,7 @@ mod table;
 mod target;
 #[cfg(test)]
 mod testing;
+mod unread;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -262,7 +263,9 @@ struct Source {
 pub fn main() -> ExitCode {
     let read = help::grouped(command()).try_get_matches();
     let code = match read.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => dispatch(cli.verb),
+        // Those that serve print nothing that somebody waits for.
+        Ok(cli) if matches!(cli.verb, Verb::Run(_) | Verb::Proxy { .. } | Verb::DemoApp) => dispatch(cli.verb),
+        Ok(cli) => unread::forgiven(|| dispatch(cli.verb)),
         Err(error) => {
             let code = if error.use_stderr() { Code::Usage } else { Code::Done };
             match foreign::advice(&error) {

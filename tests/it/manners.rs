@@ -70,3 +70,17 @@ fn every_verb_has_a_page_that_names_its_options() {
     assert!(printed.code == 0 && printed.stdout.contains("portreeve"), "{}", printed.text);
     assert!(!folder.path().join("man/portreeve-proxy.1").exists(), "what is hidden has no page");
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    for words in [&["schema"][..], &["completions", "bash"], &["man"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = isolated(portreeve()).args(words).stdout(writer).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(0) && text.is_empty(), "{words:?}: {:?} {text}", output.status);
+    }
+    let schema = said(isolated(portreeve()).arg("schema"));
+    let schema: serde_json::Value = serde_json::from_str(&schema.stdout).unwrap();
+    assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+}
