@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::event::Event;
+use super::effects::{About, Question};
 use super::settings::{plan, prepare_access_log};
 use super::site::{Fixed, Server, Site, Supervised};
-use super::{Awaited, Supervisor, memory, probe};
+use super::{Awaited, Supervisor, clock, memory};
 use crate::config::{self, App, Readiness};
 use crate::id::{Address, AppName, Serial, Slot, WorkerId};
 use crate::lifecycle::{self, Action, AppState, Health, JobEvent, Version};
@@ -20,7 +20,7 @@ impl Supervisor {
     pub(super) fn run_queue(&mut self) {
         while let Some((app, event)) = self.machines.queue.pop_front() {
             let Some(Site::Supervised(site)) = self.sites.get_mut(&app) else { continue };
-            site.machine.handle(Instant::now(), event, &mut self.machines.todo);
+            site.machine.handle(clock::now(), event, &mut self.machines.todo);
             let report = site.machine.report();
             site.note_new_generation(&report);
             site.tell_liveness(&app, &report);
@@ -82,7 +82,7 @@ impl Supervisor {
 
     fn spawn(&mut self, app: &AppName, serial: Serial, id: &WorkerId) {
         let Some(Site::Supervised(site)) = self.sites.get_mut(app) else { return };
-        let started = site.start(&self.starter, serial, id.clone());
+        let started = site.start(&*self.starter.effects, &self.starter, serial, id.clone());
         let event = match started {
             Ok(pid) => {
                 tracing::info!(worker = %id, pid, "worker started");
@@ -127,9 +127,7 @@ impl Supervisor {
             }
         }
         self.chores.archive.note();
-        self.proxies.forget(serial);
-        self.published.told_idle.remove(&serial);
-        self.published.watch.forget(serial);
+        self.forget_worker(serial);
         self.machines.queue.push_back((app, lifecycle::Event::Exited { serial, how, code: exit.code() }));
     }
 
@@ -156,11 +154,8 @@ impl Supervisor {
     }
 
     fn ask(&self, app: AppName, serial: Serial, address: Address, settings: Arc<App>) {
-        let events = self.starter.events.clone();
-        self.starter.tasks.spawn(async move {
-            let outcome = probe::ask(&address, &settings.probe, settings.forwarding.proxy_protocol).await;
-            let _ = events.send(Event::Probed { app, serial, outcome }).await;
-        });
+        let about = About::Readiness;
+        self.starter.effects.ask(&self.starter, Question { app, serial, address, settings, about });
     }
 
     pub(super) fn probed(&mut self, app: AppName, serial: Serial, outcome: Result<(), String>) {
@@ -178,7 +173,7 @@ impl Supervisor {
                 self.machines.queue.push_back((app, lifecycle::Event::Probed { serial, outcome }));
             }
             Some(Site::Fixed(site)) => {
-                self.published.dirty |= site.probed(serial, outcome, Instant::now());
+                self.published.dirty |= site.probed(serial, outcome, clock::now());
             }
             None => {}
         }
@@ -265,15 +260,27 @@ impl Supervisor {
         }
     }
 
+    fn forget_worker(&mut self, serial: Serial) {
+        self.proxies.forget(serial);
+        self.published.told_idle.remove(&serial);
+        self.published.watch.forget(serial);
+    }
+
     fn forget(&mut self, app: &AppName) {
-        self.sites.remove(app);
+        if let Some(Site::Supervised(site)) = self.sites.remove(app) {
+            // Killed and still there: of their end nobody hears any more.
+            for serial in site.workers.into_keys() {
+                self.chores.gauges.remove(serial);
+                self.forget_worker(serial);
+            }
+        }
         self.roster.strike(app);
         self.starter.feed.forget(app);
         self.published.dirty = true;
     }
 
     fn fresh_server(&mut self, app: &App, address: Address, slot: Slot) -> Server {
-        let now = Instant::now();
+        let now = clock::now();
         let health = Health::new(now, app.probe.interval, app.probe.failures.get());
         Server { serial: self.machines.todo.fresh_serial(), slot, address, health, since: now }
     }
@@ -285,15 +292,15 @@ impl Supervisor {
             self.publish();
         }
         let snapshot = self.snapshot();
-        if let Err(reason) = self.proxies.start(&self.listeners, &snapshot) {
+        if let Err(reason) = self.proxies.start(&*self.starter.effects, &self.starter, &self.listeners, &snapshot) {
             tracing::error!(%reason, "proxy cannot be started");
-            self.proxies.plan_restart(Instant::now() + Duration::from_secs(1));
+            self.proxies.plan_restart(clock::now() + Duration::from_secs(1));
         }
     }
 
     pub(super) fn proxy_exited(&mut self, proxy: u64, exit: Exit) {
         self.keep_counters_of(proxy);
-        if self.proxies.exited(proxy, exit, Instant::now()) {
+        if self.proxies.exited(proxy, exit, clock::now()) {
             self.outlook.metrics.proxy_restarted();
             if self.is_stopping() {
                 self.proxies.cancel_restart();
@@ -303,7 +310,7 @@ impl Supervisor {
 
     /// Takes in what a proxy says of the load on workers, of those that there still are.
     pub(super) fn note_loads(&mut self, proxy: u64, news: Vec<link::Load>) {
-        let now = Instant::now();
+        let now = clock::now();
         for load in news {
             let serial = load.serial;
             let mut sites = self.sites.iter();

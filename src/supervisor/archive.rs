@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::Supervisor;
 use super::site::Site;
+use super::{Supervisor, clock};
 use crate::control::words;
 use crate::id::AppName;
 
@@ -76,7 +76,7 @@ impl Archive {
     /// Something is to be kept.
     pub(super) fn note(&mut self) {
         if self.writer.is_some() {
-            self.due.get_or_insert_with(|| Instant::now() + PAUSE);
+            self.due.get_or_insert_with(|| clock::now() + PAUSE);
         }
     }
 

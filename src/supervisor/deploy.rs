@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::Supervisor;
 use super::site::Site;
+use super::{Supervisor, clock};
 use crate::control::words::{AppReport, Order, Refusal, RefusalKind, Report};
 use crate::id::{AppName, Generation, Serial};
 use crate::lifecycle::GenerationState;
@@ -76,7 +76,7 @@ struct Counts {
 impl Supervisor {
     /// A change of these apps begins; gives its number.
     pub(super) fn open_deploy(&mut self, order: Order, apps: &[AppName]) -> u64 {
-        let number = self.reloads.deploys.open(order, apps, Instant::now());
+        let number = self.reloads.deploys.open(order, apps, clock::now());
         self.count_opening(number);
         number
     }
@@ -84,7 +84,7 @@ impl Supervisor {
     /// A worker is told to stop although it is at work.
     pub(super) fn note_forced(&mut self, app: &AppName, serial: Serial) {
         // The count may be a second old; that there is any is certain.
-        let requests = self.proxies.loads.of(serial, Instant::now()).in_flight.max(1);
+        let requests = self.proxies.loads.of(serial, clock::now()).in_flight.max(1);
         for book in self.reloads.deploys.open.iter_mut().filter_map(|deploy| deploy.books.get_mut(app)) {
             book.forced += u64::from(requests);
         }
@@ -92,7 +92,7 @@ impl Supervisor {
 
     /// Asks for the last counts of those changes of which nothing is left any more.
     pub(super) fn close_deploys(&mut self) {
-        for number in self.reloads.deploys.take_settled(&self.sites, Instant::now()) {
+        for number in self.reloads.deploys.take_settled(&self.sites, clock::now()) {
             self.count_closing(number);
         }
     }
@@ -202,7 +202,7 @@ impl Deploy {
     fn report(&self, families: &[Family]) -> Report {
         let took = match self.stage {
             Stage::Counts(took) => took,
-            Stage::Begins | Stage::Drains(_) | Stage::Settles(_) => self.began.elapsed(),
+            Stage::Begins | Stage::Drains(_) | Stage::Settles(_) => clock::since(self.began),
         };
         let apps = self.books.iter().map(|(app, book)| book.close(app, Counts::of(app, families)));
         Report { deploy: self.number, millis: millis(took), apps: apps.collect() }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::Supervisor;
 use super::outcome::{Hope, Reload};
 use super::settings::{plan, terms};
 use super::site::{Site, Supervised};
+use super::{Supervisor, clock};
 use crate::config::{App, Kind};
 use crate::control::words::{self, Order, Outcome};
 use crate::id::AppName;
@@ -93,7 +93,7 @@ impl Supervisor {
         let Some(runs) = &mut site.runs else { return };
         let (is_on, missed) = (runs.job.running_since().is_some(), runs.job.missed());
         let is_gone = event == JobEvent::Gone;
-        let action = runs.job.handle(Instant::now(), event);
+        let action = runs.job.handle(clock::now(), event);
         if let (true, true, Some(run)) = (is_on, is_gone, runs.job.last().cloned()) {
             runs.note(&run, Timestamp::now());
             tell(name, &run);

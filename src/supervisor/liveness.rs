@@ -5,13 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::Supervisor;
-use super::event::Event;
-use super::probe;
+use super::effects::{About, Question};
 use super::site::{Site, Supervised};
-use crate::config::Server;
+use super::{Supervisor, clock};
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Report, WorkerState};
 
@@ -33,20 +30,13 @@ impl Supervisor {
             return;
         };
         let Some(address) = worker.berth.address() else { return };
-        let (app, events) = (app.clone(), self.starter.events.clone());
-        self.starter.tasks.spawn(async move {
-            if let Server::Command(command) = &settings.server
-                && let Some(live) = &command.live
-            {
-                let outcome = probe::ask(&address, &live.probe, settings.forwarding.proxy_protocol).await;
-                let _ = events.send(Event::Checked { app, serial, outcome }).await;
-            }
-        });
+        let (app, about) = (app.clone(), About::Liveness);
+        self.starter.effects.ask(&self.starter, Question { app, serial, address, settings, about });
     }
 
     /// Takes in the answer.
     pub(super) fn checked(&mut self, app: AppName, serial: Serial, outcome: Result<(), String>) {
-        let oldest = self.proxies.loads.of(serial, Instant::now()).oldest;
+        let oldest = self.proxies.loads.of(serial, clock::now()).oldest;
         self.machines.queue.push_back((app, lifecycle::Event::Checked { serial, outcome, oldest }));
     }
 

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::Supervisor;
 use super::cpu::CpuMeter;
 use super::event::Event;
 use super::settings::bytes;
 use super::site::{Site, Supervised};
+use super::{Supervisor, clock};
 use crate::config::{Memory, Server};
 use crate::control::words;
 use crate::id::{AppName, Serial};
@@ -61,7 +61,7 @@ impl Gauges {
     /// A worker has been started.
     pub(super) fn add(&mut self, serial: Serial, memory: &Memory) {
         let limits = MemoryLimits { soft: memory.soft.and_then(bytes), hard: memory.hard.and_then(bytes) };
-        let (now, interval) = (Instant::now(), memory.interval);
+        let (now, interval) = (clock::now(), memory.interval);
         let (watch, cpu) = (MemoryWatch::default(), CpuMeter::begin(now));
         self.gauges.insert(serial, Gauge { limits, latest: None, watch, cpu, interval, next: now + interval });
     }

@@ -8,9 +8,11 @@ mod act;
 mod archive;
 mod calendar;
 mod channel;
+mod clock;
 mod cpu;
 mod deploy;
 mod diff;
+mod effects;
 mod event;
 mod exits;
 mod fixed;
@@ -205,7 +207,7 @@ impl Supervisor {
             let deadline = self.deadline();
             tokio::select! {
                 Some(event) = events.recv() => self.handle(event),
-                () = sleep_until(deadline) => self.wake(Instant::now()),
+                () = sleep_until(deadline) => self.wake(clock::now()),
             }
         }
     }
@@ -241,7 +243,7 @@ impl Supervisor {
     fn settle(&mut self) {
         loop {
             self.run_queue();
-            self.release_held(Instant::now());
+            self.release_held(clock::now());
             self.begin_due();
             self.run_queue();
             if self.published.dirty {
@@ -374,3 +376,6 @@ async fn sleep_until(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::Supervisor;
 use super::launch::{MARK, mark};
 use super::site::Site;
+use super::{Supervisor, clock};
 use crate::sys::orphans::{self, Orphans};
 
 /// From the end of a child to the look, and between two looks.
@@ -36,7 +36,7 @@ impl Sweep {
 
     /// Something has ended: what it leaves is looked for in a while.
     pub(super) fn look_soon(&mut self) {
-        self.next.get_or_insert_with(|| Instant::now() + PAUSE);
+        self.next.get_or_insert_with(|| clock::now() + PAUSE);
     }
 }
 
@@ -63,10 +63,10 @@ impl Supervisor {
 
     /// Ends whatever is still below us.
     pub(super) async fn end_orphans(&mut self) {
-        let until = Instant::now() + LAST_LIMIT;
+        let until = clock::now() + LAST_LIMIT;
         loop {
             let left = self.chores.sweep.orphans.look(&BTreeSet::new());
-            if left.is_empty() || Instant::now() >= until {
+            if left.is_empty() || clock::now() >= until {
                 return;
             }
             left.iter().for_each(orphans::kill);

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::deploy::Deploys;
 use super::past::Past;
 use super::site::{Site, Supervised};
-use super::{Notice, Supervisor};
+use super::{Notice, Supervisor, clock};
 use crate::control::words::{AppReloaded, Order, Outcome, Refusal, Reloaded};
 use crate::id::{AppName, Generation};
 use crate::lifecycle::{self, AppState, GenerationState, RunResult, Ticket};
@@ -75,7 +75,7 @@ impl Reload {
         let (waiting, hopes) = (BTreeMap::new(), BTreeMap::new());
         Self {
             deploy,
-            began: Instant::now(),
+            began: clock::now(),
             began_at: Timestamp::now(),
             order,
             later: apps,
@@ -131,7 +131,7 @@ impl Reload {
     }
 
     fn end_with(&mut self, app: &AppName, end: End) {
-        let millis = self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        let millis = clock::since(self.began).as_millis().try_into().unwrap_or(u64::MAX);
         let End { outcome, generation, reason, lines } = end;
         self.ended.push(AppReloaded { app: app.clone(), outcome, generation, reason, lines, millis });
     }
@@ -180,7 +180,7 @@ impl Supervisor {
         };
         reload.waiting.remove(&ticket);
         let (outcome, generation, reason) = told(outcome);
-        let took = reload.began.elapsed();
+        let took = clock::since(reload.began);
         match &reason {
             None => tracing::info!(app = %name, ?outcome, ?took, "reload ended"),
             Some(reason) => tracing::error!(app = %name, ?outcome, %reason, "reload ended"),
@@ -202,7 +202,7 @@ impl Supervisor {
             for (app, end) in ends {
                 reload.hopes.remove(&app);
                 if reload.order == Order::Reload {
-                    let (metrics, took) = (&self.outlook.metrics, reload.began.elapsed());
+                    let (metrics, took) = (&self.outlook.metrics, clock::since(reload.began));
                     match end.outcome {
                         Outcome::Started => metrics.reload_live(&app, "live", took),
                         Outcome::Superseded => metrics.reload_failed(&app, "superseded"),

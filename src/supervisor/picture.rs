@@ -2,12 +2,12 @@
 //!
 //! Only reads; the one thing it does is to tell the service manager and the caller, once, that everything is up.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::Supervisor;
 use super::loads::Loads;
 use super::proxies::State;
 use super::site::{Fixed, Site, Supervised};
+use super::{Supervisor, clock};
 use crate::control::words::{self, Status};
 use crate::id::{Address, AppName, Serial};
 use crate::lifecycle::{self, AppState, GenerationState, WorkerReport, WorkerState};
@@ -29,7 +29,7 @@ impl Supervisor {
             pid: std::process::id(),
             config: self.config.path.clone(),
             is_list: self.roster.is_list(),
-            uptime_seconds: self.outlook.began.elapsed().as_secs(),
+            uptime_seconds: clock::since(self.outlook.began).as_secs(),
             listeners: self.listeners.iter().filter_map(listener).collect(),
             metrics: self.outlook.metrics_address,
             proxies: self
@@ -56,7 +56,7 @@ impl Supervisor {
     /// The supervisor's own metrics.
     pub(super) fn own_families(&self) -> Vec<Family> {
         let reports: Vec<_> = self.sites.iter().filter_map(|(name, site)| Some((name, site.report()?))).collect();
-        let (mut workers, now) = (Vec::new(), Instant::now());
+        let (mut workers, now) = (Vec::new(), clock::now());
         let in_flight = |serial| self.proxies.loads.of(serial, now).in_flight;
         for (app, report) in &reports {
             let all = report.generations.iter().flat_map(|one| one.workers.iter().chain(&one.beside));
@@ -129,7 +129,7 @@ impl Supervisor {
         }
         self.outlook.announced = true;
         self.outlook.tell(super::Notice::Ready);
-        tracing::info!(millis = self.outlook.began.elapsed().as_millis(), "serving");
+        tracing::info!(millis = clock::since(self.outlook.began).as_millis(), "serving");
         if let Some(announce) = self.outlook.announce.take() {
             announce(&self.status());
         }
@@ -219,7 +219,7 @@ fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {
 fn worker(site: &Supervised, report: &WorkerReport, loads: &Loads) -> Option<words::Worker> {
     let running = report.serial.and_then(|serial| site.workers.get(&serial));
     let pid = running.map(|worker| worker.process.pid());
-    let uptime = running.map_or(Duration::ZERO, |worker| worker.started.elapsed());
+    let uptime = running.map_or(Duration::ZERO, |worker| clock::since(worker.started));
     Some(words::Worker {
         id: report.worker.to_string(),
         serial: report.last?,
@@ -267,7 +267,7 @@ fn fixed(site: &Fixed, loads: &Loads) -> Vec<words::Worker> {
         state: condition(server.health.is_open()).to_owned(),
         pid: None,
         place: place(Some(server.address.clone())),
-        uptime_seconds: server.since.elapsed().as_secs(),
+        uptime_seconds: clock::since(server.since).as_secs(),
         restarts: 0,
         usage: words::Usage::default(),
         says: None,
@@ -277,7 +277,7 @@ fn fixed(site: &Fixed, loads: &Loads) -> Vec<words::Worker> {
 }
 
 fn load(serial: Serial, loads: &Loads) -> words::Load {
-    let load = loads.of(serial, Instant::now());
+    let load = loads.of(serial, clock::now());
     words::Load {
         inflight: load.in_flight,
         requests: load.finished,

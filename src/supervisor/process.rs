@@ -21,8 +21,9 @@ pub(super) struct Process {
     orders: mpsc::Sender<Order>,
 }
 
+/// What is wanted of whoever waits for a child.
 #[derive(Clone, Copy, Debug)]
-enum Order {
+pub(super) enum Order {
     Signal(Signal),
     SignalIn(Duration, Signal),
     Tell(Signal),
@@ -35,13 +36,18 @@ impl Process {
     where
         F: Future<Output = ()> + Send,
     {
-        let (orders, queue) = mpsc::channel(QUEUED_ORDERS);
-        let pid = child.pid();
+        let (leash, queue) = Self::leash(child.pid());
         tasks.spawn(async move {
             let exit = wait(child, queue).await;
             ended(exit).await;
         });
-        Self { pid, orders }
+        leash
+    }
+
+    /// A leash and its other end, for whoever waits for the child.
+    pub(super) fn leash(pid: u32) -> (Self, mpsc::Receiver<Order>) {
+        let (orders, queue) = mpsc::channel(QUEUED_ORDERS);
+        (Self { pid, orders }, queue)
     }
 
     pub(super) fn pid(&self) -> u32 {

@@ -1,26 +1,28 @@
-//! The proxy processes: starting them on the listening sockets, speaking to them, and what they have acknowledged.
+//! The proxy processes: which there are, what is said to them, and what they have acknowledged.
 //!
 //! Does not know what a snapshot holds. Invariants: at most [`MOST`] are alive, the oldest retiring one is killed first;
 //! a proxy that dies is replaced at once, and slower each time when it dies young; one that does not acknowledge
 //! within [`ACK_LIMIT`] is killed, because a worker may only be stopped when no proxy can send to it.
 
+mod start;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use tokio::net::UnixStream;
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
 
-use super::event::{Event, Events};
+use super::clock;
+use super::effects::{Effects, Linked};
+use super::launch::Starter;
 use super::listeners::Listeners;
 use super::loads::Loads;
 use super::process::Process;
 use crate::id::Serial;
-use crate::link::{self, Epoch, FromProxy, Manifest, ManifestEntry, Snapshot, ToProxy, codec};
-use crate::sys::socket;
-use crate::sys::spawn::{self, Exit, Identity, Spawn, Stdio};
+use crate::link::{Epoch, Snapshot, ToProxy};
+use crate::sys::spawn::{Exit, Identity};
+
+pub(super) use start::start;
 
 /// Proxies alive at once.
 const MOST: usize = 3;
@@ -34,9 +36,6 @@ const GROWN: Duration = Duration::from_secs(10);
 /// Pause before a proxy that died young is replaced, doubled each time up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// Messages that may wait for one proxy.
-const QUEUED_MESSAGES: usize = 256;
 
 /// How proxies are started.
 #[derive(Clone, Debug)]
@@ -85,74 +84,44 @@ pub(super) struct Proxies {
     next: u64,
     young_deaths: u32,
     restart_at: Option<Instant>,
-    events: Events,
-    tasks: TaskTracker,
 }
 
 impl Proxies {
-    pub(super) fn new(recipe: Recipe, events: Events, tasks: TaskTracker) -> Self {
+    pub(super) fn new(recipe: Recipe) -> Self {
         let (loads, alive, opened) = (Loads::default(), BTreeMap::new(), HashMap::new());
-        Self { recipe, loads, alive, opened, next: 1, young_deaths: 0, restart_at: None, events, tasks }
+        Self { recipe, loads, alive, opened, next: 1, young_deaths: 0, restart_at: None }
     }
 
     /// Starts one more proxy and sends it the snapshot in force.
     ///
     /// # Errors
     /// A sentence that names the step that failed; nothing has changed then.
-    pub(super) fn start(&mut self, listeners: &Listeners, snapshot: &Snapshot) -> Result<(), String> {
+    pub(super) fn start(
+        &mut self,
+        effects: &dyn Effects,
+        starter: &Starter,
+        listeners: &Listeners,
+        snapshot: &Snapshot,
+    ) -> Result<(), String> {
         let number = self.next;
-        let (near, far) = socket::pair().map_err(|error| format!("make the link: {error}"))?;
-        let (manifest, sockets) =
-            manifest(&self.recipe, listeners).map_err(|error| format!("copy a listener: {error}"))?;
-        let child = spawn::spawn(program(&self.recipe, far, sockets)).map_err(|error| error.to_string())?;
-        let to = self.connect(number, near).map_err(|error| format!("open the link: {error}"))?;
-        let events = self.events.clone();
-        let process = Process::watch(child, &self.tasks, async move |exit: Exit| {
-            let _ = events.send(Event::ProxyExited { proxy: number, exit }).await;
-        });
+        let Linked { process, to } = effects.start_proxy(starter, number, &self.recipe, listeners)?;
         tracing::info!(proxy = number, pid = process.pid(), "proxy started");
         let mut proxy = Proxy {
             process,
             state: State::Starting,
             to,
-            born: Instant::now(),
+            born: clock::now(),
             sent: Epoch::default(),
             acked: Epoch::default(),
             waiting: None,
             idle: HashSet::new(),
         };
-        proxy.send(ToProxy::Manifest(manifest));
         proxy.publish(snapshot);
         self.next += 1;
         self.restart_at = None;
         self.alive.insert(number, proxy);
         self.kill_surplus();
         Ok(())
-    }
-
-    fn connect(&self, number: u64, near: OwnedFd) -> std::io::Result<mpsc::Sender<ToProxy>> {
-        let stream = std::os::unix::net::UnixStream::from(near);
-        stream.set_nonblocking(true)?;
-        let (mut reader, mut writer) = UnixStream::from_std(stream)?.into_split();
-        let (to, mut queue) = mpsc::channel::<ToProxy>(QUEUED_MESSAGES);
-        self.tasks.spawn(async move {
-            while let Some(message) = queue.recv().await {
-                if let Err(error) = codec::write(&mut writer, &message).await {
-                    return tracing::debug!(proxy = number, %error, "link");
-                }
-            }
-        });
-        let events = self.events.clone();
-        self.tasks.spawn(async move {
-            loop {
-                match codec::read::<FromProxy>(&mut reader).await {
-                    Ok(Some(message)) => drop(events.send(Event::Said { proxy: number, message }).await),
-                    Ok(None) => return,
-                    Err(error) => return tracing::warn!(proxy = number, %error, "link"),
-                }
-            }
-        });
-        Ok(to)
     }
 
     /// Sends a snapshot to all.
@@ -315,7 +284,7 @@ impl Proxies {
 impl Proxy {
     fn publish(&mut self, snapshot: &Snapshot) {
         self.sent = snapshot.epoch;
-        self.waiting.get_or_insert_with(Instant::now);
+        self.waiting.get_or_insert_with(clock::now);
         self.send(ToProxy::Publish(Box::new(snapshot.clone())));
     }
 
@@ -327,42 +296,5 @@ impl Proxy {
                 self.process.kill();
             }
         }
-    }
-}
-
-fn manifest(recipe: &Recipe, listeners: &Listeners) -> std::io::Result<(Manifest, Vec<(OwnedFd, i32)>)> {
-    let (mut entries, mut sockets) = (Vec::new(), Vec::new());
-    let mut descriptor = link::DESCRIPTOR + 1;
-    for group in listeners.iter() {
-        for socket in &group.sockets {
-            entries.push(ManifestEntry { descriptor, address: socket.address, tls: group.tls, cookie: socket.cookie });
-            sockets.push((socket.socket.as_fd().try_clone_to_owned()?, descriptor));
-            descriptor += 1;
-        }
-    }
-    let manifest = Manifest {
-        threads: recipe.threads,
-        listeners: entries,
-        access_log: recipe.access_log.clone(),
-        access_json: recipe.access_json,
-    };
-    Ok((manifest, sockets))
-}
-
-fn program(recipe: &Recipe, near: OwnedFd, sockets: Vec<(OwnedFd, i32)>) -> Spawn {
-    let mut args = vec!["portreeve".into(), "proxy".into(), "--log-level".into(), recipe.log_level.clone().into()];
-    if recipe.log_json {
-        args.push("--log-json".into());
-    }
-    Spawn {
-        args,
-        directory: Some("/".into()),
-        identity: recipe.identity.clone(),
-        stdout: Stdio::Inherit,
-        stderr: Stdio::Inherit,
-        descriptors: std::iter::once((near, link::DESCRIPTOR)).chain(sockets).collect(),
-        no_new_privs: true,
-        // The running program itself, also when the file at its path has been replaced.
-        ..Spawn::new("/proc/self/exe")
     }
 }

@@ -11,7 +11,7 @@ use super::listeners::Listeners;
 use super::outcome::{Hope, Reload, Reply};
 use super::settings::{plan, prepare_access_log, read_certificates, recipe};
 use super::site::Site;
-use super::{Notice, Supervisor};
+use super::{Notice, Supervisor, clock};
 use crate::config::{self, App, Config, Kind, Server};
 use crate::control::Scope;
 use crate::control::words::{Order, Outcome, Refusal, RefusalKind};
@@ -174,7 +174,7 @@ impl Supervisor {
         let changed_log = config.log.access != self.config.log.access;
         let listeners_changed = self.listeners.replace(&config, added);
         self.config = config;
-        self.chores.calendar.look_soon(std::time::Instant::now());
+        self.chores.calendar.look_soon(clock::now());
         self.chores.watches.follow(&self.config, &self.starter.events);
         self.roster.note(order, &apps);
         self.roster.forget_scales(&self.config);
@@ -230,13 +230,7 @@ impl Supervisor {
                 reload.expect(name, self.hope(name));
             }
             // It was stopped or on its way out, and is wanted again.
-            Some(Site::Supervised(site)) => {
-                site.upcoming = Arc::clone(&app);
-                site.comes_again = false;
-                let plan = plan(&app, self.roster.scaled(&app));
-                self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan)));
-                reload.expect(name, self.hope(name));
-            }
+            Some(Site::Supervised(_)) => self.begin_again(name, &app, reload),
             Some(Site::Fixed(_)) | None => {
                 self.update_fixed(name, &app);
                 reload.expect(name, self.hope(name));
@@ -267,6 +261,20 @@ impl Supervisor {
                 reload.expect(name, self.hope_of_present(name));
             }
         }
+    }
+
+    /// The app does not run, or is on its way out.
+    fn begin_again(&mut self, name: &AppName, app: &Arc<App>, reload: &mut Reload) {
+        let (is_alone, hope) = (self.must_end_first(name, app), self.hope(name));
+        let Some(Site::Supervised(site)) = self.sites.get_mut(name) else { return };
+        site.upcoming = Arc::clone(app);
+        site.comes_again = is_alone && !site.machine.report().generations.is_empty();
+        if site.comes_again {
+            return reload.await_hope(name, hope);
+        }
+        let plan = plan(app, self.roster.scaled(app));
+        self.machines.queue.push_back((name.clone(), lifecycle::Event::Start(plan)));
+        reload.expect(name, hope);
     }
 
     /// Is it one whose workers must never run beside those of another generation?

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::Supervisor;
+use super::{Supervisor, clock};
 use crate::link::ToProxy;
 use crate::telemetry::exposition::{self, Family};
 
@@ -61,7 +61,7 @@ impl Scrapes {
 
     fn begin(&mut self, proxies: BTreeSet<u64>, then: Then) -> u64 {
         self.next_ticket += 1;
-        self.open.insert(self.next_ticket, Scrape { waiting: proxies, until: Instant::now() + LIMIT, then });
+        self.open.insert(self.next_ticket, Scrape { waiting: proxies, until: clock::now() + LIMIT, then });
         self.next_ticket
     }
 
@@ -99,7 +99,7 @@ impl Supervisor {
     fn begin_scrape(&mut self, then: Then) {
         let ticket = self.chores.scrapes.begin(self.proxies.iter().map(|(number, _)| number).collect(), then);
         self.proxies.broadcast(&ToProxy::Scrape { ticket });
-        self.end_scrapes(Instant::now());
+        self.end_scrapes(clock::now());
     }
 
     /// A proxy answered.
@@ -112,7 +112,7 @@ impl Supervisor {
         if let Some(scrape) = self.chores.scrapes.open.get_mut(&ticket) {
             scrape.waiting.remove(&proxy);
         }
-        self.end_scrapes(Instant::now());
+        self.end_scrapes(clock::now());
     }
 
     /// A proxy is gone: what it had counted stays counted.
@@ -123,7 +123,7 @@ impl Supervisor {
         for scrape in self.chores.scrapes.open.values_mut() {
             scrape.waiting.remove(&proxy);
         }
-        self.end_scrapes(Instant::now());
+        self.end_scrapes(clock::now());
     }
 
     /// Answers whoever has waited enough, and notes all counts now and then.

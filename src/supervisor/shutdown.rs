@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::listeners::Listeners;
 use super::site::Site;
-use super::{Notice, Supervisor};
+use super::{Notice, Supervisor, clock};
 
 /// Time beyond its own drain timeout after which a proxy is killed.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -57,7 +57,7 @@ impl Supervisor {
                 self.proxies.retire(false, within);
                 // Whoever comes from now on is refused at once, instead of waiting for somebody who will not accept.
                 self.listeners = Listeners::default();
-                self.phase = Phase::Retiring { until: Instant::now() + within + MARGIN, hasty: false };
+                self.phase = Phase::Retiring { until: clock::now() + within + MARGIN, hasty: false };
             }
             Phase::Retiring { until, .. } => {
                 tracing::warn!("asked to stop again: no more waiting");

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::effects::{Birth, Effects};
 use super::exits::{Exits, Record};
 pub(super) use super::fixed::{Fixed, Server};
 use super::jobs::Runs;
@@ -306,9 +307,15 @@ impl Supervised {
     }
 
     /// Starts a worker of a declared generation; gives its pid.
-    pub(super) fn start(&mut self, starter: &Starter, serial: Serial, id: WorkerId) -> Result<u32, String> {
+    pub(super) fn start(
+        &mut self,
+        effects: &dyn Effects,
+        starter: &Starter,
+        serial: Serial,
+        id: WorkerId,
+    ) -> Result<u32, String> {
         let release = self.releases.get_mut(&id.generation).expect("a worker is spawned only in a declared generation");
-        let worker = starter.start(serial, id, release, &mut self.files)?;
+        let worker = effects.start_worker(starter, Birth { serial, id, release, files: &mut self.files })?;
         let pid = worker.process.pid();
         self.workers.insert(serial, worker);
         Ok(pid)

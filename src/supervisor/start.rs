@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -12,6 +12,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::archive::Archive;
 use super::calendar::Calendar;
+use super::effects::Machine;
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
 use super::launch::{Logs, Preload, Sockets, Starter};
 use super::listeners::{self, Listeners};
@@ -25,7 +26,7 @@ use super::scrape::Scrapes;
 use super::settings::{prepare_access_log, read_certificates, recipe};
 use super::shutdown::Phase;
 use super::watch::Watches;
-use super::{Chores, Machines, Outlook, Published, Supervisor, web};
+use super::{Chores, Machines, Outlook, Published, Supervisor, clock, web};
 use crate::certs::CertError;
 use crate::config::{Config, LogFormat};
 use crate::control::server::{BindError, Claim, Server};
@@ -142,8 +143,9 @@ fn build(
         roster: Roster::new(options.is_list),
         listeners,
         sites: std::collections::BTreeMap::new(),
-        proxies: Proxies::new(recipe, events.clone(), tasks.clone()),
+        proxies: Proxies::new(recipe),
         starter: Starter {
+            effects: Box::new(Machine),
             environment: notify::inheritable_environment().collect(),
             events: events.clone(),
             metrics: metrics.clone(),
@@ -164,15 +166,22 @@ fn build(
         outlook: outlook(metrics, metrics_address, options)?,
         config,
     };
-    for (name, app) in supervisor.config.apps.clone() {
-        supervisor.add_site(&name, std::sync::Arc::new(app));
-    }
-    supervisor.chores.watches.follow(&supervisor.config, events);
-    // Before the first snapshot, so that the first request of all is held for the workers and not refused.
-    supervisor.run_queue();
-    let snapshot = supervisor.snapshot();
-    supervisor.proxies.start(&supervisor.listeners, &snapshot).map_err(Error::Proxy)?;
+    supervisor.bring_up().map_err(Error::Proxy)?;
     Ok((supervisor, writer))
+}
+
+impl Supervisor {
+    /// Starts what the configuration says, and the first proxy.
+    pub(super) fn bring_up(&mut self) -> Result<(), String> {
+        for (name, app) in self.config.apps.clone() {
+            self.add_site(&name, Arc::new(app));
+        }
+        self.chores.watches.follow(&self.config, &self.starter.events);
+        // Before the first snapshot, so that the first request of all is held for the workers and not refused.
+        self.run_queue();
+        let snapshot = self.snapshot();
+        self.proxies.start(&*self.starter.effects, &self.starter, &self.listeners, &snapshot)
+    }
 }
 
 fn machines() -> Machines {
@@ -190,7 +199,7 @@ fn chores(config: &Config, state: Option<&Path>, is_list: bool) -> std::io::Resu
         Some(folder) => Archive::open(folder, &config.admin.socket)?,
         None => Archive::default(),
     };
-    let now = Instant::now();
+    let now = clock::now();
     let mut calendar = Calendar::default();
     calendar.look_soon(now);
     Ok(Chores {
@@ -213,7 +222,7 @@ fn outlook(
         notifier: Notifier::from_environment().map_err(failed)?,
         metrics,
         metrics_address,
-        began: Instant::now(),
+        began: clock::now(),
         announce: options.announce,
         announced: false,
     })

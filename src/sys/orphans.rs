@@ -13,7 +13,7 @@ use super::stat::Stat;
 use super::tree;
 
 /// The orphans that were left to this process.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Orphans {
     /// Children from before: a shell that ended in `exec` had them. They are only reaped.
     strangers: Vec<Stat>,

@@ -32,6 +32,13 @@ impl Tree {
         Self { leader, mark, group }
     }
 
+    /// The tree of a process that there is not.
+    #[cfg(test)]
+    #[must_use]
+    pub fn of_nobody(leader: i32) -> Self {
+        Self::new(leader, None, None)
+    }
+
     /// The control group that all of them are in.
     #[must_use]
     pub fn group(&self) -> Option<&Arc<Group>> {

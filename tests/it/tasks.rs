@@ -99,6 +99,29 @@ fn a_worker_that_must_be_alone_ends_before_the_next_one_begins() {
 }
 
 #[test]
+fn a_worker_that_must_be_alone_is_waited_for_also_when_it_is_on_its_way_out_already() {
+    let slow = QUEUE.replace("sleep 0.3", "sleep 1");
+    let running = task(alone(), "mail", &slow, [("overlap", false.into())]).launch();
+    running.serving("mail", 1);
+    let told = |count: usize| {
+        let count_now = || seen(&running).iter().filter(|line| line.starts_with("told")).count();
+        until(SOON, "it is told to end", || (count_now() == count).then_some(()));
+    };
+    for (round, (first, second)) in [("reload", "reload"), ("stop", "start")].into_iter().enumerate() {
+        let mut first = running.command(&[first, "mail"]);
+        let first = std::thread::spawn(move || crate::harness::said(&mut first));
+        told(round + 1);
+        let said = running.cli(&[second, "mail"]);
+        assert_eq!(said.code, 0, "{}", said.text);
+        first.join().expect("it does not panic");
+        running.serving("mail", 1);
+    }
+    let seen = seen(&running);
+    let words: Vec<_> = seen.iter().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+    assert_eq!(words, ["begin", "told", "end", "begin", "told", "end", "begin"], "{seen:?}");
+}
+
+#[test]
 fn a_new_version_that_must_be_alone_and_fails_is_said_to_fail() {
     let running = task(alone(), "mail", QUEUE, [("overlap", false.into())]).launch();
     running.serving("mail", 1);

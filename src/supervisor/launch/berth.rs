@@ -46,6 +46,18 @@ impl Berth {
         Ok(Self { place, folder })
     }
 
+    /// A place that nobody listens at.
+    #[cfg(test)]
+    pub(in crate::supervisor) fn imagined(path: PathBuf) -> Self {
+        Self { place: Place::Path(path), folder: None }
+    }
+
+    /// One that there is not.
+    #[cfg(test)]
+    pub(in crate::supervisor) fn nowhere() -> Self {
+        Self { place: Place::Nowhere, folder: None }
+    }
+
     /// `None`: it has no place.
     pub(in crate::supervisor) fn address(&self) -> Option<Address> {
         match &self.place {

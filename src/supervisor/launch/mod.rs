@@ -16,21 +16,23 @@ mod streams;
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
 use super::channel::{Channel, Subject};
+use super::clock;
+use super::effects::{Birth, Effects};
 use super::event::{Event, Events};
 use super::lookout::Lookout;
 use super::notify::Notify;
 use super::output::{Feed, Files, Outlet, Sink, Sweeper, Tail, history};
 use super::process::Process;
-use super::release::{Release, Resolved};
+use super::release::Resolved;
 use super::workers::{StopOrder, Worker};
 use crate::config::{Command, Server};
-use crate::id::{AppName, Serial, WorkerId};
+use crate::id::{AppName, WorkerId};
 use crate::sys::cgroup::Realm;
 use crate::sys::spawn::{self, Child, Exit, Spawn, Stdio};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
@@ -50,6 +52,8 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 /// What every start needs.
 #[derive(Debug)]
 pub(super) struct Starter {
+    /// What carries it out.
+    pub(super) effects: Box<dyn Effects>,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) events: Events,
     pub(super) metrics: SupervisorMetrics,
@@ -64,17 +68,12 @@ pub(super) struct Starter {
 }
 
 impl Starter {
-    /// Starts a worker of the given release. `files` are those of its app, opened with the first worker that has any.
+    /// Starts a worker of the given release.
     ///
     /// # Errors
     /// A sentence that names the step that failed.
-    pub(super) fn start(
-        &self,
-        serial: Serial,
-        id: WorkerId,
-        release: &mut Release,
-        files: &mut Option<Files>,
-    ) -> Result<Worker, String> {
+    pub(super) fn start(&self, newcomer: Birth<'_>) -> Result<Worker, String> {
+        let Birth { serial, id, release, files } = newcomer;
         let app = Arc::clone(&release.app);
         let Server::Command(command) = &app.server else {
             return Err("the app has no command".to_owned());
@@ -108,7 +107,7 @@ impl Starter {
         let tree = child.tree().clone();
         let process = self.watch(child, subject(), readers);
         let lookout = Lookout::post(&tree, berth.address().as_ref(), subject(), command.timeouts.start);
-        let (stop, started, started_at) = (StopOrder::of(command), Instant::now(), Timestamp::now());
+        let (stop, started, started_at) = (StopOrder::of(command), clock::now(), Timestamp::now());
         Ok(Worker {
             id,
             process,

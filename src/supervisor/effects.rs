@@ -1,0 +1,118 @@
+//! What the driver does to the world outside: it starts workers and proxies, and asks whether one serves.
+//!
+//! The one seam between the driver and what it drives: behind it is this machine, or in tests a simulated world. What comes
+//! of an effect comes back as an event, or through the [`Process`] and the link that it gives. Decides nothing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::event::Event;
+use super::launch::Starter;
+use super::listeners::Listeners;
+use super::output::Files;
+use super::probe;
+use super::process::Process;
+use super::proxies::{self, Recipe};
+use super::release::Release;
+use super::workers::Worker;
+use crate::config::{App, Server};
+use crate::id::{Address, AppName, Serial, WorkerId};
+use crate::link::ToProxy;
+
+/// The hands of the driver.
+pub(super) trait Effects: fmt::Debug {
+    /// Starts a worker; its end is told by [`Event::Exited`].
+    ///
+    /// # Errors
+    /// A sentence that names the step that failed; nothing is left behind then.
+    fn start_worker(&self, starter: &Starter, birth: Birth<'_>) -> Result<Worker, String>;
+
+    /// Starts a proxy; its end is told by [`Event::ProxyExited`].
+    ///
+    /// # Errors
+    /// As of a worker.
+    fn start_proxy(
+        &self,
+        starter: &Starter,
+        number: u64,
+        recipe: &Recipe,
+        listeners: &Listeners,
+    ) -> Result<Linked, String>;
+
+    /// Asks once; the answer comes as an event.
+    fn ask(&self, starter: &Starter, question: Question);
+}
+
+/// A worker to be started. `files` are those of its app, opened with the first worker that has any.
+pub(super) struct Birth<'a> {
+    pub(super) serial: Serial,
+    pub(super) id: WorkerId,
+    pub(super) release: &'a mut Release,
+    pub(super) files: &'a mut Option<Files>,
+}
+
+/// A proxy that was started, and what is said to it.
+pub(super) struct Linked {
+    pub(super) process: Process,
+    pub(super) to: mpsc::Sender<ToProxy>,
+}
+
+/// Whether a worker, or a server of a fixed upstream, serves.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) app: AppName,
+    pub(super) serial: Serial,
+    pub(super) address: Address,
+    pub(super) settings: Arc<App>,
+    pub(super) about: About,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// Is it ready? Answered by [`Event::Probed`].
+    Readiness,
+    /// Does it still serve? Answered by [`Event::Checked`].
+    Liveness,
+}
+
+/// This machine.
+#[derive(Debug)]
+pub(super) struct Machine;
+
+impl Effects for Machine {
+    fn start_worker(&self, starter: &Starter, birth: Birth<'_>) -> Result<Worker, String> {
+        starter.start(birth)
+    }
+
+    fn start_proxy(
+        &self,
+        starter: &Starter,
+        number: u64,
+        recipe: &Recipe,
+        listeners: &Listeners,
+    ) -> Result<Linked, String> {
+        proxies::start(starter, number, recipe, listeners)
+    }
+
+    fn ask(&self, starter: &Starter, question: Question) {
+        let events = starter.events.clone();
+        starter.tasks.spawn(async move {
+            let Question { app, serial, address, settings, about } = question;
+            let through = settings.forwarding.proxy_protocol;
+            let event = match (about, &settings.server) {
+                (About::Readiness, _) => {
+                    Event::Probed { app, serial, outcome: probe::ask(&address, &settings.probe, through).await }
+                }
+                (About::Liveness, Server::Command(command)) => {
+                    let Some(live) = &command.live else { return };
+                    Event::Checked { app, serial, outcome: probe::ask(&address, &live.probe, through).await }
+                }
+                (About::Liveness, Server::Fixed(_)) => return,
+            };
+            let _ = events.send(event).await;
+        });
+    }
+}
