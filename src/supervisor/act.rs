@@ -111,8 +111,9 @@ impl Supervisor {
             tracing::info!(worker = %worker.id, pid = worker.process.pid(), %exit, "worker ended");
         }
         let is_listed = site.lists(serial);
-        let how = match self.explain_taken(&app, serial) {
-            Some(explanation) => format!("{exit} ({explanation})"),
+        let taken = self.explain_taken(&app, serial);
+        let how = match &taken {
+            Some(taken) => format!("{exit} ({})", taken.explanation),
             None => exit.to_string(),
         };
         let Some(Site::Supervised(site)) = self.sites.get_mut(&app) else { return };
@@ -122,7 +123,9 @@ impl Supervisor {
             self.outlook.metrics.worker_ended(&app, ended.cause.as_str(), ended.for_memory);
             // A proxy may still list the worker; another one must not inherit its place until none does.
             let epoch = link::Epoch(self.published.epoch.0 + u64::from(is_listed));
-            if berth.address().is_some() {
+            if taken.is_some_and(|taken| taken.is_given) {
+                self.published.shunned.keep(berth);
+            } else if berth.address().is_some() {
                 self.published.berths.push((epoch, berth));
             }
         }

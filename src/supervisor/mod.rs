@@ -152,6 +152,8 @@ struct Published {
     watch: Watch,
     /// Places of workers that have ended, each until no proxy can take another worker for its owner.
     berths: Vec<(Epoch, Berth)>,
+    /// Places that turned out to be somebody else's.
+    shunned: taken::Shunned,
 }
 
 /// A machine that waits for the proxies; `epoch` is set once its version has been sent.

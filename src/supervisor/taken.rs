@@ -1,12 +1,16 @@
 //! Explains the end of a worker that could not have its port: which one, who has it, and what to do.
 //!
-//! Programs print it in many ways, and all name the error. Decides nothing. Pure but for one look at who listens.
+//! Programs print it in many ways, and all name the error. The port that we gave may be taken too, on an address other than
+//! ours or by somebody who was quicker; then it stays reserved for a while, so that the next start gets another one.
+
+use std::collections::VecDeque;
 
 use super::Supervisor;
+use super::launch::Berth;
 use super::site::{Site, Supervised};
 use super::workers::Worker;
 use crate::config::Server;
-use crate::id::{AppName, Serial};
+use crate::id::{Address, AppName, Serial};
 use crate::sys::listening;
 
 /// Lines of its output that are read, from the end.
@@ -18,9 +22,33 @@ const MOST_WORKERS: usize = 32;
 /// How programs call the error, in small letters.
 const NAMES: [&str; 5] = ["eaddrinuse", "address already in use", "errno 98", "connection in use", "is already in use"];
 
+/// Places that are kept because somebody else is there.
+const MOST_SHUNNED: usize = 16;
+
+/// Why a worker has ended.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) explanation: String,
+    /// It was, or may have been, the port that we gave.
+    pub(super) is_given: bool,
+}
+
+/// Places that workers could not have: as long as they are reserved, no other worker gets them.
+#[derive(Debug, Default)]
+pub(super) struct Shunned(VecDeque<Berth>);
+
+impl Shunned {
+    pub(super) fn keep(&mut self, place: Berth) {
+        if self.0.len() == MOST_SHUNNED {
+            self.0.pop_front();
+        }
+        self.0.push_back(place);
+    }
+}
+
 impl Supervisor {
     /// What the last lines of a worker say about a port that it could not have, as an explanation of its end.
-    pub(super) fn explain_taken(&self, app: &AppName, serial: Serial) -> Option<String> {
+    pub(super) fn explain_taken(&self, app: &AppName, serial: Serial) -> Option<Taken> {
         let Some(Site::Supervised(site)) = self.sites.get(app) else { return None };
         // What one that has served for a while printed long ago is not why it ends.
         let worker = site.workers.get(&serial).filter(|worker| worker.lookout.is_posted())?;
@@ -31,11 +59,14 @@ impl Supervisor {
             || "let each worker listen on its own PORT".to_owned(),
             |remedy| format!("`{remedy}` lets several workers have it"),
         );
-        let Some(port) = port else { return Some(format!("its address is taken: {advice}")) };
-        Some(match self.owner(site, serial, port) {
-            Some(owner) => format!("port {port} is taken by worker {}: {advice}", owner.id),
-            None => format!("port {port} is taken by another program: {advice}"),
-        })
+        let Some(port) = port else {
+            return Some(Taken { explanation: format!("its address is taken: {advice}"), is_given: true });
+        };
+        let is_given = matches!(worker.berth.address(), Some(Address::Tcp(given)) if given.port() == port);
+        let owner = self.owner(site, serial, port).map(|owner| format!("worker {}", owner.id));
+        let owner = owner.as_deref().unwrap_or("another program");
+        let cure = if is_given { "its next start gets another PORT".to_owned() } else { advice };
+        Some(Taken { explanation: format!("port {port} is taken by {owner}: {cure}"), is_given })
     }
 
     /// Those of its own app first: they run the same code.

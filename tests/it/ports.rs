@@ -1,5 +1,9 @@
 //! Apps with a port of their own.
 
+use std::net::SocketAddr;
+
+use socket2::{Domain, Socket, Type};
+
 use crate::harness::{Failure, Portreeve, SOON, Target, until, worker};
 
 #[test]
@@ -87,4 +91,26 @@ fn an_app_that_is_switched_off_answers_503_where_it_is_routed_and_nothing_on_its
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Cannot have the first PORT that it is given, and leaves a note of which that was.
+const TAKEN: &str = "test -e taken || { echo $PORT >taken; echo \"Error: listen EADDRINUSE: address already in use \
+                     :::$PORT\" >&2; exit 1; }";
+
+#[test]
+fn a_worker_whose_port_is_taken_gets_another_one_at_its_next_start() {
+    let app = worker().set("restart", toml::Table::from_iter([("delay".to_owned(), "1s".into())])).after(TAKEN);
+    let running = Portreeve::new().app("web", app).launch();
+    let failure = until(SOON, "it has failed", || running.status().app("web").last_failure.clone());
+    let note = std::fs::read_to_string(running.site("web").release().join("taken")).unwrap();
+    let taken: u16 = note.trim().parse().unwrap();
+    let said = format!("(port {taken} is taken by another program: its next start gets another PORT)");
+    assert!(failure.contains(&said), "{failure}");
+    let worker = running.serving("web", 1).swap_remove(0);
+    assert!(worker.port.is_some_and(|port| port != taken), "{worker:?}");
+    assert_eq!(running.get("/whoami").status, 200);
+    // It is nobody's for now: without SO_REUSEADDR nobody can have a port that is reserved.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let bound = socket.bind(&SocketAddr::from(([127, 0, 0, 1], taken)).into());
+    assert_eq!(bound.map_err(|error| error.kind()), Err(std::io::ErrorKind::AddrInUse));
 }
