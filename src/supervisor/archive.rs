@@ -1,4 +1,5 @@
-//! Keeps the records of workers that have ended, over restarts of the supervisor, in a file of its own.
+//! Keeps the records of workers that have ended, and what is counted of jobs, over restarts of the supervisor, in a file of
+//! its own.
 //!
 //! A thread writes, so that no disk ever holds up the loop: whole snapshots, each to a new file that then takes the place of
 //! the old one, so that a reader finds the one or the other. Changes within a moment are written together. A file that cannot
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::jobs::Counted;
 use super::site::Site;
 use super::{Supervisor, clock};
 use crate::control::words;
@@ -32,16 +34,30 @@ struct Book {
     version: u32,
     /// For people: whose it is.
     socket: PathBuf,
-    apps: Exits,
+    #[serde(flatten)]
+    kept: Kept,
 }
 
-/// The records of each app, oldest first.
-pub(super) type Exits = BTreeMap<AppName, Vec<words::Exit>>;
+/// What is kept of all apps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    /// The records of each app, oldest first.
+    apps: BTreeMap<AppName, Vec<words::Exit>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    jobs: BTreeMap<AppName, Counted>,
+}
+
+/// What is known of one app from before our time.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    pub(super) exits: Vec<words::Exit>,
+    pub(super) runs: Counted,
+}
 
 /// What an earlier supervisor has left, the thread that writes, and when it is next given something.
 #[derive(Debug, Default)]
 pub(super) struct Archive {
-    earlier: Exits,
+    earlier: Kept,
     /// `None`: nothing is kept, or not any more.
     writer: Option<Writer>,
     due: Option<Instant>,
@@ -49,7 +65,7 @@ pub(super) struct Archive {
 
 #[derive(Debug)]
 struct Writer {
-    snapshots: SyncSender<Exits>,
+    snapshots: SyncSender<Kept>,
     thread: JoinHandle<()>,
 }
 
@@ -68,9 +84,10 @@ impl Archive {
         Ok(Self { earlier, writer: Some(Writer { snapshots, thread }), due: None })
     }
 
-    /// What is known of an app from before our time, oldest first; given once.
-    pub(super) fn take(&mut self, app: &AppName) -> Vec<words::Exit> {
-        self.earlier.remove(app).unwrap_or_default()
+    /// What is known of an app from before our time; given once.
+    pub(super) fn take(&mut self, app: &AppName) -> Earlier {
+        let Kept { apps, jobs } = &mut self.earlier;
+        Earlier { exits: apps.remove(app).unwrap_or_default(), runs: jobs.remove(app).unwrap_or_default() }
     }
 
     /// Something is to be kept.
@@ -85,20 +102,20 @@ impl Archive {
     }
 
     /// Hands the records over if it is time; while the disk is slow they wait for the next time.
-    pub(super) fn keep(&mut self, now: Instant, exits: impl FnOnce() -> Exits) {
+    pub(super) fn keep(&mut self, now: Instant, kept: impl FnOnce() -> Kept) {
         if self.due.is_none_or(|due| due > now) {
             return;
         }
         let Some(writer) = &self.writer else { return };
-        let is_busy = matches!(writer.snapshots.try_send(exits()), Err(TrySendError::Full(_)));
+        let is_busy = matches!(writer.snapshots.try_send(kept()), Err(TrySendError::Full(_)));
         self.due = is_busy.then(|| now + PAUSE);
     }
 
     /// Hands over the last records and waits until they are written; blocks for as long as the disk takes.
-    pub(super) fn close(&mut self, exits: Exits) {
+    pub(super) fn close(&mut self, kept: Kept) {
         self.due = None;
         if let Some(Writer { snapshots, thread }) = self.writer.take() {
-            let _ = snapshots.send(exits);
+            let _ = snapshots.send(kept);
             drop(snapshots);
             let _ = thread.join();
         }
@@ -106,30 +123,35 @@ impl Archive {
 }
 
 impl Supervisor {
-    /// Keeps how workers ended, if there is news and it is time.
+    /// Keeps how workers ended, and what is counted of jobs, if there is news and it is time.
     pub(super) fn keep_exits(&mut self, now: Instant) {
         let sites = &self.sites;
-        self.chores.archive.keep(now, || exits(sites));
+        self.chores.archive.keep(now, || kept(sites));
     }
 
     /// Keeps what there is at the end.
     pub(super) fn close_archive(&mut self) {
-        self.chores.archive.close(exits(&self.sites));
+        self.chores.archive.close(kept(&self.sites));
     }
 }
 
-fn exits(sites: &BTreeMap<AppName, Site>) -> Exits {
-    let supervised = sites.iter().filter_map(|(name, site)| match site {
-        Site::Supervised(site) => Some((name.clone(), site.exits.told())),
-        Site::Fixed(_) => None,
-    });
-    supervised.collect()
+fn kept(sites: &BTreeMap<AppName, Site>) -> Kept {
+    let supervised = || {
+        sites.iter().filter_map(|(name, site)| match site {
+            Site::Supervised(site) => Some((name.clone(), site)),
+            Site::Fixed(_) => None,
+        })
+    };
+    Kept {
+        apps: supervised().map(|(name, site)| (name, site.exits.told())).collect(),
+        jobs: supervised().filter_map(|(name, site)| Some((name, site.runs.as_ref()?.counted()))).collect(),
+    }
 }
 
-fn write_all(queue: &Receiver<Exits>, file: &Path, socket: &Path) {
+fn write_all(queue: &Receiver<Kept>, file: &Path, socket: &Path) {
     let mut has_failed = false;
-    for apps in queue {
-        let book = Book { version: VERSION, socket: socket.to_owned(), apps };
+    for kept in queue {
+        let book = Book { version: VERSION, socket: socket.to_owned(), kept };
         let written = write(file, &book);
         if let (Err(error), false) = (&written, has_failed) {
             tracing::warn!(file = %file.display(), %error, "the records of ended workers cannot be kept");
@@ -151,25 +173,25 @@ fn write(file: &Path, book: &Book) -> io::Result<()> {
 }
 
 /// What is in the file; nothing when there is none.
-fn read(file: &Path) -> Exits {
+fn read(file: &Path) -> Kept {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Exits::new(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Kept::default(),
         Err(error) => return put_aside(file, &error.to_string()),
     };
     match serde_json::from_str::<Book>(&text) {
-        Ok(book) if book.version == VERSION => book.apps,
+        Ok(book) if book.version == VERSION => book.kept,
         Ok(book) => put_aside(file, &format!("it has version {}, and this portreeve knows {VERSION}", book.version)),
         Err(error) => put_aside(file, &error.to_string()),
     }
 }
 
-fn put_aside(file: &Path, reason: &str) -> Exits {
+fn put_aside(file: &Path, reason: &str) -> Kept {
     let aside = file.with_extension("damaged");
     let moved = fs::rename(file, &aside);
     let kept = moved.map_or_else(|error| format!("and cannot be moved: {error}"), |()| aside.display().to_string());
     tracing::warn!(file = %file.display(), %reason, %kept, "the records of ended workers cannot be read: put aside");
-    Exits::new()
+    Kept::default()
 }
 
 /// FNV-1a: the same in every build, and short.
@@ -182,13 +204,15 @@ fn fingerprint(path: &Path) -> u64 {
 mod tests {
     use super::*;
 
-    fn exits(pid: u32) -> Exits {
+    fn exits(pid: u32) -> Kept {
         let exit = serde_json::json!({
             "worker": "web 1.0", "generation": 1, "slot": 0, "pid": pid, "started": "2026-01-31T11:00:00Z",
             "ended": "2026-01-31T12:00:00Z", "code": 3, "signal": null, "core": false, "cause": "crashed",
             "killed": false, "lines": ["a last word"]
         });
-        Exits::from([("web".parse().unwrap(), vec![serde_json::from_value(exit).unwrap()])])
+        let apps = BTreeMap::from([("web".parse().unwrap(), vec![serde_json::from_value(exit).unwrap()])]);
+        let runs = Counted { runs: u64::from(pid), ..Counted::default() };
+        Kept { apps, jobs: BTreeMap::from([("report".parse().unwrap(), runs)]) }
     }
 
     fn files(folder: &Path) -> Vec<String> {
@@ -204,10 +228,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("new/folder");
         let mut archive = Archive::open(&state, Path::new("/run/a.sock")).unwrap();
-        assert!(archive.earlier.is_empty());
+        assert_eq!(archive.earlier, Kept::default());
         archive.close(exits(7));
         let mut other = Archive::open(&state, Path::new("/run/b.sock")).unwrap();
-        assert!(other.earlier.is_empty());
+        assert_eq!(other.earlier, Kept::default());
         other.close(exits(8));
         assert_eq!(Archive::open(&state, Path::new("/run/a.sock")).unwrap().earlier, exits(7));
         assert_eq!(files(&state).len(), 2, "no half a file is left: {:?}", files(&state));
@@ -244,7 +268,7 @@ mod tests {
             let file = folder.path().join(format!("exits-{:016x}.json", fingerprint(Path::new("/a"))));
             fs::write(&file, damaged).unwrap();
             let mut archive = Archive::open(folder.path(), Path::new("/a")).unwrap();
-            assert!(archive.earlier.is_empty());
+            assert_eq!(archive.earlier, Kept::default());
             archive.close(exits(1));
             assert_eq!(files(folder.path()).len(), 2);
             assert_eq!(fs::read_to_string(file.with_extension("damaged")).unwrap(), damaged);

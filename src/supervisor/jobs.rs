@@ -6,7 +6,9 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
+use super::archive::Earlier;
 use super::outcome::{Hope, Reload};
 use super::settings::{plan, terms};
 use super::site::{Site, Supervised};
@@ -23,27 +25,39 @@ pub(super) struct Runs {
     pub(super) job: Job,
     /// When the run began that is on.
     began: Option<Timestamp>,
-    last: Option<Told>,
     pub(super) last_success: Option<Timestamp>,
-    failures: u64,
+    /// Runs and missed times from before our time; the rest of it is of all times.
+    before: Counted,
 }
 
-/// A run that is over.
-#[derive(Debug)]
-struct Told {
-    began: Timestamp,
-    ended: Timestamp,
-    result: RunResult,
-    reason: Option<String>,
+/// What is counted of a job, and outlives us.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Counted {
+    pub(super) runs: u64,
+    pub(super) failures: u64,
+    pub(super) missed: u64,
+    pub(super) last: Option<words::Run>,
+    pub(super) last_success: Option<String>,
 }
 
 impl Runs {
-    /// `None`: it is no job. `earlier`: how workers of this app ended before our time, oldest first.
-    pub(super) fn of(app: &App, earlier: &[words::Exit]) -> Option<Box<Self>> {
+    /// `None`: it is no job. `earlier`: what there is from before our time.
+    pub(super) fn of(app: &App, earlier: &Earlier) -> Option<Box<Self>> {
         let Kind::Job(_) = app.kind else { return None };
-        let success = earlier.iter().rev().find(|exit| exit.code == Some(0));
-        let last_success = success.and_then(|exit| exit.ended.parse().ok());
-        Some(Box::new(Self { last_success, ..Self::default() }))
+        let success = earlier.exits.iter().rev().find(|exit| exit.code == Some(0));
+        let success = earlier.runs.last_success.as_ref().or(success.map(|exit| &exit.ended));
+        let last_success = success.and_then(|success| success.parse().ok());
+        Some(Box::new(Self { last_success, before: earlier.runs.clone(), ..Self::default() }))
+    }
+
+    /// With what was counted before our time.
+    pub(super) fn counted(&self) -> Counted {
+        Counted {
+            runs: self.before.runs + self.job.begun(),
+            missed: self.before.missed + self.job.missed(),
+            last_success: self.last_success.map(|success| success.to_string()),
+            ..self.before.clone()
+        }
     }
 
     /// Notes the run that has just ended.
@@ -52,26 +66,15 @@ impl Runs {
         if run.result == RunResult::Succeeded {
             self.last_success = Some(ended);
         }
-        self.failures += u64::from(is_failure(run.result));
-        self.last = Some(Told { began, ended, result: run.result, reason: run.reason.clone() });
+        self.before.failures += u64::from(is_failure(run.result));
+        let (began, ended, result) = (began.to_string(), ended.to_string(), run.result.to_string());
+        self.before.last = Some(words::Run { began, ended, result, reason: run.reason.clone() });
     }
 
     fn told(&self, schedule: String, next: Option<Timestamp>) -> words::Job {
-        words::Job {
-            schedule,
-            next: next.map(|next| next.to_string()),
-            running_since: self.began.map(|began| began.to_string()),
-            last: self.last.as_ref().map(|last| words::Run {
-                began: last.began.to_string(),
-                ended: last.ended.to_string(),
-                result: last.result.to_string(),
-                reason: last.reason.clone(),
-            }),
-            last_success: self.last_success.map(|success| success.to_string()),
-            runs: self.job.begun(),
-            failures: self.failures,
-            missed: self.job.missed(),
-        }
+        let Counted { runs, failures, missed, last, last_success } = self.counted();
+        let (next, running_since) = (next.map(|next| next.to_string()), self.began.map(|began| began.to_string()));
+        words::Job { schedule, next, running_since, last, last_success, runs, failures, missed }
     }
 }
 
@@ -93,7 +96,11 @@ impl Supervisor {
         let Some(runs) = &mut site.runs else { return };
         let (is_on, missed) = (runs.job.running_since().is_some(), runs.job.missed());
         let is_gone = event == JobEvent::Gone;
+        let begun = runs.job.begun();
         let action = runs.job.handle(clock::now(), event);
+        if (runs.job.begun(), runs.job.missed()) != (begun, missed) || is_gone {
+            self.chores.archive.note();
+        }
         if let (true, true, Some(run)) = (is_on, is_gone, runs.job.last().cloned()) {
             runs.note(&run, Timestamp::now());
             tell(name, &run);

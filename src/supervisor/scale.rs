@@ -10,7 +10,7 @@ use super::Supervisor;
 use super::outcome::{End, Hope, Reload, Reply, SHOWN_LINES};
 use super::settings::{configured_workers, plan};
 use super::site::{Site, Supervised};
-use crate::config::{self, App, Server, defaults, list};
+use crate::config::{self, App, Kind, Server, defaults, list};
 use crate::control::Scaling;
 use crate::control::words::{self, Order, Outcome, Refusal, RefusalKind};
 use crate::id::AppName;
@@ -45,6 +45,12 @@ impl Supervisor {
             return Err(Refusal::new(RefusalKind::Stopping, "portreeve is stopping"));
         }
         self.require_known(apps)?;
+        let is_job = |name: &&AppName| self.config.apps.get(*name).is_some_and(|app| matches!(app.kind, Kind::Job(_)));
+        if let Some(job) = apps.iter().find(is_job) {
+            let error =
+                format!("{job} is a job: each of its runs has one worker; to run it now: portreeve restart {job}");
+            return Err(Refusal::new(RefusalKind::BadRequest, error));
+        }
         let number = |name: &AppName| Ok((name.clone(), within_bounds(name, self.number(name), scaling)?));
         let numbers: Vec<_> = apps.iter().map(number).collect::<Result<_, Refusal>>()?;
         if self.roster.is_list() {

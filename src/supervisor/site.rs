@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::archive::Earlier;
 use super::effects::{Birth, Effects};
 use super::exits::{Exits, Record};
 pub(super) use super::fixed::{Fixed, Server};
@@ -19,7 +20,7 @@ use super::primary::Primary;
 use super::release::Release;
 use super::workers::Worker;
 use crate::config::{self, App};
-use crate::control::words::{self, Footprint};
+use crate::control::words::Footprint;
 use crate::id::{AppName, Generation, Serial, Slot, WorkerId};
 use crate::lifecycle::{
     self, AppState, Cause, GenerationState, RecycleReason, Recycles, Report, Restarts, Version, WorkerReport,
@@ -170,14 +171,14 @@ impl Site {
 }
 
 impl Supervised {
-    pub(super) fn new(name: AppName, app: Arc<App>, earlier: Vec<words::Exit>) -> Self {
+    pub(super) fn new(name: AppName, app: Arc<App>, earlier: Earlier) -> Self {
         Self {
             machine: lifecycle::App::new(name),
             workers: BTreeMap::new(),
             releases: BTreeMap::new(),
             files: None,
             runs: Runs::of(&app, &earlier),
-            exits: Exits::after(earlier),
+            exits: Exits::after(earlier.exits),
             told: Told::default(),
             primary: Primary::default(),
             held: false,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use crate::harness::{Job, Portreeve, Running, SOON, until, worker};
+use crate::harness::{Home, Job, Portreeve, Running, SOON, until, worker};
 
 /// A task in the folder of its portreeve, as `/bin/sh` runs it.
 fn task<const N: usize>(portreeve: Portreeve, name: &str, script: &str, settings: [(&str, Value); N]) -> Portreeve {
@@ -99,6 +99,26 @@ fn a_worker_that_must_be_alone_ends_before_the_next_one_begins() {
 }
 
 #[test]
+fn workers_that_must_be_alone_in_their_slots_are_scaled_and_a_reload_ends_all_of_them_first() {
+    let running = task(alone(), "mail", QUEUE, [("overlap", false.into())]).launch();
+    let first = running.pids("mail", 1);
+    for (size, count) in [("3", 3), ("2", 2)] {
+        let said = running.cli(&["scale", "mail", size]);
+        assert_eq!(said.code, 0, "{}", said.text);
+        assert_eq!(running.pids("mail", count)[0], first[0], "the lowest slot is left alone");
+    }
+    let count = |word: &str| seen(&running).iter().filter(|line| line.starts_with(word)).count();
+    assert_eq!((count("begin"), count("end")), (3, 1), "{:?}", seen(&running));
+    assert_eq!(running.reload().apps[0].outcome, "started");
+    running.serving("mail", 2);
+    let lines = seen(&running);
+    let third = lines.iter().rposition(|line| line.starts_with("end")).expect("some have ended");
+    let fourth =
+        lines.iter().enumerate().filter(|(_, line)| line.starts_with("begin")).nth(3).expect("two more came").0;
+    assert!(third < fourth && count("end") == 3, "the old ones are gone before the next ones come: {lines:?}");
+}
+
+#[test]
 fn a_worker_that_must_be_alone_is_waited_for_also_when_it_is_on_its_way_out_already() {
     let slow = QUEUE.replace("sleep 0.3", "sleep 1");
     let running = task(alone(), "mail", &slow, [("overlap", false.into())]).launch();
@@ -119,6 +139,37 @@ fn a_worker_that_must_be_alone_is_waited_for_also_when_it_is_on_its_way_out_alre
     let seen = seen(&running);
     let words: Vec<_> = seen.iter().map(|line| line.split(' ').next().unwrap_or_default()).collect();
     assert_eq!(words, ["begin", "told", "end", "begin", "told", "end", "begin"], "{seen:?}");
+}
+
+#[test]
+fn a_job_is_not_scaled() {
+    let running = task(alone(), "report", "exit 0", [("schedule", NEVER.into())]).launch();
+    let said = running.cli(&["scale", "report", "2"]);
+    let why = "report is a job: each of its runs has one worker; to run it now: portreeve restart report";
+    assert!(said.code == 64 && said.text.contains(why), "{}", said.text);
+}
+
+#[test]
+fn what_is_counted_of_a_job_outlives_portreeve() {
+    let home = Home::new();
+    home.start("web", &[]);
+    home.ok(&["kill"]);
+    let command = r#"command = ["/bin/sh", "-c", "exit 3"]"#;
+    let report = format!("{}\n[app.report]\nkind = \"task\"\n{command}\nschedule = \"{NEVER}\"\n", home.list_text());
+    fs::write(home.list(), report).expect("the list can be written");
+    home.ok(&["resurrect"]);
+    let job = || home.status().app("report").job.clone().expect("it is a job");
+    let fails = |count: u64| {
+        home.cli(&["restart", "report"]);
+        until(SOON, "a run has failed", || Some(job()).filter(|job| job.failures == count && job.last.is_some()))
+    };
+    let before = fails(1);
+    home.ok(&["kill"]);
+    home.ok(&["resurrect"]);
+    let after = job();
+    assert_eq!((after.runs, after.failures, after.missed), (1, 1, 0));
+    assert_eq!(after.last.map(|run| run.result), before.last.map(|run| run.result));
+    assert_eq!(fails(2).runs, 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The runs of an app that has a schedule, since the supervisor began.
+/// The runs of an app that has a schedule; what is counted outlives the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// As it is configured.
