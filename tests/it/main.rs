@@ -11,6 +11,7 @@ mod broken;
 mod completions;
 mod config;
 mod contract;
+mod cpus;
 mod crash;
 mod daemon;
 mod demo;

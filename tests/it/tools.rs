@@ -20,3 +20,12 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
 pub(crate) fn need(name: &str) -> bool {
     find(name).is_some()
 }
+
+/// Only root can make the world look different to a process.
+pub(crate) fn may_unshare() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        eprintln!("skipped: only root can do that");
+    }
+    is_root && need("unshare")
+}

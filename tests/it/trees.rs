@@ -17,15 +17,6 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// Only root can make the world look different to a process.
-fn may_unshare() -> bool {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root {
-        eprintln!("skipped: only root can do that");
-    }
-    is_root && tools::need("unshare")
-}
-
 fn without_groups() -> Portreeve {
     Portreeve::new().launched_by(&words(&["unshare", "--mount", "sh", "-c", WITHOUT_GROUPS, "sh"]))
 }
@@ -71,14 +62,14 @@ fn what_has_left_group_session_and_parent_ends_with_its_worker() {
 
 #[test]
 fn without_control_groups_it_ends_with_its_worker_too() {
-    if may_unshare() {
+    if tools::may_unshare() {
         ends_with_its_worker(without_groups());
     }
 }
 
 #[test]
 fn without_control_groups_what_has_cleared_its_environment_ends_with_portreeve_at_the_latest() {
-    if !may_unshare() {
+    if !tools::may_unshare() {
         return;
     }
     let nameless = STRAY.replacen("setsid", "env -i \"$(command -v setsid)\"", 1);
@@ -111,7 +102,7 @@ fn as_first_process(app: App) -> (Running, Process) {
 
 #[test]
 fn as_pid_1_it_ends_in_order_on_each_signal_that_container_engines_send() {
-    if !may_unshare() {
+    if !tools::may_unshare() {
         return;
     }
     for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
@@ -126,7 +117,7 @@ fn as_pid_1_it_ends_in_order_on_each_signal_that_container_engines_send() {
 
 #[test]
 fn as_pid_1_it_reaps_what_is_left_to_it() {
-    if !may_unshare() {
+    if !tools::may_unshare() {
         return;
     }
     let orphans = "for i in 1 2 3 4 5; do env -i \"$(command -v setsid)\" sh -c 'sh -c \"sleep 0.1; :\" &'; done";
