@@ -281,9 +281,10 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     names.filter(|name| !is_protected(name)).collect()
 }
 
-/// HTTP/2 clients may split `Cookie` (RFC 9113, section 8.2.3).
+/// HTTP/2 clients may split `Cookie` (RFC 9113, section 8.2.3). An empty crumb would leave white space at the end of the value.
 fn join_cookies(headers: &mut HeaderMap) {
-    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let crumbs: Vec<&[u8]> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).filter(|crumb| !crumb.is_empty()).collect();
     let joined = HeaderValue::from_maybe_shared(bytes::Bytes::from(crumbs.join(&b"; "[..])));
     headers.insert(header::COOKIE, joined.expect("valid values joined by valid bytes are valid"));
 }

@@ -105,6 +105,10 @@ fn what_we_vouch_for_replaces_what_the_client_claims() {
 fn cookie_crumbs_are_joined() {
     let map = passed(&[("cookie", "a=1"), ("accept", "*/*"), ("cookie", "b=2"), ("cookie", "c=3")], Framing::Empty);
     assert_eq!(text(&map, "cookie"), ["a=1; b=2; c=3"]);
+    for (crumbs, joined) in [(["", "a=1", ""], "a=1"), (["a=1", "", "b=2"], "a=1; b=2"), (["", "", ""], "")] {
+        let map = passed(&crumbs.map(|crumb| ("cookie", crumb)), Framing::Empty);
+        assert_eq!(text(&map, "cookie"), [joined], "{crumbs:?}");
+    }
 }
 
 #[test]
