@@ -169,6 +169,8 @@ async fn start() -> (Rig, Shared) {
     let mut rig = Rig::start().await;
     let endpoint = rig::endpoint_at(Serial(1), address);
     rig.web().endpoints = vec![endpoint];
+    // There is no other worker that could come.
+    rig.web().hold.time = Duration::from_secs(1);
     rig.publish().await;
     (rig, recorder)
 }
@@ -353,7 +355,8 @@ async fn responses(end: Instant, mut random: fastrand::Rng, seed: u64) -> Tally 
         socket.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
         let mut heard = Vec::new();
         // A reset is an end like any other.
-        let _ = tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut heard)).await.expect("it ends");
+        let ended = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut heard)).await;
+        assert!(ended.is_ok(), "seed {seed}: no end of {:?}", text_of(&bytes));
         recorder.borrow_mut().seen.clear();
         tally.tried += 1;
         match answer(&bytes, &heard) {
