@@ -53,6 +53,11 @@ pub(crate) async fn read_header(stream: &mut (impl AsyncRead + Unpin)) -> io::Re
 }
 
 fn of_version_1(header: &[u8]) -> io::Result<Option<SocketAddr>> {
+    // The library takes what stands behind UNKNOWN for granted, be it a line end of another kind.
+    let line = header.strip_suffix(b"\r\n").ok_or_else(broken)?;
+    if line.contains(&b'\n') {
+        return Err(broken());
+    }
     let header = v1::Header::try_from(header).map_err(|_| broken())?;
     Ok(match header.addresses {
         v1::Addresses::Unknown => None,
@@ -133,6 +138,8 @@ mod tests {
             b"PROXY TCP4 192.0.2.1 10.0.0.1 4660\r\n".to_vec(),
             b"PROXY TCP4 192.0.2.256 10.0.0.1 1 80\r\n".to_vec(),
             b"PROXY TCP4 192.0.2.1 10.0.0.1 4660 80\n".to_vec(),
+            b"PROXY UNKNOWN \n".to_vec(),
+            b"PROXY UNKNOWN \nPROXY UNKNOWN\r\n".to_vec(),
             [b"PROXY TCP4 ".to_vec(), vec![b'1'; 200]].concat(),
             version_2(0x21, 0x11, &[1, 2, 3]),
             version_2(0x31, 0x11, &[0; 12]),
