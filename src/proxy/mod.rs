@@ -71,7 +71,7 @@ use door::Door;
 use world::World;
 
 pub use error::Error;
-pub use run::run;
+pub use run::{run, run_unconfined};
 
 /// The descriptor number at which a proxy finds its link.
 pub use crate::link::DESCRIPTOR as LINK;

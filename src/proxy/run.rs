@@ -59,6 +59,16 @@ fn confine(manifest: &Manifest) {
     }
 }
 
+/// As [`run`], in a process that keeps all its rights and has inherited nothing but what the manifest will name. For what looks
+/// into a running proxy; a client's proxy is run with [`run`].
+///
+/// # Errors
+/// As [`run`].
+#[doc(hidden)]
+pub fn run_unconfined(link: OwnedFd) -> Result<(), Error> {
+    serve(link, &[], |_| {})
+}
+
 /// As [`run`], in a process that is not locked down; `confine` is called before it has other threads.
 pub(super) fn serve(link: OwnedFd, inherited: &[RawFd], confine: fn(&Manifest)) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;

@@ -138,8 +138,9 @@ class Bench:
 
     def _write_load_files(self):
         self.post_script = os.path.join(self.folder, "post.lua")
+        self.post_body = os.path.join(self.folder, "body")
         openssl = os.path.join(self.folder, "openssl.cnf")
-        for path, text in ((self.post_script, POST_LUA), (openssl, OPENSSL_CONF)):
+        for path, text in ((self.post_script, POST_LUA), (self.post_body, "p" * 16384), (openssl, OPENSSL_CONF)):
             with open(path, "w") as file:
                 file.write(text)
         self.load_environment = {**os.environ, "OPENSSL_CONF": openssl}

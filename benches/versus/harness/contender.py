@@ -102,6 +102,8 @@ class Contender:
 
         def value(match):
             name = match.group(1)
+            if name == "LONE_PROXY":
+                return tools.lone_proxy()
             if name not in names and name not in os.environ:
                 sys.exit(f"{self.name}: nothing is known of ${{{name}}}")
             return str(names.get(name, os.environ.get(name)))
@@ -128,6 +130,10 @@ class Contender:
         print(f"{self.name} did not start. The end of its output:\n{self._end_of_log()}", file=sys.stderr)
         self.stop()
         return False
+
+    def start_for_instruments(self):
+        """The command for a run under an instrument: a process that is locked down can be looked into by none."""
+        return self.spec.get("instruments", self.spec["start"])
 
     def launch(self, words, wrapper=()):
         """Starts one of its commands on the proxy's CPUs."""

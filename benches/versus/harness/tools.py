@@ -1,4 +1,5 @@
 """Which programs a run needs, where they are, how to get those that are missing, and building our own."""
+import functools
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ INSTALL = {
     "haproxy": "apt install haproxy",
     "nginx": "apt install nginx-light   (or nginx; it need not run as a service)",
     "openssl": "apt install openssl",
+    "strace": "apt install strace",
     "valgrind": "apt install valgrind",
     "wrk": "apt install wrk",
 }
@@ -46,16 +48,23 @@ def loadkit():
     return os.environ.get("LOADKIT") or _build("loadkit", os.path.join(HERE, "loadkit"))
 
 
-def _build(program, folder):
+@functools.cache
+def lone_proxy():
+    """The path of portreeve's proxy as a program of its own: $LONE_PROXY, or built now, for counting."""
+    return os.environ.get("LONE_PROXY") or _build("lone-proxy", os.path.join(HERE, "lone-proxy"), "count")
+
+
+def _build(program, folder, profile="release"):
     require(["cargo"])
     manifest = os.path.join(folder, "Cargo.toml")
-    print(f"building {program} (release)", file=sys.stderr, flush=True)
-    built = subprocess.run(["cargo", "build", "--release", "--quiet", "--locked", "--bin", program, "--manifest-path", manifest])
+    print(f"building {program} ({profile})", file=sys.stderr, flush=True)
+    built = subprocess.run(["cargo", "build", "--profile", profile, "--quiet", "--locked", "--bin", program,
+                            "--manifest-path", manifest])
     if built.returncode != 0:
         sys.exit(f"{program} could not be built")
     metadata = ["cargo", "metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path", manifest]
     target = json.loads(subprocess.run(metadata, stdout=subprocess.PIPE, check=True).stdout)["target_directory"]
-    return os.path.join(target, "release", program)
+    return os.path.join(target, profile, program)
 
 
 def commit():
