@@ -40,6 +40,7 @@ class Settings:
     idle: int = 5000          # connections held in the memory cases
     scale: float = 1.0        # factor on the number of bulk transfers
     first_port: int = 21000   # below the range from which clients' ports are taken
+    instruments: bool = False  # programs run under an instrument
     keep: bool = False        # leave the folder with configurations and logs
     notes: list = field(default_factory=list)
 

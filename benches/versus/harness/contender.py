@@ -2,6 +2,7 @@
 
 A contender is a file contenders/NAME.json and the templates that it names; README.md describes both.
 """
+import functools
 import json
 import os
 import re
@@ -42,9 +43,12 @@ class Contender:
         self.folder = os.path.join(bench.folder, name)
         os.makedirs(self.folder, exist_ok=True)
         self.process, self.generation = None, 0
-        self.program = None if self.is_direct else self._find_program()
 
-    def _find_program(self):
+    @functools.cached_property
+    def program(self):
+        """The path of its program, or None. Ours is built when it is first asked for."""
+        if self.is_direct:
+            return None
         program = self.spec["program"]
         if program == "portreeve":
             return tools.portreeve()
@@ -54,7 +58,8 @@ class Contender:
 
     def why_not(self):
         """Why it cannot take part, or None."""
-        if self.is_direct or self.program:
+        has_other = self.bench.settings.instruments and "instruments" in self.spec
+        if self.is_direct or has_other or self.program:
             return None
         return f"{self.spec['program']} was not found: {tools.how_to_get(self.spec['program'])}"
 
@@ -95,13 +100,15 @@ class Contender:
 
     def _replaced(self, line, more):
         names = {
-            "PROGRAM": self.program, "DIR": self.folder, "GEN": self.generation,
+            "DIR": self.folder, "GEN": self.generation,
             "HTTP_PORT": self.http, "HTTPS_PORT": self.https, "EXTRA_PORT": self.extra,
             "PID": self.process.pid if self.process else "", **self.bench.names, **more,
         }
 
         def value(match):
             name = match.group(1)
+            if name == "PROGRAM":
+                return self.program
             if name == "LONE_PROXY":
                 return tools.lone_proxy()
             if name not in names and name not in os.environ:
@@ -135,11 +142,11 @@ class Contender:
         """The command for a run under an instrument: a process that is locked down can be looked into by none."""
         return self.spec.get("instruments", self.spec["start"])
 
-    def launch(self, words, wrapper=()):
-        """Starts one of its commands on the proxy's CPUs."""
+    def launch(self, words, wrapper=(), more=None):
+        """Starts one of its commands on the proxy's CPUs; `more` adds to its environment."""
         with open(os.path.join(self.folder, "log"), "ab") as log:
             return machine.start([*wrapper, *self.command(words)], self.bench.proxy_cpus, stdout=log, stderr=log,
-                                 env=self.environment(), cwd=self.folder)
+                                 env={**self.environment(), **(more or {})}, cwd=self.folder)
 
     def _end_of_log(self):
         with open(os.path.join(self.folder, "log"), errors="replace") as log:

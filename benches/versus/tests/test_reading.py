@@ -5,11 +5,12 @@
 import os
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from harness import load, machine, report  # noqa: E402
+from harness import growth, instructions, load, machine, report  # noqa: E402
 from harness.cases import CASES, QUICK, STANDARD  # noqa: E402
 from harness.contender import Contender  # noqa: E402
 
@@ -27,6 +28,36 @@ H2LOAD = """Application protocol: {protocol}
 finished in 2.00s, 13256.00 req/s, 14.00MB/s
 requests: 26512 total, 26612 started, 26512 done, 26500 succeeded, {failed} failed, 100 errored, 0 timeout
 """
+
+
+class Budgets(unittest.TestCase):
+    """Whether a count is within its budget."""
+
+    def judge(self, costs):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as budget:
+            budget.write('{"h1": 1000, "post": 2000}')
+            budget.flush()
+            return instructions.judge(costs, budget.name)
+
+    def test_what_is_cheap_enough_is_fine(self):
+        self.assertEqual(self.judge({"h1": 900.0, "post": 2100.0, "h1-tls": 9e9}), [])
+
+    def test_what_costs_more_is_named_with_its_share(self):
+        faults = self.judge({"h1": 1100.0, "post": 2000.0})
+        self.assertEqual(len(faults), 2)
+        self.assertTrue(faults[0].startswith("h1: 1,100, budget 1,000: +10.0%"), faults)
+
+    def test_what_could_not_be_counted_is_no_success(self):
+        self.assertEqual(self.judge({"h1": None, "post": 2000.0})[0], "h1: could not be counted")
+
+    def test_counts_are_read_from_what_the_instruments_write(self):
+        self.assertEqual(instructions.Instructions().total("desc: x\nsummary: 123\n\ntotals: 124\n"), 123)
+        text = "    calls syscall\n--------- -----\n       12 read\n        3 epoll_wait\n--------- -----\n       15 total\n"
+        self.assertEqual(instructions.Calls().total(text), 15)
+
+
+    def test_a_plot_has_a_bar_for_each_size(self):
+        self.assertEqual([line.count("#") for line in growth.plot([(1, 100.0), (10, 50.0), (100, None)])], [50, 25, 0])
 
 
 class Reading(unittest.TestCase):

@@ -97,14 +97,15 @@ fn listen(address: SocketAddr, tls: bool) -> Result<ManifestEntry> {
 
 fn snapshot(arguments: &Arguments, listeners: &[ManifestEntry]) -> Result<Snapshot> {
     let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
-    let others = (1..=arguments.apps).map(|number| app(arguments, &format!("app{number}"), &format!("{number}.example")));
+    let others =
+        (1..=arguments.apps).map(|number| app(arguments, &format!("app{number}"), &format!("{number}.example")));
     let own = app(arguments, "web", "127.0.0.1");
     Ok(Snapshot {
         epoch: Epoch(1),
         listeners: listeners.iter().map(|entry| Listener { address: entry.address, app: None }).collect(),
         apps: others.chain([own]).collect::<Result<_>>()?,
         certificates: vec![Certificate { chain: read(&arguments.cert)?, key: read(&arguments.key)? }],
-        clients: Clients::default(),
+        clients: Clients { start_traces: true, ..Clients::default() },
         limits: limits(),
     })
 }
@@ -129,7 +130,14 @@ fn app(arguments: &Arguments, name: &str, host: &str) -> Result<App> {
 
 fn endpoint(number: u32, server: SocketAddr) -> Endpoint {
     let (serial, slot) = (Serial(u64::from(number) + 1), Slot(number));
-    Endpoint { serial, slot, generation: Generation(1), address: Address::Tcp(server), open: true }
+    Endpoint {
+        serial,
+        slot,
+        generation: Generation(1),
+        address: Address::Tcp(server),
+        open: true,
+        proxy_protocol: false,
+    }
 }
 
 /// As they come, but for the number of requests on a connection and their pace: under an instrument everything is slow.
