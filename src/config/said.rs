@@ -51,7 +51,7 @@ impl Saying {
 impl Said {
     pub(super) fn of(table: &DeTable, text: &str) -> Self {
         let mut said = Self::default();
-        said.add(table, "", text);
+        said.add(table, "", &Source::new(text));
         said
     }
 
@@ -60,21 +60,21 @@ impl Said {
         Self::of(DeTable::parse_recoverable(text).0.get_ref(), text)
     }
 
-    fn add(&mut self, table: &DeTable, prefix: &str, text: &str) {
+    fn add(&mut self, table: &DeTable, prefix: &str, source: &Source<'_>) {
         for (key, node) in table {
-            self.add_value(&format!("{prefix}{}", key.get_ref()), node, text);
+            self.add_value(&format!("{prefix}{}", key.get_ref()), node, source);
         }
     }
 
-    fn add_value(&mut self, key: &str, node: &Spanned<DeValue>, text: &str) {
+    fn add_value(&mut self, key: &str, node: &Spanned<DeValue>, source: &Source<'_>) {
         match node.get_ref() {
-            DeValue::Table(table) => self.add(table, &format!("{key}."), text),
+            DeValue::Table(table) => self.add(table, &format!("{key}."), source),
             DeValue::Array(items) if items.iter().any(|item| item.get_ref().is_table()) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.add_value(&format!("{key}[{index}]"), item, text);
+                    self.add_value(&format!("{key}[{index}]"), item, source);
                 }
             }
-            _ => drop(self.0.insert(key.to_owned(), saying(key, node.span(), text))),
+            _ => drop(self.0.insert(key.to_owned(), saying(key, node.span(), source))),
         }
     }
 
@@ -103,9 +103,26 @@ impl Said {
     }
 }
 
-fn saying(key: &str, span: Range<usize>, text: &str) -> Saying {
-    let line = text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
-    let written = text.get(span).unwrap_or_default();
+/// A text, and where its lines end.
+struct Source<'a> {
+    text: &'a str,
+    ends: Vec<usize>,
+}
+
+impl<'a> Source<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, ends: text.match_indices('\n').map(|(end, _)| end).collect() }
+    }
+
+    /// The number of the line in which a byte stands, from 1 on.
+    fn line(&self, at: usize) -> usize {
+        self.ends.partition_point(|end| *end < at) + 1
+    }
+}
+
+fn saying(key: &str, span: Range<usize>, source: &Source<'_>) -> Saying {
+    let line = source.line(span.start);
+    let written = source.text.get(span).unwrap_or_default();
     let name = key.rsplit('.').next().unwrap_or(key);
     let is_secret = looks_secret(name, written);
     let is_one_line = !written.contains('\n');
