@@ -4,6 +4,8 @@
 //! Invariants: at most one generation is staging and it is the newest; at most one is live, and none exactly when the
 //! app is not wanted; each version is published once, after the step that made it; at most three generations drain.
 
+mod record;
+
 use std::time::Instant;
 
 use super::generation::{Generation, Stage};

@@ -16,6 +16,7 @@
 //! generation gets another number of slots is in [`resize`], how workers are replaced as planned in [`planned`].
 
 mod planned;
+mod record;
 mod resize;
 mod said;
 

@@ -15,6 +15,7 @@
 //!      └──────────────────────────────────────┴───────┴─── Parked (tried, or the loop is over)
 //! ```
 
+mod record;
 pub(super) mod relay;
 
 use std::time::Instant;

@@ -3,8 +3,11 @@
 //! Pure values and the arithmetic of them; `place::relay` makes the moves. Invariant: whatever is drawn, no worker
 //! grows older than its maximum before its replacement is asked for.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::report::named;
 
@@ -65,8 +68,25 @@ pub(super) fn permits(workers: usize) -> usize {
 }
 
 /// How many workers were replaced as planned, by what for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<RecycleReason, u64>", into = "BTreeMap<RecycleReason, u64>")]
 pub struct Recycles([u64; RecycleReason::ALL.len()]);
+
+impl From<BTreeMap<RecycleReason, u64>> for Recycles {
+    fn from(counts: BTreeMap<RecycleReason, u64>) -> Self {
+        let mut recycles = Self::default();
+        for (reason, count) in counts {
+            recycles.0[reason as usize] = count;
+        }
+        recycles
+    }
+}
+
+impl From<Recycles> for BTreeMap<RecycleReason, u64> {
+    fn from(recycles: Recycles) -> Self {
+        recycles.by_reason().filter(|(_, count)| *count > 0).collect()
+    }
+}
 
 impl Recycles {
     /// Each count with its reason.

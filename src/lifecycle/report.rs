@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use super::App;
 use super::circuit::Mode;
 use super::generation::{Generation, Stage};
@@ -68,7 +70,8 @@ pub struct WorkerReport {
 }
 
 /// How many workers were started again, by what had happened to the one before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Restarts {
     /// It ended by itself.
     pub crash: u64,
@@ -82,8 +85,9 @@ pub struct Restarts {
     pub left: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
     Crash,
     SpawnFailed,
     StartTimeout,
@@ -130,8 +134,10 @@ impl Restarts {
 macro_rules! named {
     ($(#[$doc:meta])* $enum:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $enum { $($(#[$variant_doc])* $variant),+ }
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+        )]
+        pub enum $enum { $($(#[$variant_doc])* #[serde(rename = $name)] $variant),+ }
 
         impl $enum {
             /// Every state there is.

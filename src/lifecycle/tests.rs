@@ -6,6 +6,7 @@
 mod chance;
 mod moves;
 mod stories;
+mod taken_over;
 mod walk;
 mod world;
 

@@ -26,6 +26,12 @@ impl Todo {
         Self { actions: Vec::new(), next_serial: first.0, dice }
     }
 
+    /// What the next one will be.
+    #[must_use]
+    pub fn next_serial(&self) -> u64 {
+        self.next_serial
+    }
+
     /// A serial that was never given before.
     pub fn fresh_serial(&mut self) -> Serial {
         self.next_serial += 1;

@@ -22,6 +22,7 @@
 //! a row lead there, successes in a row back; it leaves by the same way as Serving, from where its closing has come to.
 //! Later states have their place: Warming before Ready, Adopting before Serving.
 
+mod record;
 pub(super) mod said;
 mod watched;
 
@@ -36,7 +37,7 @@ use crate::id::{Serial, WorkerId};
 use said::Said;
 
 /// How long a killed process may take to be gone before nobody waits for it any more.
-const KILL_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub(super) struct Worker {

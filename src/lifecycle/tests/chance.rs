@@ -14,7 +14,7 @@ use crate::lifecycle::{
     Backoff, Event, Liveness, OnLoop, Plan, Policy, Probing, Readiness, RecycleReason, Restart, Timeouts, Version, Word,
 };
 
-const WILD: Mischief = Mischief {
+pub(super) const WILD: Mischief = Mischief {
     reloads: 30,
     recycles: 60,
     resizes: 60,
@@ -86,7 +86,7 @@ fn readiness() -> impl Strategy<Value = Readiness> {
 }
 
 prop_compose! {
-    fn plans()(
+    pub(super) fn plans()(
         workers in 1..=4_u32,
         concurrent_starts in 1..=3_u32,
         successes in 1..=3_u32,
@@ -123,7 +123,7 @@ prop_compose! {
 }
 
 /// One thing happens; the kinder the world, the more often it is the kindest.
-fn turn(world: &mut World, kindness: u8, (kind, which, dice): Turn) {
+pub(super) fn turn(world: &mut World, kindness: u8, (kind, which, dice): Turn) {
     world.mischief.dice = dice;
     if kind < kindness {
         world.kindest().into_iter().for_each(|choice| world.apply(choice));

@@ -1,0 +1,76 @@
+//! A generation: written down, and taken up.
+//!
+//! Of a crash loop it is known that it is one, and not which ends have led to it.
+
+use std::time::Instant;
+
+use super::resize::Removed;
+use super::{Circuit, Generation, Mode, Stage};
+use crate::id::{AppName, WorkerId};
+use crate::lifecycle::Plan;
+use crate::lifecycle::place::Place;
+use crate::lifecycle::record::{CircuitRecord, GenerationRecord, StageRecord, ago, left};
+use crate::lifecycle::todo::{Step, after};
+
+impl Generation {
+    pub(in crate::lifecycle) fn record(&self, now: Instant) -> GenerationRecord {
+        let stage = match self.stage {
+            Stage::Staging { .. } | Stage::Verified { .. } => StageRecord::Staging,
+            Stage::Promoting { .. } | Stage::Live => StageRecord::Live,
+            Stage::Draining => StageRecord::Draining,
+            Stage::Aborted => StageRecord::Aborted,
+        };
+        let circuit = match self.circuit.mode {
+            Mode::Closed => CircuitRecord::Closed,
+            Mode::Looping { since, next } => {
+                CircuitRecord::Looping { since: now.saturating_duration_since(since), next: left(next, now) }
+            }
+            Mode::GivenUp => CircuitRecord::GivenUp,
+        };
+        GenerationRecord {
+            number: self.number,
+            stage,
+            workers: self.plan.workers,
+            circuit,
+            restarts: self.removed.restarts,
+            recycles: self.removed.recycles,
+            places: self.places.iter().map(|place| place.record(now)).collect(),
+        }
+    }
+
+    /// One that was on its way to serve leaves: nobody waits for it any more.
+    pub(in crate::lifecycle) fn adopt(
+        app: &AppName,
+        record: &GenerationRecord,
+        plan: &Plan,
+        written: Instant,
+        step: &mut Step<'_>,
+    ) -> Self {
+        let number = record.number;
+        let mut places = Vec::new();
+        for one in &record.places {
+            let id = WorkerId { app: app.clone(), generation: number, slot: one.slot };
+            places.push(Place::adopt(id, one, plan, written, step));
+        }
+        let stage = match record.stage {
+            StageRecord::Live => Stage::Live,
+            StageRecord::Draining => Stage::Draining,
+            StageRecord::Staging | StageRecord::Aborted => Stage::Aborted,
+        };
+        if stage != Stage::Live {
+            for place in &mut places {
+                place.leave(step);
+            }
+        }
+        let mut circuit = Circuit::new();
+        circuit.mode = match record.circuit {
+            CircuitRecord::Closed => Mode::Closed,
+            CircuitRecord::Looping { since, next } => {
+                Mode::Looping { since: ago(written, since), next: after(written, next) }
+            }
+            CircuitRecord::GivenUp => Mode::GivenUp,
+        };
+        let removed = Removed { restarts: record.restarts, recycles: record.recycles };
+        Self { number, plan: *plan, stage, places, circuit, removed }
+    }
+}
