@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::places::Places;
 use super::problem::Source;
 use super::reader::Findings;
-use super::{Config, Problems, Said, Server, conflicts, environment, sections};
+use super::{Config, Problems, Said, Server, Text, conflicts, environment, sections};
 
 /// No configuration is larger; a larger file is a mistake, and some (`/dev/zero`) have no end.
 const MAX_BYTES: u64 = 1 << 20;
@@ -49,7 +49,18 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
 /// # Errors
 /// As [`load`], and when no app has the profile.
 pub fn load_with(path: &Path, profile: Option<&str>) -> Result<Loaded, Problems> {
-    let mut loaded = load(path)?;
+    with_profile(load(path)?, profile)
+}
+
+/// As [`parse`], with the variables of a profile in every app that has it.
+///
+/// # Errors
+/// As [`parse`], and when no app has the profile.
+pub fn parse_with(text: &str, path: &Path, profile: Option<&str>) -> Result<Loaded, Problems> {
+    with_profile(parse(text, path)?, profile)
+}
+
+fn with_profile(mut loaded: Loaded, profile: Option<&str>) -> Result<Loaded, Problems> {
     let Some(profile) = profile else { return Ok(loaded) };
     let commands = loaded.config.apps.values_mut().filter_map(|app| match &mut app.server {
         Server::Command(command) => Some(&mut command.environment),
@@ -94,6 +105,10 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Problems> {
         let broken: Vec<Fault> = broken.iter().map(|error| not_toml(error, text)).collect();
         faults.retain(|fault| !broken.iter().any(|broken| on_one_line(fault, broken, text)));
         faults.extend(broken);
+    }
+    config.text = Text(text.into());
+    for app in config.apps.values_mut() {
+        app.said.whole = config.text.clone();
     }
     if config.listen.https.is_empty() {
         config.certificates.clear();

@@ -64,14 +64,14 @@ pub use crowd::{Crowd, Rate};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use format::format;
 pub use limits::{Http2, Limits};
-pub use load::{Loaded, admin_socket, load, load_with, parse};
+pub use load::{Loaded, admin_socket, load, load_with, parse, parse_with};
 pub use node::{Node, NodeMode};
 pub use output::{Output, Rotate};
 pub use permits::{Machine, permits};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use recycle::Schedule;
 pub use restart::{Backoff, Restart, RestartPolicy};
-pub use said::{Changed, Said};
+pub use said::{Changed, Said, Text};
 pub use schema::schema;
 pub use settings::{settings, shown_words};
 pub use shown::{Origin, Shown, shown};
@@ -100,6 +100,8 @@ pub struct Config {
     pub limits: Limits,
     pub log: Log,
     pub apps: BTreeMap<AppName, App>,
+    /// All that was read.
+    pub text: Text,
 }
 
 /// The public addresses.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -13,7 +14,24 @@ use super::masked::{HIDDEN, looks_secret};
 
 /// What was said, by dotted keys. How something is said does not count where it is asked whether two mean the same.
 #[derive(Clone, Debug, Default)]
-pub struct Said(BTreeMap<String, Saying>);
+pub struct Said {
+    keys: BTreeMap<String, Saying>,
+    /// All of which this is a part.
+    pub whole: Text,
+}
+
+/// The text of a file, as it was read: to be read again by whoever takes over, whatever the file says by then. Cheap to
+/// clone; what it says is compared elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Text(pub Arc<str>);
+
+impl PartialEq for Text {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Text {}
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,30 +92,30 @@ impl Said {
                     self.add_value(&format!("{key}[{index}]"), item, source);
                 }
             }
-            _ => drop(self.0.insert(key.to_owned(), saying(key, node.span(), source))),
+            _ => drop(self.keys.insert(key.to_owned(), saying(key, node.span(), source))),
         }
     }
 
     /// Every key in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Saying)> {
-        self.0.iter().map(|(key, saying)| (key.as_str(), saying))
+        self.keys.iter().map(|(key, saying)| (key.as_str(), saying))
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Saying> {
-        self.0.get(key)
+        self.keys.get(key)
     }
 
     /// What is said otherwise afterwards.
     #[must_use]
     pub fn changes(&self, after: &Self) -> Vec<Changed> {
-        let keys: BTreeSet<&String> = self.0.keys().chain(after.0.keys()).collect();
+        let keys: BTreeSet<&String> = self.keys.keys().chain(after.keys.keys()).collect();
         let is_other =
-            |key: &&String| self.0.get(*key).map(|one| &one.value) != after.0.get(*key).map(|one| &one.value);
+            |key: &&String| self.keys.get(*key).map(|one| &one.value) != after.keys.get(*key).map(|one| &one.value);
         let shown = |saying: &Saying| saying.value().to_owned();
         let changed = |key: &String| Changed {
             key: key.clone(),
-            before: self.0.get(key).map(shown),
-            after: after.0.get(key).map(shown),
+            before: self.keys.get(key).map(shown),
+            after: after.keys.get(key).map(shown),
         };
         keys.into_iter().filter(is_other).map(changed).collect()
     }

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{AccessLog, Admin, App, CertificateFiles, Config, Listen, Log, LogFormat, Metrics, Proxy, Said};
+use super::{AccessLog, Admin, App, CertificateFiles, Config, Listen, Log, LogFormat, Metrics, Proxy, Said, Text};
 use super::{app, clients, defaults, home, limits, names, unknown};
 use crate::id::{AppName, BadAppName};
 
@@ -41,6 +41,7 @@ pub(super) fn file(table: &mut Table, path: PathBuf) -> Config {
         limits: table.section("limits", limits::limits),
         log: table.section("log", |table| log(table, &base)),
         apps,
+        text: Text::default(),
     }
 }
 
