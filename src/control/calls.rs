@@ -4,6 +4,7 @@
 //! that takes something away names its apps: that none was said never means all of them.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -91,6 +92,11 @@ pub enum Call {
         apps: Vec<AppName>,
         reply: Reply<Flushed>,
     },
+    /// Become another program, by default the one at our own path; answered when that is about to happen.
+    Upgrade {
+        program: Option<PathBuf>,
+        reply: Reply<()>,
+    },
     Kill {
         reply: oneshot::Sender<()>,
     },
@@ -129,6 +135,7 @@ async fn carry_out(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Re
             let query = query.map_err(|error| Refusal::new(RefusalKind::NotFound, error))?;
             ask(calls, |reply| Call::Logs { query, reply }).await?.map(lines::answer)
         }
+        (Method::POST, "upgrade") => upgrade(request, calls).await,
         (Method::POST, "kill") => ask(calls, |reply| Call::Kill { reply }).await.map(|()| json(&())),
         (Method::POST, "add" | "renew") => edit(word, &query, request, calls).await,
         (Method::POST, "scale") => {
@@ -194,6 +201,12 @@ async fn divert(
     let apps = query.some_apps()?;
     let diversion = query.diversion(word, request).await?;
     ask(calls, |reply| Call::Divert { apps, diversion, reply }).await?.map(|reached| json(&reached))
+}
+
+/// The body is the path of the program, if it is another one.
+async fn upgrade(request: Request<Incoming>, calls: &mpsc::Sender<Call>) -> Result<Answer, Refusal> {
+    let program = Some(text(request).await?).filter(|path| !path.is_empty()).map(PathBuf::from);
+    ask(calls, |reply| Call::Upgrade { program, reply }).await?.map(|()| json(&()))
 }
 
 async fn report(query: &Query, calls: &mpsc::Sender<Call>) -> Result<Answer, Refusal> {

@@ -141,6 +141,12 @@ impl Client {
         self.call(Method::POST, &format!("/v1/flush?{}", query(apps)), "").await
     }
 
+    /// Has the supervisor become another program, or the one that stands at its own path by now; returns when it is about to.
+    pub async fn upgrade(&self, program: Option<&Path>) -> Result<(), Error> {
+        let program = program.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        self.call(Method::POST, "/v1/upgrade", &program).await
+    }
+
     /// Asks the supervisor to stop everything and itself; returns when it has begun to.
     pub async fn kill(&self) -> Result<(), Error> {
         self.call(Method::POST, "/v1/kill", "").await

@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,8 +36,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Claim {
     socket: PathBuf,
-    /// Locked; the kernel lets go of it with us, so that a dead supervisor leaves nothing to be cleaned up.
-    _lock: File,
+    /// Locked; the kernel lets go of it with the last who has it, so that a dead supervisor leaves nothing to be cleaned up.
+    lock: File,
+}
+
+/// What whoever takes over from us is handed: the listening socket, and the lock.
+#[derive(Debug)]
+pub struct Ends {
+    pub listener: OwnedFd,
+    pub lock: OwnedFd,
 }
 
 /// The bound socket; its file is removed when this is dropped.
@@ -71,7 +79,7 @@ impl Claim {
         let path = socket.with_file_name(name);
         let lock = File::options().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { socket: socket.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { socket: socket.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(BindError::InUse(socket.to_owned())),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -96,6 +104,28 @@ impl Server {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let own_uid = std::fs::metadata(path).map_err(failed)?.uid();
         Ok(Self { listener, own_uid, claim })
+    }
+
+    /// The bound socket of whoever was before us, with their lock. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When it is no listening socket, or its file is gone.
+    pub fn adopt(socket: &Path, ends: Ends) -> Result<Self, BindError> {
+        let failed = |source| BindError::Io { path: socket.to_owned(), source };
+        let listener = std::os::unix::net::UnixListener::from(ends.listener);
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = UnixListener::from_std(listener).map_err(failed)?;
+        let own_uid = std::fs::metadata(socket).map_err(failed)?.uid();
+        Ok(Self { listener, own_uid, claim: Claim { socket: socket.to_owned(), lock: ends.lock.into() } })
+    }
+
+    /// Copies of what whoever takes over is to be handed.
+    ///
+    /// # Errors
+    /// When there are too many descriptors.
+    pub fn ends(&self) -> io::Result<Ends> {
+        let listener = self.listener.as_fd().try_clone_to_owned()?;
+        Ok(Ends { listener, lock: self.claim.lock.try_clone()?.into() })
     }
 
     /// Serves until dropped, handing every call up the channel.
@@ -166,6 +196,7 @@ mod tests {
         while let Some(call) = calls.recv().await {
             match call {
                 Call::Kill { reply } => drop(reply.send(())),
+                Call::Upgrade { reply, .. } => drop(reply.send(Ok(()))),
                 Call::Order { scope, reply, .. } if !scope.apps.is_empty() => {
                     let refusal = Refusal::new(RefusalKind::UnknownApp, format!("no app {}", scope.apps[0]));
                     drop(reply.send(Err(refusal)));

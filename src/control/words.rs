@@ -41,10 +41,21 @@ pub struct Status {
     #[serde(default)]
     pub is_list: bool,
     pub uptime_seconds: u64,
+    #[serde(default)]
+    pub line: Line,
     pub listeners: Vec<Listener>,
     pub metrics: Option<SocketAddr>,
     pub proxies: Vec<Proxy>,
     pub apps: Vec<App>,
+}
+
+/// Those who took over from each other, this one last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// How many there were before.
+    pub before: u64,
+    /// Why the one that was to take over has not, if it has tried.
+    pub refused: Option<String>,
 }
 
 /// One public address that is served.

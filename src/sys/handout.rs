@@ -1,19 +1,24 @@
-//! Sockets that another program is to listen on: bound here, listening nowhere yet, and sent over a Unix socket.
+//! Sockets that another program is to listen on: bound here, listening nowhere yet; and descriptors on their way over a Unix
+//! socket.
 //!
 //! Who gets which, and why, is not known here. Invariants: every socket is close-on-exec and non-blocking, and takes a
 //! connection only after somebody has called listen(2) on it; a descriptor that was sent stays ours as well.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
+};
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// Options of a socket before it is bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Options {
     /// An IPv6 socket takes no IPv4.
     pub only_v6: bool,
@@ -52,22 +57,47 @@ fn bind(address: SocketAddr, (kind, protocol): (Type, Protocol), options: Option
 
 /// Sends bytes, and with the first of them a descriptor; gives how many bytes were taken. Never waits.
 pub fn send(socket: &impl AsFd, text: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<usize> {
+    send_with(socket, text, descriptor, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+}
+
+/// Sends a datagram with a descriptor; waits as the socket does.
+pub fn send_patiently(socket: &impl AsFd, text: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    send_with(socket, text, descriptor, SendFlags::NOSIGNAL).map(drop)
+}
+
+fn send_with(socket: &impl AsFd, text: &[u8], descriptor: BorrowedFd<'_>, flags: SendFlags) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let descriptors = [descriptor];
     if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(io::Error::other("there is no room for a descriptor"));
     }
-    Ok(sendmsg(socket, &[IoSlice::new(text)], &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?)
+    Ok(sendmsg(socket, &[IoSlice::new(text)], &mut control, flags)?)
+}
+
+/// Takes one byte and the descriptor that came with it, close-on-exec. Never waits.
+///
+/// # Errors
+/// `UnexpectedEof` when nobody has the other end any more; `InvalidData` when the byte came alone.
+pub fn receive(socket: &impl AsFd) -> io::Result<OwnedFd> {
+    let (mut byte, mut space) = ([0; 1], [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))]);
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    if recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, flags)?.bytes == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let came = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    came.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a byte came without a descriptor"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{IoSliceMut, Read, Write};
+    use std::io::{Read, Write};
     use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
     use std::os::unix::net::UnixStream;
-
-    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
     use super::*;
     use crate::sys::listener::reserve_port;
@@ -116,17 +146,14 @@ mod tests {
         let (near, far) = UnixStream::pair().unwrap();
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         assert_eq!(send(&near, b"take this", theirs.as_fd()).unwrap(), 9);
-        let mut bytes = [0; 16];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let iov = &mut [IoSliceMut::new(&mut bytes)];
-        let read = recvmsg(&far, iov, &mut control, RecvFlags::CMSG_CLOEXEC).unwrap();
-        let arrived = control.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-            _ => None,
-        });
-        let mut arrived = UnixStream::from(arrived.expect("it comes along"));
-        assert_eq!(&bytes[..read.bytes], b"take this");
+        let mut arrived = UnixStream::from(receive(&far).expect("it comes along"));
+        assert_eq!(receive(&far).unwrap_err().kind(), io::ErrorKind::InvalidData, "with the first byte only");
+        let mut rest = [0; 16];
+        let length = (&far).read(&mut rest).unwrap();
+        assert_eq!(&rest[..length], b"ke this");
+        assert_eq!(receive(&far).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(near);
+        assert_eq!(receive(&far).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         drop(theirs);
         arrived.write_all(b"x").unwrap();
         assert_eq!(ours.read(&mut [0; 1]).unwrap(), 1);

@@ -8,7 +8,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -99,6 +99,15 @@ pub fn adopt(number: RawFd) -> io::Result<Listening> {
 }
 
 impl Listening {
+    /// A listening socket that was handed over.
+    ///
+    /// # Errors
+    /// `InvalidData` when it is no listening TCP socket.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        require_listening_tcp(&socket)?;
+        Self::describe(socket, None)
+    }
+
     fn describe(socket: OwnedFd, name: Option<String>) -> io::Result<Self> {
         let view = SockRef::from(&socket);
         view.set_nonblocking(true)?;
@@ -117,10 +126,26 @@ impl Listening {
 #[derive(Debug)]
 pub struct Reservation {
     port: u16,
-    _socket: Socket,
+    socket: Socket,
+}
+
+impl AsFd for Reservation {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl Reservation {
+    /// A reservation that was handed over.
+    ///
+    /// # Errors
+    /// When it is no socket that is bound to a port.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        let socket = Socket::from(socket);
+        let port = local_address(&SockRef::from(&socket))?.port();
+        Ok(Self { port, socket })
+    }
+
     /// The port, on 127.0.0.1 and everywhere else.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -134,7 +159,7 @@ pub fn reserve_port() -> io::Result<Reservation> {
     let socket =
         reserve_any_port(Ipv6Addr::UNSPECIFIED.into()).or_else(|_| reserve_any_port(Ipv4Addr::UNSPECIFIED.into()))?;
     let port = local_address(&SockRef::from(&socket))?.port();
-    Ok(Reservation { port, _socket: socket })
+    Ok(Reservation { port, socket })
 }
 
 /// Binds a port of the kernel's choice; with an IPv6 address those of IPv4 are included.

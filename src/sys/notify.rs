@@ -5,15 +5,34 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use super::handout;
+
 /// Variables by which a service manager speaks to one process; a child that saw them would take them for its own.
-const MANAGER_VARIABLES: [&str; 7] =
-    ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+const MANAGER_VARIABLES: [&str; 10] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "FDSTORE",
+    // An earlier image of this program is a manager of a kind.
+    "PORTREEVE_HANDOVER",
+    // So is our keeper.
+    "PORTREEVE_KEPT",
+];
+
+/// The longest that a manager may take to take what it is to keep.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Tells the service manager how this service is doing.
 #[derive(Debug)]
@@ -51,6 +70,39 @@ impl Notifier {
         self.send(&[NotifyState::Status(&text.replace(['\n', '\r'], " "))])
     }
 
+    /// How many descriptors the manager would keep for whoever is started after us; 0 without a manager that does.
+    #[must_use]
+    pub fn room_for_descriptors(&self) -> usize {
+        let room = std::env::var("FDSTORE").ok().and_then(|room| room.parse().ok());
+        room.filter(|_| self.manager.is_some()).unwrap_or(0)
+    }
+
+    /// Has the manager keep a descriptor under this name (`FDSTORE=1`); it waits a moment for a manager that is busy.
+    pub fn keep(&self, name: &str, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        let Some(manager) = &self.manager else { return Ok(()) };
+        // Polled or not, an end that has been hung up is for us to forget.
+        let text = format!("FDSTORE=1\nFDPOLL=0\nFDNAME={name}");
+        patient(|socket| {
+            socket.connect_addr(manager)?;
+            handout::send_patiently(socket, text.as_bytes(), descriptor)
+        })
+    }
+
+    /// Has the manager forget all descriptors of this name.
+    pub fn forget(&self, name: &str) -> io::Result<()> {
+        let Some(manager) = &self.manager else { return Ok(()) };
+        let text = format!("FDSTOREREMOVE=1\nFDNAME={name}");
+        patient(|socket| socket.send_to_addr(text.as_bytes(), manager).map(drop))
+    }
+
+    /// Passes on what another process says, as it is.
+    pub fn pass_on(&self, text: &str) -> io::Result<()> {
+        let Some(manager) = &self.manager else { return Ok(()) };
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        socket.send_to_addr(text.as_bytes(), manager).map(drop)
+    }
+
     fn send(&self, states: &[NotifyState<'_>]) -> io::Result<()> {
         let Some(manager) = &self.manager else { return Ok(()) };
         let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
@@ -59,6 +111,13 @@ impl Notifier {
         socket.send_to_addr(lines.join("\n").as_bytes(), manager)?;
         Ok(())
     }
+}
+
+/// Does it with a socket of its own, which waits a moment for a manager that is busy.
+fn patient(send: impl FnOnce(&UnixDatagram) -> io::Result<()>) -> io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    send(&socket)
 }
 
 /// The environment of this process without what its service manager meant for it alone.

@@ -4,10 +4,12 @@
 //! sender is whom the kernel names (`SCM_CREDENTIALS`), whatever the message says; descriptors that come along
 //! (`FDSTORE=1`, `BARRIER=1`) are closed at once, which is all that a barrier waits for. A process outside of our PID
 //! namespace has the number 0 here, be it a sender, a group or a session: it is nobody.
+#![allow(unsafe_code)]
 
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::os::unix::net::UnixDatagram;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, UnixCredentials, recvmsg};
@@ -30,6 +32,14 @@ pub struct Datagram {
     pub sender: Option<Pid>,
 }
 
+/// Binds a socket that has a name and no file (`unix(7)`, abstract); it does not block.
+pub fn bind_abstract(name: &str) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+    socket.set_nonblocking(true)?;
+    rustix::net::sockopt::set_socket_passcred(&socket, true)?;
+    Ok(socket)
+}
+
 /// Binds a socket at a path; it does not block.
 pub fn bind(path: &Path) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::bind(path)?;
@@ -38,25 +48,30 @@ pub fn bind(path: &Path) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Takes the next message; `WouldBlock` when there is none.
+/// Takes the next message; `WouldBlock` when there is none. Descriptors that come along are closed.
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Datagram> {
+    receive_all(socket, buffer).map(|(datagram, _)| datagram)
+}
+
+/// Takes the next message, with the descriptors that come along, close-on-exec.
+pub fn receive_all(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(Datagram, Vec<OwnedFd>)> {
     let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; MOST_DESCRIPTORS]);
     let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
     let mut buffers = [IoSliceMut::new(buffer)];
     let message = recvmsg::<UnixAddr>(socket.as_fd().as_raw_fd(), &mut buffers, Some(&mut space), flags)?;
-    let mut sender = None;
+    let (mut sender, mut came) = (None, Vec::new());
     for word in message.cmsgs()? {
         match word {
             ControlMessageOwned::ScmCredentials(credentials) => sender = Pid::from_raw(credentials.pid()),
             ControlMessageOwned::ScmRights(descriptors) => {
-                for descriptor in descriptors {
-                    let _ = nix::unistd::close(descriptor);
-                }
+                // SAFETY: the kernel has just made each of them for this process, and nobody else knows of it.
+                came.extend(descriptors.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
             }
             _ => {}
         }
     }
-    Ok(Datagram { length: message.bytes, is_cut: message.flags.contains(MsgFlags::MSG_TRUNC), sender })
+    let is_cut = message.flags.contains(MsgFlags::MSG_TRUNC);
+    Ok((Datagram { length: message.bytes, is_cut, sender }, came))
 }
 
 /// Does this process belong to the program that was started as `leader`: to its process group or session, or to its

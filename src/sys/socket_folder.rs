@@ -39,6 +39,18 @@ impl SocketFolder {
         Ok(folder)
     }
 
+    /// One that a process before us has made.
+    #[must_use]
+    pub fn adopt(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path of a socket in it.
     ///
     /// # Errors

@@ -39,6 +39,18 @@ impl Tree {
         Self::new(leader, None, None)
     }
 
+    /// The tree of a program that was started by somebody before us.
+    #[must_use]
+    pub fn adopt(leader: u32, mark: Option<OsString>, group: Option<Arc<Group>>) -> Self {
+        Self::new(i32::try_from(leader).unwrap_or_default(), mark, group)
+    }
+
+    /// `NAME=value` in the environment of every process of it.
+    #[must_use]
+    pub fn mark(&self) -> Option<&OsString> {
+        self.mark.as_ref()
+    }
+
     /// The control group that all of them are in.
     #[must_use]
     pub fn group(&self) -> Option<&Arc<Group>> {
@@ -48,10 +60,10 @@ impl Tree {
     /// Those of the given processes that belong to the program, its leader included.
     #[must_use]
     pub fn members<'a>(&self, everybody: &'a [Stat]) -> Vec<&'a Stat> {
-        let ours = i32::try_from(std::process::id()).unwrap_or_default();
+        let ours = heirs();
         let grouped: BTreeSet<i32> = self.group.iter().flat_map(|group| group.processes()).collect();
         members(everybody, self.leader, |stat| {
-            grouped.contains(&stat.pid) || stat.parent == ours && self.is_marked(stat.pid)
+            grouped.contains(&stat.pid) || ours.contains(&stat.parent) && self.is_marked(stat.pid)
         })
     }
 
@@ -68,6 +80,13 @@ impl Tree {
             }
         }
         alive
+    }
+
+    /// Sends a signal to each of its processes but the leader.
+    pub(super) fn signal_survivors(&self, signal: Signal) {
+        for stat in self.survivors() {
+            send(&stat, signal);
+        }
     }
 
     /// Sends a signal to those that a signal to the group of the leader does not reach.
@@ -90,6 +109,12 @@ impl Tree {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
     }
+}
+
+/// Those to whom orphans may be left: ourselves, and whoever has started us and stays when we do not.
+fn heirs() -> [i32; 2] {
+    let parent = rustix::process::getppid().map_or(0, Pid::as_raw_pid);
+    [rustix::process::getpid().as_raw_pid(), parent]
 }
 
 /// The leader, all that belong to it by themselves, and the descendants of both.

@@ -246,6 +246,12 @@ impl SupervisorMetrics {
         &self.invariants
     }
 
+    /// What was ever counted here, for whoever goes on counting.
+    #[must_use]
+    pub fn counters(&self) -> Vec<Family> {
+        exposition::counters_only(exposition::gather(&self.registry))
+    }
+
     /// Everything as of now.
     #[must_use]
     pub fn gather(&self, picture: &Picture<'_>) -> Vec<Family> {

@@ -6,7 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -40,6 +40,22 @@ impl Group {
     pub(super) fn create(folder: PathBuf, controllers: Controllers) -> io::Result<Self> {
         fs::create_dir(&folder)?;
         Ok(Self { folder, controllers })
+    }
+
+    /// One that a process before us has made.
+    ///
+    /// # Errors
+    /// When it is not there any more.
+    pub fn adopt(folder: PathBuf) -> io::Result<Self> {
+        let controllers = Controllers::read(&folder.join("cgroup.controllers"));
+        fs::metadata(folder.join("cgroup.procs"))?;
+        Ok(Self { folder, controllers })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Sets its limits; those without a controller are not set.

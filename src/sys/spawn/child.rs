@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal, waitid,
+};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
@@ -45,6 +47,8 @@ pub struct Child {
     /// When the wait for killed members of the tree is given up.
     give_up: Option<Instant>,
     exit: Option<Exit>,
+    /// Its parent is somebody else, who reaps it: we may see that it has ended, and not how.
+    is_foreign: bool,
 }
 
 /// What was sent to the group so far, as `Child::phase` holds it.
@@ -56,7 +60,28 @@ mod phase {
 
 impl Child {
     pub(super) fn new(pid: Pid, pidfd: OwnedFd, tree: Tree) -> Self {
-        Self { pid, pidfd, tree, phase: AtomicU8::new(phase::RUNNING), give_up: None, exit: None }
+        let phase = AtomicU8::new(phase::RUNNING);
+        Self { pid, pidfd, tree, phase, give_up: None, exit: None, is_foreign: false }
+    }
+
+    /// A program that an earlier image of ours has started, or another process. `started`: as [`Stat::started`] has it;
+    /// `is_asked`: it was asked to end.
+    ///
+    /// # Errors
+    /// `NotFound` when it has ended and somebody has reaped it, whoever has its number by now.
+    pub fn adopt(pid: u32, started: u64, tree: Tree, is_asked: bool) -> io::Result<Self> {
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+        let pidfd = pidfd_open(number, PidfdFlags::empty()).map_err(|_| io::ErrorKind::NotFound)?;
+        // Held by the descriptor its number cannot become another's any more; before, it could.
+        let stat = Stat::of(number.as_raw_pid())?;
+        if stat.started != started {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let is_foreign = stat.parent != rustix::process::getpid().as_raw_pid();
+        let mut child = Self::new(number, pidfd, tree);
+        child.is_foreign = is_foreign;
+        child.phase.store(if is_asked { phase::ASKED } else { phase::RUNNING }, Ordering::Relaxed);
+        Ok(child)
     }
 
     /// The leader's process ID, which is its session's and group's too.
@@ -176,6 +201,11 @@ impl Child {
         if self.exit.is_some() {
             return Err(Errno::SRCH.into());
         }
+        if self.is_foreign && self.has_leader_ended(Duration::ZERO)? {
+            // Reaped it may be, and its number another's; those of its tree that are left are known by more than that.
+            self.tree.signal_survivors(signal);
+            return Ok(());
+        }
         Ok(kill_process_group(self.pid, signal)?)
     }
 
@@ -187,6 +217,10 @@ impl Child {
 
     /// `None` while the leader runs.
     fn reap(&mut self) -> io::Result<Option<Exit>> {
+        if self.is_foreign {
+            self.exit = self.has_leader_ended(Duration::ZERO)?.then_some(Exit::Unseen);
+            return Ok(self.exit);
+        }
         let status = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)?;
         self.exit = status.as_ref().and_then(Exit::from_status);
         Ok(self.exit)

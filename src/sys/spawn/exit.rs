@@ -39,6 +39,8 @@ pub enum Exit {
         signal: i32,
         core: bool,
     },
+    /// It is gone, and was no child of ours: how it ended nobody has told us.
+    Unseen,
 }
 
 impl Exit {
@@ -47,7 +49,7 @@ impl Exit {
     pub fn code(self) -> Option<i32> {
         match self {
             Self::Code(code) => Some(code),
-            Self::Signal { .. } => None,
+            Self::Signal { .. } | Self::Unseen => None,
         }
     }
 
@@ -68,6 +70,7 @@ impl fmt::Display for Exit {
         let (signal, core) = match *self {
             Self::Code(code) => return write!(f, "exit code {code}"),
             Self::Signal { signal, core } => (signal, core),
+            Self::Unseen => return f.write_str("an exit that nobody saw"),
         };
         write!(f, "signal {signal}")?;
         if let Ok(known) = nix::sys::signal::Signal::try_from(signal) {
