@@ -26,6 +26,25 @@ pub(super) enum Code {
     Config = 78,
 }
 
+impl Code {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Aborted,
+        Self::Superseded,
+        Self::Invalid,
+        Self::Usage,
+        Self::Unavailable,
+        Self::Software,
+        Self::Taken,
+        Self::Config,
+    ];
+
+    /// What another process of this program has ended with.
+    pub(super) fn of(number: u8) -> Self {
+        Self::ALL.into_iter().find(|code| *code as u8 == number).unwrap_or(Self::Software)
+    }
+}
+
 /// What was asked for makes no sense; nothing was done.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -67,6 +86,10 @@ const VERBS: &[(&[&str], &[Meaning])] = &[
     (&["stop", "delete", "drain", "undrain", "pause", "resume", "maintenance", "signal", "reset"], PLAIN),
     (&["env", "info", "flush"], PLAIN),
     (&["status", "monit", "ping", "kill", "save"], ASKING),
+    (
+        &["upgrade"],
+        &[DONE, (Code::Aborted, "refused, or it did not come up: the running one goes on"), NOBODY, UNREADABLE],
+    ),
     (&["logs"], &[DONE, NO_APP, (Code::Unavailable, "no supervisor answers, or it has ended meanwhile"), UNREADABLE]),
     (&["resurrect"], &[DONE, FAILED]),
     (

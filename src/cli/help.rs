@@ -12,7 +12,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Traffic", &["drain", "undrain", "pause", "resume", "maintenance"]),
     ("Look", &["status", "info", "monit", "logs", "flush", "env", "ping"]),
     ("Configuration", &["check", "show", "diff", "fmt", "schema", "import"]),
-    ("The supervisor and the boot", &["kill", "resurrect", "save", "startup", "unstartup"]),
+    ("The supervisor and the boot", &["upgrade", "kill", "resurrect", "save", "startup", "unstartup"]),
     ("Shell", &["completions", "man"]),
 ];
 

@@ -54,6 +54,7 @@ mod target;
 #[cfg(test)]
 mod testing;
 mod unread;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -211,6 +212,8 @@ Examples:
     Import(import::Import),
     /// Say whether a supervisor answers, and which
     Ping(ping::Ping),
+    /// Replace portreeve itself by another version of it, without losing a request
+    Upgrade(upgrade::Upgrade),
     /// Finish what is in flight, stop everything and the supervisor
     Kill(kill::Kill),
     /// Say that the list of apps is saved, as it always is
@@ -242,6 +245,9 @@ Examples:
         #[arg(long)]
         log_json: bool,
     },
+    /// Says whether it could take over; asked by a supervisor that is about to be upgraded
+    #[command(hide = true)]
+    TakeOver,
     /// The built-in app of the demo; started by the supervisor
     #[command(hide = true)]
     DemoApp,
@@ -312,6 +318,7 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Monit { target } => monit::monit(&target),
         Verb::Import(import) => import::import(&import),
         Verb::Ping(args) => ping::ping(&args),
+        Verb::Upgrade(args) => upgrade::upgrade(&args),
         Verb::Kill(args) => kill::kill(&args),
         Verb::Save(args) => save::save(&args),
         Verb::Resurrect(args) => resurrect::resurrect(&args),
@@ -323,6 +330,7 @@ fn dispatch(verb: Verb) -> Code {
         Verb::AppNames { target } => Ok(completions::app_names(&target)),
         Verb::Demo => demo::demo(),
         Verb::Proxy { log_level, log_json } => run::proxy(&log_level, log_json),
+        Verb::TakeOver => run::judge(),
         Verb::DemoApp => demo_app::serve(),
     };
     result.unwrap_or_else(|error| {
@@ -385,8 +393,7 @@ mod tests {
 
     #[test]
     fn every_code_is_explained_in_the_help() {
-        let codes = [Code::Done, Code::Aborted, Code::Superseded, Code::Invalid, Code::Usage, Code::Unavailable];
-        for code in codes.into_iter().chain([Code::Software, Code::Taken, Code::Config]) {
+        for code in Code::ALL {
             let number = (code as u8).to_string();
             assert!(AFTER_HELP.split(|c: char| !c.is_ascii_digit()).any(|word| word == number), "{code:?}");
         }

@@ -9,6 +9,8 @@ use crate::config::home::Home;
 use crate::config::list::{self, Found};
 use crate::config::{self, LogFormat};
 use crate::control::server::Claim;
+use crate::supervisor::Heritage;
+use crate::sys::socket;
 use crate::{proxy, supervisor};
 
 /// What is to be served.
@@ -26,9 +28,20 @@ pub(super) struct Run {
     /// The list of apps that `start`, `stop` and `delete` edit, instead of a file
     #[arg(long, conflicts_with = "config")]
     list: bool,
+    /// Keep a small process above the supervisor, which starts it again with everything that lives when it is killed
+    #[arg(long)]
+    keep: bool,
 }
 
 pub(super) fn run(args: &Run) -> anyhow::Result<Code> {
+    if args.keep && !supervisor::is_kept() {
+        return Ok(Code::of(supervisor::keep()?));
+    }
+    match Heritage::find() {
+        Ok(Some(heritage)) => return take_over(heritage),
+        Ok(None) => {}
+        Err(reason) => anyhow::bail!("cannot take over: {reason}"),
+    }
     if args.list {
         return run_list();
     }
@@ -56,6 +69,23 @@ fn run_list() -> anyhow::Result<Code> {
     serve(loaded, supervisor::Options { is_list: true, claim: Some(claim), ..options() })
 }
 
+/// Goes on where an earlier image of this program was, under the configuration that was in force.
+fn take_over(heritage: Heritage) -> anyhow::Result<Code> {
+    match heritage.config() {
+        Ok(loaded) => {
+            let options = supervisor::Options { is_list: heritage.is_list(), ..options() };
+            serve(loaded, supervisor::Options { heritage: Some(heritage), ..options })
+        }
+        Err(reason) => anyhow::bail!("cannot take over: {}", heritage.give_back(&reason)),
+    }
+}
+
+/// Says whether this program could take over from the supervisor whose ledger is on its standard input.
+pub(super) fn judge() -> anyhow::Result<Code> {
+    supervisor::judge(std::io::stdin()).map_err(anyhow::Error::msg)?;
+    Ok(Code::Done)
+}
+
 fn options() -> supervisor::Options {
     supervisor::Options { state: Some(Home::state_folder()), ..supervisor::Options::default() }
 }
@@ -71,6 +101,7 @@ fn serve(loaded: config::Loaded, options: supervisor::Options) -> anyhow::Result
 
 pub(super) fn proxy(log_level: &str, log_json: bool) -> anyhow::Result<Code> {
     super::install_log(log_level, log_json)?;
-    proxy::run(crate::sys::socket::adopt(proxy::LINK)?)?;
+    let ends = proxy::Ends { link: socket::adopt(proxy::LINK)?, relink: socket::adopt(proxy::RELINK)? };
+    proxy::run(ends)?;
     Ok(Code::Done)
 }

@@ -13,8 +13,14 @@ use std::time::Duration;
 /// How often a proxy says what has changed in the load of its endpoints.
 pub const LOAD_EVERY: Duration = Duration::from_secs(1);
 
-/// The descriptor number of the link in a proxy; its listeners follow.
+/// The descriptor number of the link in a proxy.
 pub const DESCRIPTOR: i32 = 3;
+
+/// That of the socket over which a proxy is given another link, each with one byte; its listeners follow.
+pub const RELINK: i32 = 4;
+
+/// The first that may be a listener.
+pub const FIRST_LISTENER: i32 = 5;
 
 pub use message::{FaultKind, FromProxy, Load, Manifest, ManifestEntry, ToProxy};
 pub use snapshot::{

@@ -4,9 +4,12 @@
 //! that has gone takes nothing with it, the last snapshot is served on; a proxy that retires ends when nothing is under way,
 //! and at its deadline whatever is.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::io::Interest;
+use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
@@ -18,8 +21,8 @@ use super::load::Loads;
 use super::thread::Threads;
 use super::world::Atlas;
 use crate::id::Serial;
-use crate::link::{self, FaultKind, FromProxy, Snapshot, ToProxy, codec};
-use crate::sys::process;
+use crate::link::{self, Epoch, FaultKind, FromProxy, Snapshot, ToProxy, codec};
+use crate::sys::{handout, process};
 use crate::telemetry::access::AccessLog;
 use crate::upstream::OnIdle;
 
@@ -50,7 +53,8 @@ pub(crate) struct Conductor {
     /// What the supervisor has been told of lately.
     told: Vec<(Serial, FaultKind, Instant)>,
     loads: Loads,
-    has_world: bool,
+    /// Of the snapshot in force; `None`: there is none yet.
+    epoch: Option<Epoch>,
     /// When the proxy ends, finished or not.
     deadline: Option<Instant>,
 }
@@ -87,16 +91,7 @@ impl Idle {
 
 impl Conductor {
     pub(crate) fn new(proxy: Arc<Proxy>, atlas: Atlas, threads: Threads, outbox: Outbox) -> Self {
-        Self {
-            proxy,
-            atlas,
-            threads,
-            outbox,
-            told: Vec::new(),
-            loads: Loads::default(),
-            has_world: false,
-            deadline: None,
-        }
+        Self { proxy, atlas, threads, outbox, told: Vec::new(), loads: Loads::default(), epoch: None, deadline: None }
     }
 
     /// Says that every descriptor is claimed.
@@ -109,18 +104,24 @@ impl Conductor {
         self.threads.stop();
     }
 
-    /// Does as it is told until the proxy has retired.
-    pub(crate) async fn listen(&mut self, reader: OwnedReadHalf) -> Result<(), Error> {
-        let (sender, mut inbox) = mpsc::channel(INBOX);
-        let _reader = AbortOnDropHandle::new(tokio::spawn(read(reader, sender)));
-        let mut is_linked = true;
+    /// Does as it is told until the proxy has retired, by whoever has the other end of the latest link.
+    pub(crate) async fn listen(&mut self, reader: OwnedReadHalf, relink: UnixStream) -> Result<(), Error> {
+        let mut inbox = Inbox::of(reader);
+        let (mut is_linked, mut may_be_linked) = (true, true);
         let mut looks = interval(link::LOAD_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                message = inbox.recv(), if is_linked => match message {
+                message = inbox.messages.recv(), if is_linked => match message {
                     Some(message) => self.obey(message).await,
                     None => is_linked = self.lose_link()?,
+                },
+                link = next_link(&relink), if may_be_linked => match link {
+                    Some(link) => {
+                        inbox = self.take_link(link).await;
+                        is_linked = true;
+                    }
+                    None => may_be_linked = false,
                 },
                 Some(report) = self.outbox.reports.recv() => self.pass_on(report).await,
                 () = self.outbox.idle.changed.notified() => self.report_idle().await,
@@ -151,13 +152,13 @@ impl Conductor {
             Ok(draft) => draft,
             Err(rejected) => return self.outbox.say(FromProxy::Rejected { epoch, reason: rejected.to_string() }).await,
         };
-        let (proxy, is_first) = (&self.proxy, !self.has_world);
+        let (proxy, is_first) = (&self.proxy, self.epoch.is_none());
         self.atlas.apply(draft, |world| {
             proxy.door.permits.set_limit(affordable(world.limits.connections, is_first));
             proxy.door.turns.set_limit(world.limits.crowd.handshakes);
             proxy.world.store(Arc::new(world));
         });
-        if !std::mem::replace(&mut self.has_world, true) {
+        if self.epoch.replace(epoch).is_none() {
             self.threads.open();
         }
         self.threads.settle().await;
@@ -165,19 +166,38 @@ impl Conductor {
     }
 
     fn retire(&mut self, within: Duration) {
-        self.deadline = Some(Instant::now() + within);
+        // One supervisor may have said it, and the next says it again.
+        let deadline = Instant::now() + within;
+        self.deadline = Some(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
         self.proxy.retire(GRACE.min(within / 2));
         self.proxy.work.close();
     }
 
     /// The supervisor has gone: without a world there is nothing to do, with one everything.
     fn lose_link(&mut self) -> Result<bool, Error> {
-        if !self.has_world {
+        if self.epoch.is_none() {
             return Err(Error::Abandoned);
         }
         tracing::warn!("the supervisor has gone; serving on as it last said");
         self.outbox.writer = None;
         Ok(false)
+    }
+
+    /// Another supervisor has taken over, and knows nothing of us but that we are here: it is told where we stand.
+    async fn take_link(&mut self, link: UnixStream) -> Inbox {
+        tracing::info!("linked to another supervisor");
+        let (reader, writer) = link.into_split();
+        self.outbox.writer = Some(writer);
+        self.loads = Loads::default();
+        self.outbox.idle.take();
+        if let Some(epoch) = self.epoch {
+            self.outbox.say(FromProxy::Published { epoch }).await;
+            let world = self.proxy.world.load_full();
+            for endpoint in world.endpoints().filter(|endpoint| endpoint.is_drained()) {
+                self.outbox.say(FromProxy::Idle { serial: endpoint.serial }).await;
+            }
+        }
+        Inbox::of(reader)
     }
 
     async fn pass_on(&mut self, report: FromProxy) {
@@ -210,6 +230,20 @@ impl Conductor {
         for serial in self.outbox.idle.take().into_iter().filter(|serial| !is_busy(*serial)) {
             self.outbox.say(FromProxy::Idle { serial }).await;
         }
+    }
+}
+
+/// What a supervisor says.
+struct Inbox {
+    messages: mpsc::Receiver<ToProxy>,
+    /// Ends with it.
+    _reader: AbortOnDropHandle<()>,
+}
+
+impl Inbox {
+    fn of(reader: OwnedReadHalf) -> Self {
+        let (sender, messages) = mpsc::channel(INBOX);
+        Self { messages, _reader: AbortOnDropHandle::new(tokio::spawn(read(reader, sender))) }
     }
 }
 
@@ -248,6 +282,20 @@ async fn read(mut reader: OwnedReadHalf, inbox: mpsc::Sender<ToProxy>) {
             }
             Ok(None) => return,
             Err(error) => return tracing::warn!(%error, "the link to the supervisor"),
+        }
+    }
+}
+
+/// The next link that we are given; `None`: there will be none. Cancellation safe.
+async fn next_link(relink: &UnixStream) -> Option<UnixStream> {
+    loop {
+        match relink.async_io(Interest::READABLE, || handout::receive(relink)).await {
+            Ok(end) => match super::run::open(end) {
+                Ok(link) => return Some(link),
+                Err(error) => tracing::warn!(%error, "a link that cannot be used"),
+            },
+            Err(error) if error.kind() == ErrorKind::InvalidData => tracing::warn!(%error, "no link"),
+            Err(_) => return None,
         }
     }
 }

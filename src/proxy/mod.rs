@@ -71,10 +71,10 @@ use door::Door;
 use world::World;
 
 pub use error::Error;
-pub use run::{run, run_unconfined};
+pub use run::{Ends, run, run_unconfined};
 
 /// The descriptor number at which a proxy finds its link.
-pub use crate::link::DESCRIPTOR as LINK;
+pub use crate::link::{DESCRIPTOR as LINK, RELINK};
 
 /// What all threads of a proxy share.
 struct Proxy {

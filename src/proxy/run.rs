@@ -24,29 +24,36 @@ use super::listener;
 use super::thread::Threads;
 use super::world::{Atlas, World};
 use crate::certs::{self, Store};
-use crate::link::{FromProxy, Manifest, ToProxy, codec};
-use crate::sys::{confinement, lockdown, process};
+use crate::link::{self, FromProxy, Manifest, ToProxy, codec};
+use crate::sys::{confinement, lockdown, process, socket};
 use crate::telemetry::access::{AccessLog, Format, Target};
 use crate::telemetry::exchange_metrics::ExchangeMetrics;
 
 /// Reports of faults that may wait to be passed on.
 const REPORTS: usize = 256;
 
-/// The first descriptor of a proxy that is not for its standard streams or its link.
-const FIRST_INHERITED: RawFd = 4;
+/// What a proxy has of its supervisor.
+#[derive(Debug)]
+pub struct Ends {
+    /// Over which they speak.
+    pub link: OwnedFd,
+    /// Over which it is given another link, when another supervisor has taken over. Nobody has the other end but whom the
+    /// first supervisor gave it to.
+    pub relink: OwnedFd,
+}
 
-/// Runs this process as a proxy under the supervisor at the other end of `link`, until that says it is enough.
+/// Runs this process as a proxy under the supervisor at the other ends, until that says it is enough.
 ///
 /// From here on the process, whatever becomes of it, starts no program. When the supervisor goes away, the proxy serves on.
 ///
 /// # Errors
 /// When it cannot begin to serve, or a thread is lost. The supervisor then starts another proxy on the same listeners.
-pub fn run(link: OwnedFd) -> Result<(), Error> {
+pub fn run(ends: Ends) -> Result<(), Error> {
     let inherited = inherited_sockets();
     lockdown::lock_down().map_err(Error::Lockdown)?;
     process::set_name("portreeve-proxy").map_err(Error::Lockdown)?;
     process::raise_descriptor_limit().map_err(Error::Lockdown)?;
-    serve(link, &inherited, confine)
+    serve(ends, &inherited, confine)
 }
 
 /// From here on the process opens no file but its log. A kernel that cannot see to that is no reason not to serve.
@@ -66,21 +73,24 @@ fn confine(manifest: &Manifest) {
 /// As [`run`].
 #[doc(hidden)]
 pub fn run_unconfined(link: OwnedFd) -> Result<(), Error> {
-    serve(link, &[], |_| {})
+    // Nobody will ever give it another link.
+    let (_, relink) = socket::pair().map_err(Error::Link)?;
+    serve(Ends { link, relink }, &[], |_| {})
 }
 
 /// As [`run`], in a process that is not locked down; `confine` is called before it has other threads.
-pub(super) fn serve(link: OwnedFd, inherited: &[RawFd], confine: fn(&Manifest)) -> Result<(), Error> {
+pub(super) fn serve(ends: Ends, inherited: &[RawFd], confine: fn(&Manifest)) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
     runtime.block_on(async {
-        let (mut main, reader) = begin(open_link(link).map_err(Error::Link)?, inherited, confine).await?;
-        let outcome = main.listen(reader).await;
+        let relink = open(ends.relink).map_err(Error::Link)?;
+        let (mut main, reader) = begin(open(ends.link).map_err(Error::Link)?, inherited, confine).await?;
+        let outcome = main.listen(reader, relink).await;
         main.stop();
         outcome
     })
 }
 
-/// The sockets that this process was started with, its standard streams and its link aside. Where `/proc` is not mounted
+/// The sockets that this process was started with, its standard streams and its ends aside. Where `/proc` is not mounted
 /// nothing is found, and nothing can be missed.
 fn inherited_sockets() -> Vec<RawFd> {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
@@ -88,7 +98,7 @@ fn inherited_sockets() -> Vec<RawFd> {
         |path: &PathBuf| std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
     let sockets = entries.flatten().map(|entry| entry.path()).filter(is_socket);
     let numbers = sockets.filter_map(|path| path.file_name()?.to_str()?.parse().ok());
-    numbers.filter(|number| *number >= FIRST_INHERITED).collect()
+    numbers.filter(|number| *number >= link::FIRST_LISTENER).collect()
 }
 
 /// Claims what the manifest names, starts the threads and says so.
@@ -116,10 +126,10 @@ async fn begin(
     Ok((conductor, reader))
 }
 
-fn open_link(link: OwnedFd) -> io::Result<UnixStream> {
-    let link = std::os::unix::net::UnixStream::from(link);
-    link.set_nonblocking(true)?;
-    UnixStream::from_std(link)
+pub(super) fn open(end: OwnedFd) -> io::Result<UnixStream> {
+    let end = std::os::unix::net::UnixStream::from(end);
+    end.set_nonblocking(true)?;
+    UnixStream::from_std(end)
 }
 
 /// Opens the access log, if there is to be one. Without it we serve all the same: to serve is worth more than to log it.

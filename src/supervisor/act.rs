@@ -43,7 +43,7 @@ impl Supervisor {
         }
     }
 
-    fn act(&mut self, app: &AppName, action: Action) {
+    pub(super) fn act(&mut self, app: &AppName, action: Action) {
         match action {
             Action::Spawn { serial, worker } => self.spawn(app, serial, &worker),
             Action::Probe { serial } => self.probe_worker(app, serial),

@@ -4,6 +4,7 @@
 //! of an effect comes back as an event, or through the [`Process`] and the link that it gives. Decides nothing.
 
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -57,6 +58,8 @@ pub(super) struct Birth<'a> {
 pub(super) struct Linked {
     pub(super) process: Process,
     pub(super) to: mpsc::Sender<ToProxy>,
+    /// Over which whoever takes over from us gives it another link.
+    pub(super) relink: Option<OwnedFd>,
 }
 
 /// Whether a worker, or a server of a fixed upstream, serves.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::adoption::Checked;
 use super::channel::cluster::Said;
 use super::lookout::Sight;
 use super::memory::Measurement;
@@ -91,6 +92,8 @@ pub(super) enum Event {
         proxy: u64,
         exit: Exit,
     },
+    /// A program has said whether it can take over.
+    UpgradeChecked(Checked),
     /// Somebody reads `/metrics`.
     Scrape {
         reply: oneshot::Sender<String>,
@@ -101,11 +104,26 @@ pub(super) enum Event {
     },
 }
 
+impl Event {
+    /// Does it tell of figures alone, of which whoever takes over is told again?
+    pub(super) fn is_of_figures(&self) -> bool {
+        matches!(
+            self,
+            Self::Measured(_)
+                | Self::Scrape { .. }
+                | Self::AskReady { .. }
+                | Self::Checked { outcome: Ok(()), .. }
+                | Self::Said { message: FromProxy::Load(_) | FromProxy::Metrics { .. } | FromProxy::Fault { .. }, .. }
+        )
+    }
+}
+
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     Reload,
     Stop,
+    Upgrade,
     ReopenLogs,
     /// One of our children has ended, be it an adopted one.
     ChildEnded,

@@ -76,6 +76,7 @@ impl Record {
         let (by_itself, by_signal) = match self.exit {
             spawn::Exit::Code(code) => (Some(code), None),
             spawn::Exit::Signal { signal, .. } => (None, Some(signal)),
+            spawn::Exit::Unseen => (None, None),
         };
         words::Exit {
             worker: self.id.to_string(),

@@ -83,6 +83,15 @@ fn is_failure(result: RunResult) -> bool {
 }
 
 impl Supervised {
+    /// Goes on with a run that began so long ago, under another supervisor.
+    pub(super) fn adopt_run(&mut self, age: Duration) {
+        let (Some(runs), Kind::Job(job)) = (&mut self.runs, &self.upcoming.kind) else { return };
+        let now = clock::now();
+        // What is to be done for it was done then.
+        let _ = runs.job.handle(now.checked_sub(age).unwrap_or(now), JobEvent::Asked(terms(job)));
+        runs.began = Timestamp::now().checked_sub(jiff::SignedDuration::try_from(age).unwrap_or_default()).ok();
+    }
+
     /// Is it a job that waits for its time?
     pub(super) fn is_between_runs(&self) -> bool {
         self.upcoming.enabled && self.runs.as_ref().is_some_and(|runs| runs.job.running_since().is_none())

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 
+use super::adoption::{Estate, ListenerEntry};
 use crate::config::Config;
 use crate::id::AppName;
 use crate::sys::listener::{self, Listening};
@@ -44,6 +46,8 @@ pub(crate) enum Error {
     Bind { address: SocketAddr, source: io::Error },
     #[error("the sockets handed down by the service manager cannot be used: {0}")]
     Inherited(io::Error),
+    #[error("the socket that listens on {address} was not handed over: {source}")]
+    Lost { address: SocketAddr, source: io::Error },
     #[error(
         "the service manager handed down a socket on {0} that neither [listen] nor an app names; \
          clients would wait there for ever, so name it or remove it from the socket unit"
@@ -79,6 +83,46 @@ impl Listeners {
         }
     }
 
+    /// Those of a supervisor before us.
+    ///
+    /// # Errors
+    /// When one of them is lost: clients would wait there for ever.
+    pub(super) fn adopt(entries: &[ListenerEntry], estate: &Estate) -> Result<Self, Error> {
+        let mut groups = BTreeMap::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let take = |socket| {
+                let taken = estate.take(&name(index, socket)).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound));
+                taken.and_then(Listening::adopt).map_err(|source| Error::Lost { address: entry.address, source })
+            };
+            let sockets = (0..entry.sockets).map(take).collect::<Result<_, _>>()?;
+            let place = Place { address: entry.address, tls: entry.tls, chosen_for: entry.chosen_for.clone() };
+            let (inherited, tls, app) = (entry.inherited, entry.tls, entry.app.clone());
+            groups.insert(place, Group { sockets, inherited, tls, app });
+        }
+        Ok(Self { groups })
+    }
+
+    /// As they are written down for whoever takes over from us.
+    pub(super) fn entries(&self) -> Vec<ListenerEntry> {
+        let entry = |(place, group): (&Place, &Group)| ListenerEntry {
+            address: place.address,
+            tls: place.tls,
+            chosen_for: place.chosen_for.clone(),
+            app: group.app.clone(),
+            inherited: group.inherited,
+            sockets: group.sockets.len(),
+        };
+        self.groups.iter().map(entry).collect()
+    }
+
+    /// All sockets, as they are called in the ledger.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (String, BorrowedFd<'_>)> {
+        self.groups.values().enumerate().flat_map(|(index, group)| {
+            let sockets = group.sockets.iter().enumerate();
+            sockets.map(move |(socket, listening)| (name(index, socket), listening.socket.as_fd()))
+        })
+    }
+
     /// Binds what a changed configuration adds. Nothing of `self` changes: give the result to [`Listeners::replace`].
     pub(super) fn bind_added(&self, config: &Config, count: usize) -> Result<Self, Error> {
         let mut added = Self::default();
@@ -108,6 +152,10 @@ impl Listeners {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Group> {
         self.groups.values()
     }
+}
+
+fn name(group: usize, socket: usize) -> String {
+    format!("listener.{group}.{socket}")
 }
 
 /// Every address that is to be listened on, with the app whose own it is.

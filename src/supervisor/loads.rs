@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::Serial;
 use crate::link;
 
@@ -46,7 +48,31 @@ pub(super) struct Load {
     pub(super) per_second: f64,
 }
 
+/// What is written down of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LoadsRecord {
+    said: Vec<(u64, Vec<link::Load>)>,
+    /// By proxies that are gone: what of each endpoint they had finished, and failed.
+    done: Vec<(Serial, u64, u64)>,
+}
+
 impl Loads {
+    pub(super) fn record(&self) -> LoadsRecord {
+        let said = self.said.iter().map(|(proxy, said)| (*proxy, said.values().copied().collect()));
+        let done = self.ledgers.iter().map(|(serial, one)| (*serial, one.finished, one.failed));
+        LoadsRecord { said: said.collect(), done: done.collect() }
+    }
+
+    pub(super) fn adopt(record: LoadsRecord, now: Instant) -> Self {
+        let rate = Rate { value: 0.0, at: now };
+        let by_serial = |said: Vec<link::Load>| said.into_iter().map(|load| (load.serial, load)).collect();
+        let done = record.done.into_iter();
+        Self {
+            said: record.said.into_iter().map(|(proxy, said)| (proxy, by_serial(said))).collect(),
+            ledgers: done.map(|(serial, finished, failed)| (serial, Ledger { finished, failed, rate })).collect(),
+        }
+    }
+
     /// A proxy has said what is new of one endpoint; gives how many exchanges have finished since it last did.
     pub(super) fn note(&mut self, proxy: u64, load: link::Load, now: Instant) -> u64 {
         let before = self.said.entry(proxy).or_default().insert(load.serial, load);

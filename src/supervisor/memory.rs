@@ -162,7 +162,7 @@ impl Supervisor {
         app
     }
 
-    fn supervised(&self) -> impl Iterator<Item = (&AppName, &Supervised)> {
+    pub(super) fn supervised(&self) -> impl Iterator<Item = (&AppName, &Supervised)> {
         self.sites.iter().filter_map(|(name, site)| match site {
             Site::Supervised(site) => Some((name, &**site)),
             Site::Fixed(_) => None,

@@ -5,6 +5,7 @@
 //! signalled only when its machine says so, and that is after every proxy has let go of it.
 
 mod act;
+mod adoption;
 mod archive;
 mod calendar;
 mod channel;
@@ -21,6 +22,7 @@ pub(crate) mod fuzzing;
 mod info;
 mod invariants;
 mod jobs;
+mod keeper;
 mod launch;
 mod listeners;
 mod liveness;
@@ -63,16 +65,19 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+pub use adoption::{Heritage, judge};
+pub use keeper::{is_kept, keep};
 pub use rights::Here;
 pub use start::{Announce, Error, Options, run};
 
 use crate::config::Config;
-use crate::control::Scope;
+use crate::control::{Scope, server};
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Order, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
 use crate::sys::notify::Notifier;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
+use adoption::{Store, Upgrade};
 use archive::Archive;
 use calendar::Calendar;
 use event::{Event, Signal};
@@ -173,6 +178,11 @@ struct Outlook {
     began: Instant,
     announce: start::Announce,
     announced: bool,
+    /// Copies of what the admin socket has, for whoever takes over.
+    admin: Option<server::Ends>,
+    line: adoption::Line,
+    upgrade: Upgrade,
+    store: Store,
 }
 
 /// What the service manager is told.
@@ -198,13 +208,17 @@ impl Outlook {
 }
 
 impl Supervisor {
-    /// Runs until everything has been stopped.
-    async fn serve(mut self, mut events: mpsc::Receiver<Event>) {
+    /// Runs until everything has been stopped; gives why, if another program was to take over and nobody could.
+    async fn serve(mut self, mut events: mpsc::Receiver<Event>) -> std::io::Result<()> {
         loop {
             self.settle();
             if self.is_done() {
                 self.close_archive();
-                return self.end_orphans().await;
+                self.end_orphans().await;
+                return Ok(());
+            }
+            if let Some(next) = self.outlook.upgrade.take_due() {
+                return Err(self.hand_over(next, events).await);
             }
             let deadline = self.deadline();
             tokio::select! {
@@ -215,9 +229,12 @@ impl Supervisor {
     }
 
     fn handle(&mut self, event: Event) {
+        self.outlook.store.note(event.is_of_figures());
         match event {
             Event::Signal(Signal::Reload) => self.reload(Scope::default(), None),
             Event::Signal(Signal::Stop) => self.stop(),
+            Event::Signal(Signal::Upgrade) => self.upgrade(None, None),
+            Event::UpgradeChecked(checked) => self.upgrade_checked(checked),
             Event::Signal(Signal::ReopenLogs) => self.reopen_logs(),
             Event::Signal(Signal::ChildEnded) => self.chores.sweep.look_soon(),
             Event::Call(call) => self.take_order(call),
@@ -260,6 +277,7 @@ impl Supervisor {
         self.close_deploys();
         self.announce();
         self.advance_shutdown();
+        self.keep_current();
     }
 
     fn publish(&mut self) {
@@ -331,6 +349,7 @@ impl Supervisor {
     }
 
     fn wake(&mut self, now: Instant) {
+        self.outlook.store.note(false);
         let due = |site: &&Site| site.deadline().is_some_and(|deadline| deadline <= now);
         let apps: Vec<_> = self.sites.iter().filter(|(_, site)| due(site)).map(|(name, _)| name.clone()).collect();
         for app in apps {

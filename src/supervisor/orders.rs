@@ -41,6 +41,7 @@ impl Supervisor {
             Call::Flush { apps, reply } => self.flush(&apps, reply),
             Call::Metrics { reply } => self.scrape(reply),
             Call::Logs { query, reply } => drop(reply.send(self.logs(query))),
+            Call::Upgrade { program, reply } => self.upgrade(program, Some(reply)),
             Call::Kill { reply } => {
                 let _ = reply.send(());
                 self.stop();

@@ -48,9 +48,11 @@ impl Supervisor {
         }
         self.chores.sweep.next = None;
         let living = self.chores.sweep.orphans.look(&self.known_children());
-        let marks: BTreeSet<String> = self.serials().map(mark).collect();
+        let marks: BTreeSet<String> = self.serials().map(|serial| mark(self.starter.line, serial)).collect();
         for orphan in living {
-            if orphans::variable(&orphan, MARK).is_some_and(|found| is_ours(&found) && !marks.contains(&found)) {
+            if orphans::variable(&orphan, MARK)
+                .is_some_and(|found| is_of(self.starter.line, &found) && !marks.contains(&found))
+            {
                 tracing::warn!(pid = orphan.pid, "a process has outlived the worker that it belongs to: killing it");
                 orphans::kill(&orphan);
                 self.chores.sweep.look_soon();
@@ -92,7 +94,7 @@ impl Supervisor {
     }
 }
 
-/// A mark that this supervisor has given.
-fn is_ours(found: &str) -> bool {
-    found.split_once('-').is_some_and(|(pid, _)| pid == std::process::id().to_string())
+/// A mark that this supervisor, or one before it in its line, has given.
+fn is_of(line: u32, found: &str) -> bool {
+    found.split_once('-').is_some_and(|(pid, _)| pid == line.to_string())
 }

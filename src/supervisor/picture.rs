@@ -30,6 +30,7 @@ impl Supervisor {
             config: self.config.path.clone(),
             is_list: self.roster.is_list(),
             uptime_seconds: clock::since(self.outlook.began).as_secs(),
+            line: words::Line { before: self.outlook.line.before, refused: self.outlook.line.refused.clone() },
             listeners: self.listeners.iter().filter_map(listener).collect(),
             metrics: self.outlook.metrics_address,
             proxies: self

@@ -3,6 +3,7 @@
 //! The task owns the child, so a signal can never reach a process that has been reaped; whoever holds the [`Process`]
 //! sends orders. Does not know what the child is for.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::sys::spawn::{Child, Exit, Signal};
+use crate::sys::stat::Stat;
 
 /// Orders that may wait for the task; it takes them at once.
 const QUEUED_ORDERS: usize = 8;
@@ -18,7 +20,19 @@ const QUEUED_ORDERS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Process {
     pid: u32,
+    /// Of the process, in clock ticks since the machine's start.
+    started: u64,
     orders: mpsc::Sender<Order>,
+    asked: Cell<Asked>,
+}
+
+/// What it was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// To end.
+    pub(super) to_end: bool,
+    /// When the signal comes that was put off.
+    pub(super) signal_at: Option<Instant>,
 }
 
 /// What is wanted of whoever waits for a child.
@@ -36,7 +50,9 @@ impl Process {
     where
         F: Future<Output = ()> + Send,
     {
-        let (leash, queue) = Self::leash(child.pid());
+        let (mut leash, queue) = Self::leash(child.pid());
+        let stat = i32::try_from(child.pid()).ok().and_then(|pid| Stat::of(pid).ok());
+        leash.started = stat.map_or(0, |stat| stat.started);
         tasks.spawn(async move {
             let exit = wait(child, queue).await;
             ended(exit).await;
@@ -47,7 +63,16 @@ impl Process {
     /// A leash and its other end, for whoever waits for the child.
     pub(super) fn leash(pid: u32) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUED_ORDERS);
-        (Self { pid, orders }, queue)
+        (Self { pid, started: 0, orders, asked: Cell::default() }, queue)
+    }
+
+    /// When the process began, by which it is known from others that had or will have its number.
+    pub(super) fn started(&self) -> u64 {
+        self.started
+    }
+
+    pub(super) fn asked(&self) -> Asked {
+        self.asked.get()
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -56,11 +81,13 @@ impl Process {
 
     /// Sends a signal to the process group; nothing happens when the process has ended.
     pub(super) fn signal(&self, signal: Signal) {
+        self.asked.set(Asked { to_end: true, signal_at: None });
         self.order(Order::Signal(signal));
     }
 
     /// Sends a signal to the process group if the process has not ended after this time.
     pub(super) fn signal_in(&self, wait: Duration, signal: Signal) {
+        self.asked.set(Asked { to_end: true, signal_at: Some(Instant::now() + wait) });
         self.order(Order::SignalIn(wait, signal));
     }
 

@@ -4,9 +4,11 @@
 //! a proxy that dies is replaced at once, and slower each time when it dies young; one that does not acknowledge
 //! within [`ACK_LIMIT`] is killed, because a worker may only be stopped when no proxy can send to it.
 
+mod record;
 mod start;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -37,9 +39,14 @@ const GROWN: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// The variable by which a proxy is known, whoever has started it: the line of supervisors, and its number.
+pub(super) const MARK: &str = "PORTREEVE_PROXY";
+
 /// How proxies are started.
 #[derive(Clone, Debug)]
 pub(super) struct Recipe {
+    /// The process ID of the first supervisor of those that took over from each other.
+    pub(super) line: u32,
     pub(super) threads: u32,
     pub(super) identity: Option<Identity>,
     pub(super) log_level: String,
@@ -65,6 +72,8 @@ pub(super) struct Proxy {
     pub(super) process: Process,
     pub(super) state: State,
     to: mpsc::Sender<ToProxy>,
+    /// Over which whoever takes over from us gives it another link.
+    relink: Option<OwnedFd>,
     born: Instant,
     sent: Epoch,
     acked: Epoch,
@@ -104,18 +113,9 @@ impl Proxies {
         snapshot: &Snapshot,
     ) -> Result<(), String> {
         let number = self.next;
-        let Linked { process, to } = effects.start_proxy(starter, number, &self.recipe, listeners)?;
+        let Linked { process, to, relink } = effects.start_proxy(starter, number, &self.recipe, listeners)?;
         tracing::info!(proxy = number, pid = process.pid(), "proxy started");
-        let mut proxy = Proxy {
-            process,
-            state: State::Starting,
-            to,
-            born: clock::now(),
-            sent: Epoch::default(),
-            acked: Epoch::default(),
-            waiting: None,
-            idle: HashSet::new(),
-        };
+        let mut proxy = Proxy::new(process, State::Starting, to, relink);
         proxy.publish(snapshot);
         self.next += 1;
         self.restart_at = None;
@@ -282,6 +282,11 @@ impl Proxies {
 }
 
 impl Proxy {
+    fn new(process: Process, state: State, to: mpsc::Sender<ToProxy>, relink: Option<OwnedFd>) -> Self {
+        let (born, sent, acked, idle) = (clock::now(), Epoch::default(), Epoch::default(), HashSet::new());
+        Self { process, state, to, relink, born, sent, acked, waiting: None, idle }
+    }
+
     fn publish(&mut self, snapshot: &Snapshot) {
         self.sent = snapshot.epoch;
         self.waiting.get_or_insert_with(clock::now);

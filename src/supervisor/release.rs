@@ -41,7 +41,13 @@ impl Release {
 
     /// Do its workers run as somebody else than we do?
     pub(super) fn is_another_user(&self) -> bool {
-        self.resolved.as_ref().is_some_and(|resolved| resolved.identity.is_some())
+        self.resolved.as_ref().is_some_and(|resolved| resolved.identity.is_some()) || self.wants_another_user()
+    }
+
+    fn wants_another_user(&self) -> bool {
+        let crate::config::Server::Command(command) = &self.app.server else { return false };
+        let Bounds { user, group, groups, .. } = &command.bounds;
+        self.resolved.is_none() && (user.is_some() || group.is_some() || !groups.is_empty())
     }
 
     /// Looks everything up at the first call and gives the same answer from then on; a failure is tried anew. `outside`

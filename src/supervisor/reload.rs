@@ -98,7 +98,7 @@ impl Supervisor {
         };
         let certificates = read_certificates(&config).map_err(|error| invalid(error.to_string()))?;
         self.refuse_what_needs_a_restart(&config)?;
-        let recipe = recipe(&config, self.proxies.recipe.identity.clone());
+        let recipe = recipe(&config, self.proxies.recipe.identity.clone(), self.starter.line);
         prepare_access_log(&recipe).map_err(invalid)?;
         let threads = self.proxies.recipe.threads as usize;
         let added = self.listeners.bind_added(&config, threads).map_err(|error| invalid(error.to_string()))?;
@@ -188,7 +188,7 @@ impl Supervisor {
         if listeners_changed || changed_log {
             // Before the new proxy's first snapshot, so that a request for an app that has just been added is held.
             self.run_queue();
-            self.proxies.recipe = recipe(&self.config, self.proxies.recipe.identity.clone());
+            self.proxies.recipe = recipe(&self.config, self.proxies.recipe.identity.clone(), self.starter.line);
             self.start_proxy();
         }
     }

@@ -7,17 +7,31 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use serde::{Deserialize, Serialize};
+
 use super::traffic::Traffic;
 use crate::config::{App, Config, Server};
 use crate::control::words::Order;
 use crate::id::AppName;
 
 /// An app that was scaled.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Scaled {
     workers: NonZeroU32,
     /// What its file said then; `None`: as many as there are CPUs.
     configured: Option<NonZeroU32>,
+}
+
+/// What is remembered, as it is written down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct RosterRecord {
+    ids: BTreeMap<AppName, u32>,
+    next: u32,
+    switched: BTreeMap<AppName, bool>,
+    scaled: BTreeMap<AppName, Scaled>,
+    pub(super) is_list: bool,
+    traffic: Traffic,
 }
 
 /// What is remembered of apps.
@@ -42,6 +56,22 @@ impl Roster {
             is_list,
             traffic: Traffic::default(),
         }
+    }
+
+    pub(super) fn record(&self) -> RosterRecord {
+        RosterRecord {
+            ids: self.ids.clone(),
+            next: self.next,
+            switched: self.switched.clone(),
+            scaled: self.scaled.clone(),
+            is_list: self.is_list,
+            traffic: self.traffic.clone(),
+        }
+    }
+
+    pub(super) fn adopt(record: RosterRecord) -> Self {
+        let RosterRecord { ids, next, switched, scaled, is_list, traffic } = record;
+        Self { ids, next, switched, scaled, is_list, traffic }
     }
 
     pub(super) fn is_list(&self) -> bool {

@@ -55,6 +55,11 @@ impl Scrapes {
         Self { next_ticket: 0, open: BTreeMap::new(), latest: BTreeMap::new(), carried: Vec::new(), next_note }
     }
 
+    /// Goes on with what was counted before us.
+    pub(super) fn carry(&mut self, counters: Vec<Family>) {
+        self.carried = counters;
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.open.values().map(|scrape| scrape.until).chain([self.next_note]).min()
     }
@@ -113,6 +118,13 @@ impl Supervisor {
             scrape.waiting.remove(&proxy);
         }
         self.end_scrapes(clock::now());
+    }
+
+    /// What was counted by whoever is gone, and by ourselves, as if we were gone too.
+    pub(super) fn counters_for_good(&self) -> Vec<Family> {
+        let mut families = self.chores.scrapes.carried.clone();
+        exposition::merge(&mut families, self.outlook.metrics.counters());
+        families
     }
 
     /// A proxy is gone: what it had counted stays counted.

@@ -117,9 +117,10 @@ pub(super) fn bytes(amount: Amount) -> Option<u64> {
 }
 
 /// How proxies are started under this configuration.
-pub(super) fn recipe(config: &Config, identity: Option<Identity>) -> Recipe {
+pub(super) fn recipe(config: &Config, identity: Option<Identity>, line: u32) -> Recipe {
     let access = config.log.access.as_ref();
     Recipe {
+        line,
         threads: config.proxy.threads.map_or_else(cpus, NonZeroU32::get),
         identity,
         log_level: config.log.level.clone(),

@@ -281,6 +281,17 @@ impl Supervised {
         }
     }
 
+    /// What its machine was taken over with was counted by others.
+    pub(super) fn note_adopted(&mut self) {
+        let report = self.machine.report();
+        self.noted = Noted {
+            state: report.state,
+            restarts: report.restarts,
+            recycles: report.recycles,
+            forgiven: BTreeMap::new(),
+        };
+    }
+
     /// The state of the app, if it is another one than when this was last asked.
     pub(super) fn new_state(&mut self, report: &Report) -> Option<AppState> {
         let before = std::mem::replace(&mut self.noted.state, report.state);

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::Supervisor;
@@ -24,10 +25,10 @@ const PAGE: &str = "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><
 const MOST_OF_A_PAGE: usize = 64 << 10;
 
 /// What was said by hand, app by app.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Traffic(BTreeMap<AppName, Diverted>);
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Diverted {
     drained: BTreeSet<Serial>,
     is_paused: bool,

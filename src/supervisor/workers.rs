@@ -2,6 +2,7 @@
 //!
 //! How it came to run is the affair of `launch`, when it is to end of its machine.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -27,13 +28,21 @@ pub(super) struct Worker {
     pub(super) stop: StopOrder,
     pub(super) channel: Option<Channel>,
     pub(super) notify: Option<Notify>,
-    #[expect(dead_code, reason = "held for its drop")]
-    pub(super) starting_line: Option<StartingLine>,
+    pub(super) ends: Ends,
     pub(super) started: Instant,
     /// As the clock on the wall has it.
     pub(super) started_at: Timestamp,
     pub(super) berth: Berth,
     pub(super) lookout: Lookout,
+}
+
+/// Our ends of what it was given.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    #[expect(dead_code, reason = "held for its drop")]
+    pub(super) starting_line: Option<StartingLine>,
+    /// Copies, by what they are, for whoever takes over from us.
+    pub(super) copies: Vec<(&'static str, OwnedFd)>,
 }
 
 impl Worker {
@@ -54,6 +63,11 @@ impl Worker {
         } else {
             self.process.signal(signal);
         }
+    }
+
+    /// What was put off before we took over comes when it is time.
+    pub(super) fn signal_in(&self, wait: Duration) {
+        self.process.signal_in(wait, self.stop.signal);
     }
 
     /// Asks it to write down what it does, if there is a signal for that; gives the signal.

@@ -12,6 +12,7 @@ use super::run;
 use super::worker::Worker;
 use crate::link::{FromProxy, Manifest, ToProxy};
 use crate::proxy::error::Error;
+use crate::proxy::run::{Ends, open, serve};
 use crate::sys::listener::bind;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -156,11 +157,10 @@ fn a_listener_that_is_not_the_one_meant_is_refused() {
         let mut entry = inheritable(bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0), false);
         entry.cookie += 1;
         let manifest = Manifest { threads: 1, listeners: vec![entry], access_log: None, access_json: false };
-        let (near, far) = crate::sys::socket::pair().unwrap();
-        let thread = std::thread::spawn(move || crate::proxy::run::serve(far, &[], |_| {}));
-        let near = std::os::unix::net::UnixStream::from(near);
-        near.set_nonblocking(true).unwrap();
-        let mut link = tokio::net::UnixStream::from_std(near).unwrap();
+        let ((near, link), (_relink, relink)) =
+            (crate::sys::socket::pair().unwrap(), crate::sys::socket::pair().unwrap());
+        let thread = std::thread::spawn(move || serve(Ends { link, relink }, &[], |_| {}));
+        let mut link = open(near).unwrap();
         crate::link::codec::write(&mut link, &ToProxy::Manifest(manifest)).await.unwrap();
         assert_eq!(crate::link::codec::read::<FromProxy>(&mut link).await.unwrap(), None, "no Ready");
         let outcome = tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();

@@ -25,6 +25,7 @@ mod limits;
 mod load;
 mod mutations;
 mod publishing;
+mod relinking;
 mod retrying;
 mod slow;
 mod starts;

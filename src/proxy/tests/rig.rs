@@ -1,7 +1,7 @@
 //! A running proxy and the supervisor's end of its link.
 
 use std::net::SocketAddr;
-use std::os::fd::IntoRawFd;
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::link::{
     ManifestEntry, Snapshot, ToProxy, codec,
 };
 use crate::proxy::error::Error;
-use crate::proxy::run::serve;
+use crate::proxy::run::{Ends, open, serve};
 use crate::sys::listener::{Listening, bind};
 use crate::telemetry::exposition::{Family, Value};
 
@@ -35,6 +35,7 @@ pub(super) struct Rig {
     /// PEM of the certificate that the proxy shows.
     pub(super) chain: String,
     link: UnixStream,
+    relink: OwnedFd,
     thread: JoinHandle<Result<(), Error>>,
     /// What the proxy has said and nobody has asked for yet.
     unread: Vec<FromProxy>,
@@ -54,10 +55,8 @@ impl Rig {
         let (http, https) = (listeners[0].address, listeners[2].address);
         let mut manifest = Manifest { threads: 2, listeners, access_log: None, access_json: false };
         change(&mut manifest);
-        let (near, far) = crate::sys::socket::pair().unwrap();
-        let thread = std::thread::spawn(move || serve(far, &[], |_| {}));
-        let near = std::os::unix::net::UnixStream::from(near);
-        near.set_nonblocking(true).unwrap();
+        let ((near, link), (relink, far)) = (crate::sys::socket::pair().unwrap(), crate::sys::socket::pair().unwrap());
+        let thread = std::thread::spawn(move || serve(Ends { link, relink: far }, &[], |_| {}));
         let (chain, key) = crate::certs::self_signed(&["localhost"]).unwrap();
         let certificates = vec![Certificate { chain: chain.clone(), key }];
         let listeners = [http, https].map(|address| Listener { address, app: None }).to_vec();
@@ -69,11 +68,19 @@ impl Rig {
             clients: Clients::default(),
             limits: limits(),
         };
-        let link = UnixStream::from_std(near).unwrap();
-        let mut rig = Self { http, https, snapshot, chain, link, thread, unread: Vec::new() };
+        let link = open(near).unwrap();
+        let mut rig = Self { http, https, snapshot, chain, link, relink, thread, unread: Vec::new() };
         rig.tell(ToProxy::Manifest(manifest)).await;
         assert_eq!(rig.hear().await, FromProxy::Ready);
         rig
+    }
+
+    /// The supervisor is gone and another one takes over, of which the proxy is told first where it stands.
+    pub(super) fn relink(&mut self) {
+        let (near, far) = crate::sys::socket::pair().unwrap();
+        self.link = open(near).unwrap();
+        self.unread.clear();
+        crate::sys::handout::send(&self.relink, b"l", far.as_fd()).unwrap();
     }
 
     /// A proxy whose app has these workers, each open.

@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::sys::handout::Options;
@@ -43,7 +44,8 @@ pub(in crate::supervisor) struct Query {
 }
 
 /// What is to be listened on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(in crate::supervisor) enum Wanted {
     /// `None`: every address.
     Tcp {

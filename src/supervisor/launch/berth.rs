@@ -4,12 +4,15 @@
 //! the worker, and so a connection that it has not taken ends with it and does not wait for ever. Invariant: the place
 //! is nobody else's for as long as the [`Berth`] lives, whatever has become of the worker.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use super::kit::Kit;
 use crate::config::{Contract, Socket};
 use crate::id::Address;
+use crate::supervisor::adoption::{PlaceEntry, WorkerEntry};
 use crate::sys::listener::{self, Reservation};
 use crate::sys::socket_folder::SocketFolder;
 
@@ -56,6 +59,33 @@ impl Berth {
     #[cfg(test)]
     pub(in crate::supervisor) fn nowhere() -> Self {
         Self { place: Place::Nowhere, folder: None }
+    }
+
+    /// The place of a worker that was there before us; `port`: what it has been reserved with.
+    ///
+    /// # Errors
+    /// When what was reserved is not there.
+    pub(super) fn adopt(entry: &WorkerEntry, port: Option<OwnedFd>) -> io::Result<Self> {
+        let place = match &entry.place {
+            PlaceEntry::Port => Place::Port(Reservation::adopt(port.ok_or(io::ErrorKind::NotFound)?)?),
+            PlaceEntry::Path(path) => Place::Path(path.clone()),
+            PlaceEntry::Nowhere => Place::Nowhere,
+        };
+        Ok(Self { place, folder: entry.folder.clone().map(SocketFolder::adopt) })
+    }
+
+    /// As it is written down, and what is to be handed over for it.
+    pub(in crate::supervisor) fn entry(&self) -> (PlaceEntry, Option<BorrowedFd<'_>>) {
+        match &self.place {
+            Place::Port(port) => (PlaceEntry::Port, Some(port.as_fd())),
+            Place::Path(path) => (PlaceEntry::Path(path.clone()), None),
+            Place::Nowhere => (PlaceEntry::Nowhere, None),
+        }
+    }
+
+    /// The folder of its sockets.
+    pub(in crate::supervisor) fn folder(&self) -> Option<&Path> {
+        self.folder.as_ref().map(SocketFolder::path)
     }
 
     /// `None`: it has no place.

@@ -15,23 +15,28 @@ use crate::sys::spawn::{Bounds, Limit, Limited};
 /// The variable by which every process of a worker is known, wherever it goes.
 pub(in crate::supervisor) const MARK: &str = "PORTREEVE_WORKER";
 
-/// What stands in it: unique among the workers of all supervisors that are alive.
-pub(in crate::supervisor) fn mark(serial: Serial) -> String {
-    format!("{}-{serial}", std::process::id())
+/// What stands in it: unique among the workers of all supervisors that are alive. `line`: the process ID of the first
+/// supervisor of those that took over from each other.
+pub(in crate::supervisor) fn mark(line: u32, serial: Serial) -> String {
+    format!("{line}-{serial}")
+}
+
+/// The same, as it stands in the environment.
+pub(super) fn variable(line: u32, serial: Serial) -> std::ffi::OsString {
+    format!("{MARK}={}", mark(line, serial)).into()
 }
 
 /// Bounds for a worker that is about to be started, and told of in its kit.
 pub(super) fn of(
     wanted: &config::Bounds,
-    realm: Option<&Realm>,
+    (realm, line): (Option<&Realm>, u32),
     serial: Serial,
     id: &WorkerId,
     kit: &mut Kit,
 ) -> Bounds {
-    let mark = mark(serial);
-    kit.set(MARK, mark.clone());
+    kit.set(MARK, mark(line, serial));
     Bounds {
-        mark: Some(format!("{MARK}={mark}").into()),
+        mark: Some(variable(line, serial)),
         group: group(wanted, realm, serial, id),
         umask: wanted.umask,
         nice: wanted.nice,

@@ -4,6 +4,7 @@
 //! [`Kit`]. Says what happened and decides nothing. Invariant: what the steps made before one failed is undone by being
 //! dropped.
 
+mod adopt;
 mod berth;
 mod bounds;
 mod environment;
@@ -14,7 +15,10 @@ mod starting_line;
 mod streams;
 
 use std::ffi::OsString;
+use std::io;
 use std::num::NonZeroU32;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,18 +31,19 @@ use super::effects::{Birth, Effects};
 use super::event::{Event, Events};
 use super::lookout::Lookout;
 use super::notify::Notify;
-use super::output::{Feed, Files, Outlet, Sink, Sweeper, Tail, history};
+use super::output::{Feed, Files, HalfLines, Halt, Outlet, Sink, Sweeper, Tail, history};
 use super::process::Process;
 use super::release::Resolved;
-use super::workers::{StopOrder, Worker};
+use super::workers::{Ends, StopOrder, Worker};
 use crate::config::{Command, Server};
-use crate::id::{AppName, WorkerId};
+use crate::id::{AppName, Serial, WorkerId};
 use crate::sys::cgroup::Realm;
 use crate::sys::spawn::{self, Child, Exit, Spawn, Stdio};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use environment::Sources;
 use streams::{Reading, Streams};
 
+pub(super) use adopt::Found;
 pub(super) use berth::Berth;
 pub(super) use bounds::{MARK, limit, mark};
 pub(super) use kit::Kit;
@@ -65,6 +70,8 @@ pub(super) struct Starter {
     pub(super) sockets: Sockets,
     /// Where workers get control groups of their own.
     pub(super) realm: Option<Realm>,
+    /// The process ID of the first supervisor of those that took over from each other.
+    pub(super) line: u32,
 }
 
 impl Starter {
@@ -92,14 +99,17 @@ impl Starter {
         let channel = Channel::offer(contract, &mut kit)?;
         self.preload.equip(contract.node, serial, &mut kit)?;
         let (streams, [stdout, stderr]) = Streams::open()?;
-        kit.bounds = bounds::of(&command.bounds, self.realm.as_ref(), serial, &id, &mut kit);
+        let copies = copies(&streams, channel.as_ref(), notify.as_ref(), line.as_ref())
+            .map_err(|error| format!("copy a descriptor: {error}"))?;
+        kit.bounds = bounds::of(&command.bounds, (self.realm.as_ref(), self.line), serial, &id, &mut kit);
         let program = self.program(command, resolved, &id, kit)?;
         let child = spawn::spawn(Spawn { stdout: Stdio::Fd(stdout), stderr: Stdio::Fd(stderr), ..program })
             .map_err(|error| error.to_string())?;
         let subject =
             || Subject { worker: id.clone(), serial, events: self.events.clone(), metrics: self.metrics.clone() };
         let tail = Tail::default();
-        let readers = streams.read(&self.reading(&id, command, &tail, files.as_ref()), &self.tasks);
+        let reading = self.reading((&id, serial), command, &tail, files.as_ref());
+        let readers = streams.read(reading, &self.tasks);
         let channel = channel.map(|end| Channel::open(end, subject(), &self.tasks)).transpose()?;
         let notify = notify.map(|end| Notify::open(end, child.pid(), subject(), &self.tasks)).transpose()?;
         let starting_line =
@@ -116,7 +126,7 @@ impl Starter {
             stop,
             channel,
             notify,
-            starting_line,
+            ends: Ends { starting_line, copies },
             started,
             started_at,
             berth,
@@ -127,13 +137,14 @@ impl Starter {
     /// Where its lines go.
     fn reading<'a>(
         &'a self,
-        worker: &'a WorkerId,
+        (worker, serial): (&'a WorkerId, Serial),
         command: &'a Command,
         tail: &'a Tail,
         files: Option<&'a Files>,
     ) -> Reading<'a> {
         let sink = command.output.stdout.then(|| self.sink.clone());
-        Reading { worker, output: &command.output, tail, feed: &self.feed, sink, files }
+        let (halt, half_lines) = (&self.logs.halt, HalfLines::default());
+        Reading { worker, serial, halt, half_lines, output: &command.output, tail, feed: &self.feed, sink, files }
     }
 
     /// What is executed, as whom, where, and with what.
@@ -175,6 +186,22 @@ impl Starter {
     }
 }
 
+/// Copies of our ends, by what they are.
+fn copies(
+    streams: &Streams,
+    channel: Option<&OwnedFd>,
+    notify: Option<&UnixDatagram>,
+    line: Option<&OwnedFd>,
+) -> io::Result<Vec<(&'static str, OwnedFd)>> {
+    let mut copies: Vec<_> = streams::NAMES.into_iter().zip(streams.copies()?).collect();
+    let notify = notify.map(|socket| ("notify", socket.as_fd()));
+    let others = channel.map(|end| ("channel", end.as_fd())).into_iter().chain(notify);
+    for (name, end) in others.chain(line.map(|end| ("ready", end.as_fd()))) {
+        copies.push((name, end.try_clone_to_owned()?));
+    }
+    Ok(copies)
+}
+
 /// What the log files of every app need.
 #[derive(Debug)]
 pub(super) struct Logs {
@@ -182,6 +209,8 @@ pub(super) struct Logs {
     pub(super) sweeper: Sweeper,
     /// Those who write.
     pub(super) writers: TaskTracker,
+    /// Ends all reading.
+    pub(super) halt: Halt,
 }
 
 impl Logs {

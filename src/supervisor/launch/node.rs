@@ -11,8 +11,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use tempfile::TempDir;
-
 use super::kit::Kit;
 use crate::config::{Node, NodeMode};
 use crate::id::Serial;
@@ -30,9 +28,31 @@ const MODULE: &str = include_str!("preload.cjs");
 
 /// The file with the module, once it is needed, until portreeve ends.
 #[derive(Debug, Default)]
-pub(in crate::supervisor) struct Preload(Mutex<Option<TempDir>>);
+pub(in crate::supervisor) struct Preload(Mutex<Option<Folder>>);
+
+/// A folder of ours, gone with its value.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // It may have been cleaned away.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
 
 impl Preload {
+    /// That of a supervisor before us, whose workers may need it.
+    pub(in crate::supervisor) fn adopt(folder: Option<PathBuf>) -> Self {
+        Self(Mutex::new(folder.map(Folder)))
+    }
+
+    /// Where it is, if it was needed.
+    pub(in crate::supervisor) fn place(&self) -> Option<PathBuf> {
+        let folder = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        folder.as_ref().map(|folder| folder.0.clone())
+    }
+
     /// Gives a worker what its mode takes.
     ///
     /// # Errors
@@ -54,15 +74,15 @@ impl Preload {
     /// Where the module is, for everybody to read. Programs that clean up temporary folders may have taken it away.
     fn file(&self) -> io::Result<PathBuf> {
         let mut folder = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = folder.as_ref().map(|folder| file_in(folder.path())).filter(|file| file.is_file());
+        let kept = folder.as_ref().map(|folder| file_in(&folder.0)).filter(|file| file.is_file());
         if let Some(file) = kept {
             return Ok(file);
         }
-        let fresh = tempfile::Builder::new().prefix("portreeve-").tempdir()?;
-        let file = file_in(fresh.path());
+        let fresh = Folder(tempfile::Builder::new().prefix("portreeve-").tempdir()?.keep());
+        let file = file_in(&fresh.0);
         fs::write(&file, MODULE)?;
         fs::set_permissions(&file, Permissions::from_mode(0o644))?;
-        fs::set_permissions(fresh.path(), Permissions::from_mode(0o755))?;
+        fs::set_permissions(&fresh.0, Permissions::from_mode(0o755))?;
         *folder = Some(fresh);
         Ok(file)
     }

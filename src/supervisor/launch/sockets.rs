@@ -32,6 +32,16 @@ impl Sockets {
         Self { folder: place.join(format!("{PREFIX}{}", std::process::id())), visitor }
     }
 
+    /// Those of a supervisor before us, whose workers live on.
+    pub(in crate::supervisor) fn adopt(folder: PathBuf, visitor: Option<Identity>) -> Self {
+        Self { folder, visitor }
+    }
+
+    /// Where all of them are.
+    pub(in crate::supervisor) fn place(&self) -> &Path {
+        &self.folder
+    }
+
     /// Makes a folder for one worker, if its contract asks for one; `owner`: whom it runs as, if not as we do.
     ///
     /// # Errors

@@ -95,6 +95,11 @@ fn empty(paths: Vec<PathBuf>) -> Emptied {
 }
 
 impl Files {
+    /// Waits until all is written that was handed over so far.
+    pub(in crate::supervisor) async fn settle(&self) {
+        self.flush(Vec::new()).await;
+    }
+
     /// Has the thread empty these files, after the lines that it was handed before.
     async fn flush(&self, paths: Vec<PathBuf>) -> Emptied {
         let (done, emptied) = oneshot::channel();

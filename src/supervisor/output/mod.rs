@@ -19,7 +19,7 @@ mod terminal;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use capture::Capture;
+pub(super) use capture::{Capture, HalfLines, Halt};
 pub(super) use feed::Feed;
 pub(super) use files::{Files, Outlet, paths};
 pub(super) use history::history;

@@ -19,8 +19,15 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// Where lines go; cheap to clone.
 #[derive(Clone, Debug)]
 pub(in crate::supervisor) struct Sink {
-    batches: mpsc::Sender<String>,
+    batches: mpsc::Sender<Batch>,
     pub(super) shape: Shape,
+}
+
+#[derive(Debug)]
+enum Batch {
+    Lines(String),
+    /// All before it is written.
+    Settled(oneshot::Sender<()>),
 }
 
 /// Those who write: the sink's thread, see [`Sink::open`], and all who hold a token of `files`.
@@ -39,12 +46,18 @@ impl Sink {
         mut out: impl Write + Send + 'static,
         json: bool,
     ) -> std::io::Result<(Self, Writer)> {
-        let (batches, mut queue) = mpsc::channel::<String>(QUEUED_BATCHES);
+        let (batches, mut queue) = mpsc::channel::<Batch>(QUEUED_BATCHES);
         let (end, ended) = oneshot::channel();
         std::thread::Builder::new().name("output".into()).spawn(move || {
             while let Some(batch) = queue.blocking_recv() {
-                // A closed or full standard output must not stop the workers.
-                let _ = out.write_all(batch.as_bytes());
+                match batch {
+                    // A closed or full standard output must not stop the workers.
+                    Batch::Lines(lines) => drop(out.write_all(lines.as_bytes())),
+                    Batch::Settled(done) => {
+                        let _ = out.flush();
+                        let _ = done.send(());
+                    }
+                }
                 if queue.is_empty() {
                     let _ = out.flush();
                 }
@@ -57,7 +70,14 @@ impl Sink {
 
     /// Waits for room. Nothing happens when the writer is gone.
     pub(super) async fn write(&self, batch: String) {
-        let _ = self.batches.send(batch).await;
+        let _ = self.batches.send(Batch::Lines(batch)).await;
+    }
+
+    /// Waits until all is written that was handed over so far, for two seconds at most.
+    pub(in crate::supervisor) async fn settle(&self) {
+        let (done, settled) = oneshot::channel();
+        let written = async { (self.batches.send(Batch::Settled(done)).await, settled.await) };
+        let _ = tokio::time::timeout(CLOSE_LIMIT, written).await;
     }
 }
 

@@ -10,6 +10,9 @@ mod shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use serde::{Deserialize, Serialize};
 
 use super::Supervisor;
 use super::channel::Channel;
@@ -35,6 +38,14 @@ pub(super) struct Primary {
     /// Ports that were once taken for the main one and were not.
     others: BTreeSet<u16>,
     has_told_guess: bool,
+}
+
+/// What of it is written down. The sockets that are shared, by who has each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    seats: BTreeMap<Serial, Seat>,
+    shared: Vec<(Wanted, BTreeSet<Serial>)>,
+    others: BTreeSet<u16>,
 }
 
 impl Supervisor {
@@ -136,6 +147,22 @@ impl Primary {
         }
     }
 
+    /// As it is written down for whoever takes over from us.
+    pub(super) fn record(&self) -> Record {
+        Record { seats: self.seats.clone(), shared: self.shared.record(), others: self.others.clone() }
+    }
+
+    /// The shared sockets, in the order of the record.
+    pub(super) fn ends(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.shared.ends()
+    }
+
+    /// That of a supervisor before us; `take` gives the socket of this number.
+    pub(super) fn adopt(record: &Record, take: impl Fn(usize) -> Option<OwnedFd>) -> Self {
+        let shared = Shared::adopt(&record.shared, take);
+        Self { seats: record.seats.clone(), shared, others: record.others.clone(), has_told_guess: true }
+    }
+
     fn serves_on(&self, serial: Serial, port: u16) -> bool {
         self.seats.get(&serial).is_some_and(|seat| seat.serves_on(port))
     }
@@ -148,7 +175,7 @@ impl Primary {
 }
 
 /// A socket at the worker's own place, which is reserved: beside the reservation it can be bound again and again.
-fn own(port: u16) -> io::Result<std::os::fd::OwnedFd> {
+fn own(port: u16) -> io::Result<OwnedFd> {
     handout::bind_tcp(SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port)), Options::default())
 }
 

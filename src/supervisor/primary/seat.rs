@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::supervisor::channel::cluster::{Errno, Wanted};
 
 /// Listeners of one worker at a time.
@@ -16,7 +18,7 @@ pub(super) const MOST_LISTENERS: usize = 256;
 const FIRST_FREE_PORT: u16 = 1024;
 
 /// A worker.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seat {
     terms: Terms,
     /// The port that it calls its main one, once that is known.
@@ -26,7 +28,7 @@ pub(super) struct Seat {
 }
 
 /// Under which a worker was started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::supervisor) struct Terms {
     /// Its `PORT`.
     pub(in crate::supervisor) port: u16,
@@ -37,7 +39,8 @@ pub(in crate::supervisor) struct Terms {
 }
 
 /// What a listener of the worker has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Held {
     /// The worker's own socket; asked for at this address.
     Main(Option<IpAddr>),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::id::Serial;
@@ -36,15 +36,29 @@ impl Drop for SocketFile {
 }
 
 impl Shared {
+    pub(super) fn record(&self) -> Vec<(Wanted, BTreeSet<Serial>)> {
+        self.0.iter().map(|(wanted, one)| (wanted.clone(), one.holders.clone())).collect()
+    }
+
+    pub(super) fn ends(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.0.values().map(|one| one.socket.as_fd())
+    }
+
+    /// Those of before us; one that is lost is bound anew when the next worker asks.
+    pub(super) fn adopt(record: &[(Wanted, BTreeSet<Serial>)], take: impl Fn(usize) -> Option<OwnedFd>) -> Self {
+        let adopted = record.iter().enumerate().filter_map(|(index, (wanted, holders))| {
+            let socket = take(index)?;
+            Some((wanted.clone(), SharedSocket { socket, holders: holders.clone(), _file: file_of(wanted) }))
+        });
+        Self(adopted.collect())
+    }
+
     /// The socket for this, shared with those who have it already.
     pub(super) fn share(&mut self, wanted: &Wanted, serial: Serial) -> io::Result<&OwnedFd> {
         if !self.0.contains_key(wanted) {
             let socket = bind(wanted)?;
-            let file = match wanted {
-                Wanted::Path(path) => Some(SocketFile(path.clone())),
-                _ => None,
-            };
-            self.0.insert(wanted.clone(), SharedSocket { socket, holders: BTreeSet::new(), _file: file });
+            let one = SharedSocket { socket, holders: BTreeSet::new(), _file: file_of(wanted) };
+            self.0.insert(wanted.clone(), one);
         }
         let one = self.0.get_mut(wanted).expect("it is there, or has just been put there");
         one.holders.insert(serial);
@@ -64,6 +78,13 @@ impl Shared {
             one.holders.remove(&serial);
             !one.holders.is_empty()
         });
+    }
+}
+
+fn file_of(wanted: &Wanted) -> Option<SocketFile> {
+    match wanted {
+        Wanted::Path(path) => Some(SocketFile(path.clone())),
+        _ => None,
     }
 }
 

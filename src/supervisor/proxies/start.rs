@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-use super::Recipe;
+use super::{MARK, Recipe};
 use crate::link::{self, FromProxy, Manifest, ManifestEntry, ToProxy, codec};
 use crate::supervisor::effects::Linked;
 use crate::supervisor::event::Event;
@@ -15,7 +15,7 @@ use crate::supervisor::launch::Starter;
 use crate::supervisor::listeners::Listeners;
 use crate::supervisor::process::Process;
 use crate::sys::socket;
-use crate::sys::spawn::{self, Exit, Spawn, Stdio};
+use crate::sys::spawn::{self, Child, Exit, Spawn, Stdio};
 
 /// Messages that may wait for one proxy.
 const QUEUED_MESSAGES: usize = 256;
@@ -30,20 +30,25 @@ pub(in crate::supervisor) fn start(
     recipe: &Recipe,
     listeners: &Listeners,
 ) -> Result<Linked, String> {
-    let (near, far) = socket::pair().map_err(|error| format!("make the link: {error}"))?;
+    let failed = |error| format!("make the link: {error}");
+    let ((near, far), (relink, far_relink)) = (socket::pair().map_err(failed)?, socket::pair().map_err(failed)?);
     let (manifest, sockets) = manifest(recipe, listeners).map_err(|error| format!("copy a listener: {error}"))?;
-    let child = spawn::spawn(program(recipe, far, sockets)).map_err(|error| error.to_string())?;
+    let child = spawn::spawn(program(recipe, number, [far, far_relink], sockets)).map_err(|error| error.to_string())?;
     let to = connect(starter, number, near).map_err(|error| format!("open the link: {error}"))?;
     // It is the first of all, so there is room for it.
     let _ = to.try_send(ToProxy::Manifest(manifest));
-    let events = starter.events.clone();
-    let process = Process::watch(child, &starter.tasks, async move |exit: Exit| {
-        let _ = events.send(Event::ProxyExited { proxy: number, exit }).await;
-    });
-    Ok(Linked { process, to })
+    Ok(Linked { process: watch(starter, number, child), to, relink: Some(relink) })
 }
 
-fn connect(starter: &Starter, number: u64, near: OwnedFd) -> std::io::Result<mpsc::Sender<ToProxy>> {
+/// Waits for its end, and tells of it.
+pub(super) fn watch(starter: &Starter, number: u64, child: Child) -> Process {
+    let events = starter.events.clone();
+    Process::watch(child, &starter.tasks, async move |exit: Exit| {
+        let _ = events.send(Event::ProxyExited { proxy: number, exit }).await;
+    })
+}
+
+pub(super) fn connect(starter: &Starter, number: u64, near: OwnedFd) -> std::io::Result<mpsc::Sender<ToProxy>> {
     let stream = std::os::unix::net::UnixStream::from(near);
     stream.set_nonblocking(true)?;
     let (mut reader, mut writer) = UnixStream::from_std(stream)?.into_split();
@@ -70,7 +75,7 @@ fn connect(starter: &Starter, number: u64, near: OwnedFd) -> std::io::Result<mps
 
 fn manifest(recipe: &Recipe, listeners: &Listeners) -> std::io::Result<(Manifest, Vec<(OwnedFd, i32)>)> {
     let (mut entries, mut sockets) = (Vec::new(), Vec::new());
-    let mut descriptor = link::DESCRIPTOR + 1;
+    let mut descriptor = link::FIRST_LISTENER;
     for group in listeners.iter() {
         for socket in &group.sockets {
             entries.push(ManifestEntry { descriptor, address: socket.address, tls: group.tls, cookie: socket.cookie });
@@ -87,18 +92,19 @@ fn manifest(recipe: &Recipe, listeners: &Listeners) -> std::io::Result<(Manifest
     Ok((manifest, sockets))
 }
 
-fn program(recipe: &Recipe, near: OwnedFd, sockets: Vec<(OwnedFd, i32)>) -> Spawn {
+fn program(recipe: &Recipe, number: u64, ends: [OwnedFd; 2], sockets: Vec<(OwnedFd, i32)>) -> Spawn {
     let mut args = vec!["portreeve".into(), "proxy".into(), "--log-level".into(), recipe.log_level.clone().into()];
     if recipe.log_json {
         args.push("--log-json".into());
     }
     Spawn {
         args,
+        env: vec![(MARK.into(), format!("{}-{number}", recipe.line).into())],
         directory: Some("/".into()),
         identity: recipe.identity.clone(),
         stdout: Stdio::Inherit,
         stderr: Stdio::Inherit,
-        descriptors: std::iter::once((near, link::DESCRIPTOR)).chain(sockets).collect(),
+        descriptors: ends.into_iter().zip([link::DESCRIPTOR, link::RELINK]).chain(sockets).collect(),
         no_new_privs: true,
         // The running program itself, also when the file at its path has been replaced.
         ..Spawn::new("/proc/self/exe")

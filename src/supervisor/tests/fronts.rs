@@ -83,7 +83,7 @@ impl World {
             let wait = self.millis(0..40_000);
             self.plan(wait, Happening::ProxyEnds { proxy: number, exit: Exit::Code(101) });
         }
-        Ok(Linked { process, to })
+        Ok(Linked { process, to, relink: None })
     }
 
     /// Has the proxies do what they were told since.

@@ -17,7 +17,7 @@ use crate::supervisor::launch::Berth;
 use crate::supervisor::lookout::Lookout;
 use crate::supervisor::output::Tail;
 use crate::supervisor::process::{self, Order};
-use crate::supervisor::workers::{StopOrder, Worker};
+use crate::supervisor::workers::{Ends, StopOrder, Worker};
 use crate::sys::spawn::Exit;
 use crate::sys::tree::Tree;
 
@@ -86,7 +86,7 @@ impl World {
             stop: StopOrder::of(command),
             channel: None,
             notify: None,
-            starting_line: None,
+            ends: Ends::default(),
             started: now,
             started_at: Timestamp::now(),
             berth,

@@ -30,14 +30,14 @@ use crate::supervisor::listeners::Listeners;
 use crate::supervisor::memory::Gauges;
 use crate::supervisor::orphans::Sweep;
 use crate::supervisor::outcome::Reloads;
-use crate::supervisor::output::{Feed, Sink, Sweeper};
+use crate::supervisor::output::{Feed, Halt, Sink, Sweeper};
 use crate::supervisor::proxies::Proxies;
 use crate::supervisor::roster::Roster;
 use crate::supervisor::scrape::Scrapes;
 use crate::supervisor::settings::recipe;
 use crate::supervisor::shutdown::Phase;
 use crate::supervisor::watch::Watches;
-use crate::supervisor::{Chores, Machines, Outlook, Published, Supervisor, clock};
+use crate::supervisor::{Chores, Machines, Outlook, Published, Supervisor, adoption, clock};
 use crate::sys::notify::Notifier;
 use crate::sys::orphans::Orphans;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
@@ -305,7 +305,7 @@ fn supervisor(path: &Path, seed: u64, effects: Box<Hands>) -> Supervisor {
         roster: Roster::new(false),
         listeners: Listeners::open(&config, 1).unwrap(),
         sites: BTreeMap::new(),
-        proxies: Proxies::new(recipe(&config, None)),
+        proxies: Proxies::new(recipe(&config, None, 0)),
         starter: Starter {
             effects,
             environment: Vec::new(),
@@ -314,10 +314,16 @@ fn supervisor(path: &Path, seed: u64, effects: Box<Hands>) -> Supervisor {
             sink: sink.clone(),
             feed: Feed::default(),
             tasks,
-            logs: Logs { metrics: metrics.clone(), sweeper: sweeper.clone(), writers: TaskTracker::new() },
+            logs: Logs {
+                metrics: metrics.clone(),
+                sweeper: sweeper.clone(),
+                writers: TaskTracker::new(),
+                halt: Halt::default(),
+            },
             sockets: Sockets::beside(path, None),
             preload: Preload::default(),
             realm: None,
+            line: 0,
         },
         machines: Machines {
             todo: Todo::new(Serial(1), Box::new(move || dice.f64())),
@@ -342,6 +348,10 @@ fn supervisor(path: &Path, seed: u64, effects: Box<Hands>) -> Supervisor {
             began: now,
             announce: None,
             announced: false,
+            admin: None,
+            line: adoption::Line::default(),
+            upgrade: adoption::Upgrade::None,
+            store: adoption::Store::default(),
         },
         config,
     }

@@ -7,9 +7,14 @@ pub(crate) fn portreeve() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_portreeve"))
 }
 
-/// The scripted worker, an example of the same build.
+/// The scripted worker.
 pub(crate) fn worker() -> PathBuf {
-    let path = portreeve().with_file_name("examples").join("scripted-worker");
+    example("scripted-worker")
+}
+
+/// An example of the same build.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let path = portreeve().with_file_name("examples").join(name);
     assert!(path.exists(), "no {}: `cargo test` builds it, `cargo test --test it` does not", path.display());
     path
 }

@@ -33,6 +33,7 @@ pub(crate) struct Portreeve {
     launcher: Vec<String>,
     /// `NAME=VALUE`, of portreeve itself.
     variables: Vec<String>,
+    is_kept: bool,
 }
 
 impl Portreeve {
@@ -47,6 +48,7 @@ impl Portreeve {
             notices: None,
             launcher: Vec::new(),
             variables: Vec::new(),
+            is_kept: false,
             folder,
         };
         let socket = new.path().join("admin.sock").display().to_string();
@@ -94,6 +96,12 @@ impl Portreeve {
         self
     }
 
+    /// Starts it with a keeper above the supervisor.
+    pub(crate) fn kept(mut self) -> Self {
+        self.is_kept = true;
+        self
+    }
+
     /// Starts it by way of another program, which is to `exec` the rest of its command line.
     pub(crate) fn launched_by(mut self, words: &[String]) -> Self {
         self.launcher = words.to_vec();
@@ -129,7 +137,8 @@ impl Portreeve {
         let ledger = Ledger::create(self.path().join("ledger"));
         let settings = self.install(&ledger);
         fs::write(&config, settings.to_string()).expect("the configuration can be written");
-        self.spawn_verb(&["run", "-c", "portreeve.toml"], settings, ledger)
+        let words: &[&str] = if self.is_kept { &["--keep"] } else { &[] };
+        self.spawn_verb(&[&["run", "-c", "portreeve.toml"], words].concat(), settings, ledger)
     }
 
     /// Starts `portreeve demo` instead, with nothing configured.

@@ -46,6 +46,9 @@ pub(crate) enum Failure {
     Unannounced(String),
     #[error("no answer: {0}")]
     Unanswered(String),
+    /// HTTP/2 only: the connection was over before the request was sent.
+    #[error("not sent: {0}")]
+    Unsent(String),
     #[error("the answer breaks off: {0}")]
     Broken(String),
     #[error("no whole answer in time")]
@@ -164,6 +167,7 @@ impl Failure {
             Self::Connect(_) => "connect",
             Self::Unannounced(_) => "unannounced",
             Self::Unanswered(_) => "unanswered",
+            Self::Unsent(_) => "unsent",
             Self::Broken(_) => "broken",
             Self::TimedOut => "timed out",
             Self::Status(_) => "status",

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 use super::client::{Body, Failure, Reply, Target, describe};
@@ -28,7 +29,8 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 enum Sender {
     Http1(http1::SendRequest<Body>),
-    Http2(http2::SendRequest<Body>),
+    /// With what the connection ends with.
+    Http2(http2::SendRequest<Body>, JoinHandle<hyper::Result<()>>),
 }
 
 impl Connection {
@@ -55,7 +57,7 @@ impl Connection {
     pub(crate) async fn ready(&mut self) -> Result<(), Failure> {
         let ready = match &mut self.sender {
             Sender::Http1(sender) => sender.ready().await,
-            Sender::Http2(sender) => sender.ready().await,
+            Sender::Http2(sender, _) => sender.ready().await,
         };
         ready.map_err(|error| Failure::Unannounced(describe(&error)))
     }
@@ -68,14 +70,25 @@ impl Connection {
                 request.headers_mut().entry(HOST).or_insert(http::HeaderValue::from_static("localhost"));
                 sender.send_request(request).await
             }
-            Sender::Http2(sender) => {
+            Sender::Http2(sender, _) => {
                 let host = request.headers_mut().remove(HOST);
                 let host = host.as_ref().map_or("localhost", |host| host.to_str().expect("hosts in tests are text"));
                 *request.uri_mut() = absolute(scheme, host, request.uri());
                 sender.send_request(request).await
             }
         };
-        answer.map_err(|error| Failure::Unanswered(describe(&error)))
+        answer.map_err(|error| match (&self.sender, error.is_canceled()) {
+            (Sender::Http2(..), true) => Failure::Unsent(describe(&error)),
+            _ => Failure::Unanswered(describe(&error)),
+        })
+    }
+
+    /// Was it ended as HTTP/2 ends one: with a GOAWAY first, and then nothing cut off? Waits for its end.
+    pub(crate) async fn was_sent_away(self) -> bool {
+        match self.sender {
+            Sender::Http1(_) => false,
+            Sender::Http2(_, end) => matches!(end.await, Ok(Ok(()))),
+        }
     }
 
     /// Sends a request and reads the whole answer.
@@ -102,8 +115,7 @@ impl Sender {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        Ok(Self::Http2(sender))
+        Ok(Self::Http2(sender, tokio::spawn(connection)))
     }
 }
 

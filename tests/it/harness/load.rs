@@ -197,9 +197,39 @@ impl Client {
         // Taken out, so that a failure leaves none behind.
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(&self.target).await.inspect(|_| self.tally.connections += 1)?,
+            None => self.connect().await?,
         };
-        connection.ready().await?;
+        if let Err(failure) = connection.ready().await {
+            // With HTTP/2 that is how a connection is announced to be over.
+            if !connection.was_sent_away().await {
+                return Err(failure);
+            }
+            connection = self.connect().await?;
+            connection.ready().await?;
+        }
+        let mut outcome = self.send(&mut connection, id).await;
+        if matches!(outcome, Err(Failure::Unsent(_))) {
+            // It was announced at this very moment, and the request was never sent.
+            if !connection.was_sent_away().await {
+                return outcome.map(|(_, floor)| floor);
+            }
+            connection = self.connect().await?;
+            connection.ready().await?;
+            outcome = self.send(&mut connection, id).await;
+        }
+        let (reply, floor) = outcome?;
+        if !reply.is_last() {
+            self.connection = Some(connection);
+        }
+        fresh_enough(&reply, floor)
+    }
+
+    async fn connect(&mut self) -> Result<Connection, Failure> {
+        Connection::open(&self.target).await.inspect(|_| self.tally.connections += 1)
+    }
+
+    /// Gives the answer, if it is the right one, and the generation that it may not be older than.
+    async fn send(&self, connection: &mut Connection, id: &str) -> Result<(Reply, u64), Failure> {
         let floor = self.shared.floor.load(Ordering::SeqCst);
         let reply = if self.method == Method::POST {
             let body = vec![b'o'; fastrand::usize(0..4096)];
@@ -210,10 +240,7 @@ impl Client {
             let reply = connection.exchange(request(Method::GET, "/whoami", "")).await?.ok()?;
             if reply.json()["pid"].is_u64() { Ok(reply) } else { Err(Failure::Wrong(reply.text().to_owned())) }
         }?;
-        if !reply.is_last() {
-            self.connection = Some(connection);
-        }
-        fresh_enough(&reply, floor)
+        Ok((reply, floor))
     }
 
     fn note(&mut self, id: String, outcome: Result<u64, Failure>) {

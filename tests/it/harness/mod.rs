@@ -27,7 +27,7 @@ mod tls;
 
 pub(crate) use admin::Job;
 pub(crate) use app::{App, program, upstream, worker};
-pub(crate) use binaries::portreeve;
+pub(crate) use binaries::{example, portreeve};
 pub(crate) use builder::{Portreeve, isolated};
 pub(crate) use client::{Body, Failure, Reply, Target, block_on, request};
 pub(crate) use connection::{Connection, open_tls};
