@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 /// Every verb that people type, by what they want.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Serve", &["run", "start", "demo"]),
-    ("Apps", &["reload", "scale", "restart", "stop", "delete", "signal", "reset"]),
+    ("Apps", &["reload", "rollback", "scale", "restart", "stop", "delete", "signal", "reset"]),
     ("Traffic", &["drain", "undrain", "pause", "resume", "maintenance"]),
-    ("Look", &["status", "info", "monit", "logs", "flush", "env", "ping"]),
+    ("Look", &["status", "info", "monit", "logs", "flush", "env", "ping", "prove"]),
     ("Configuration", &["check", "show", "diff", "fmt", "schema", "import"]),
     ("The supervisor and the boot", &["upgrade", "kill", "resurrect", "save", "startup", "unstartup"]),
     ("Shell", &["completions", "man"]),

@@ -162,7 +162,7 @@ const CHANGES: [Column; 5] = [
 fn changes(changes: &[PastChange], has_clients: bool, room: Room) -> String {
     let row = |change: &PastChange| {
         let tone = match change.outcome {
-            Outcome::Aborted | Outcome::Failed => Tone::Bad,
+            Outcome::Aborted | Outcome::RolledBack | Outcome::Failed => Tone::Bad,
             _ => Tone::Plain,
         };
         let outcome = serde_json::to_value(change.outcome).ok();

@@ -33,10 +33,12 @@ mod paint;
 mod pause;
 mod ping;
 mod progress;
+mod prove;
 mod reload;
 mod reset;
 mod restart;
 mod resurrect;
+mod rollback;
 mod run;
 mod save;
 mod scale;
@@ -81,7 +83,7 @@ const AFTER_HELP: &str = "\
 Exit codes:
    0  done
    1  an app did not come up, or a reload was aborted and the old workers serve on
-   2  kept for a reload that is taken back; there is none yet
+   2  rolled back: the new workers were bad, and the old ones serve again
    3  a newer order took its place
    4  refused: the configuration would be invalid
   64  wrong usage, or no such app
@@ -125,6 +127,8 @@ Examples:
     Scale(scale::Scale),
     /// Replace the workers with new ones, without losing a request
     Reload(reload::Reload),
+    /// Let what served before the latest reload serve again
+    Rollback(rollback::Rollback),
     /// Stop apps and forget them
     #[command(visible_aliases = ["del", "rm"])]
     Delete(delete::Delete),
@@ -210,6 +214,8 @@ Examples:
     },
     /// Translate the configuration of another program into portreeve.toml
     Import(import::Import),
+    /// Reload an app again and again under load, and count what is lost
+    Prove(prove::Prove),
     /// Say whether a supervisor answers, and which
     Ping(ping::Ping),
     /// Replace portreeve itself by another version of it, without losing a request
@@ -302,6 +308,7 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Restart(args) => restart::restart(&args),
         Verb::Scale(args) => scale::scale(&args),
         Verb::Reload(args) => reload::reload(&args),
+        Verb::Rollback(args) => rollback::rollback(&args),
         Verb::Delete(args) => delete::delete(&args),
         Verb::Drain(args) => drain::drain(&args),
         Verb::Undrain(args) => drain::undrain(&args),
@@ -317,6 +324,7 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Logs(logs) => logs::logs(&logs),
         Verb::Monit { target } => monit::monit(&target),
         Verb::Import(import) => import::import(&import),
+        Verb::Prove(args) => prove::prove(&args),
         Verb::Ping(args) => ping::ping(&args),
         Verb::Upgrade(args) => upgrade::upgrade(&args),
         Verb::Kill(args) => kill::kill(&args),

@@ -48,6 +48,8 @@ fn code(reloaded: &Reloaded) -> Code {
     let any = |outcome| reloaded.apps.iter().any(|app| app.outcome == outcome);
     if any(Outcome::Aborted) || any(Outcome::Failed) {
         Code::Aborted
+    } else if any(Outcome::RolledBack) {
+        Code::RolledBack
     } else if any(Outcome::Superseded) {
         Code::Superseded
     } else {
@@ -73,7 +75,7 @@ pub(super) fn told(order: Order, reloaded: &Reloaded, status: Option<&Status>) -
 
 /// Have clients to do with an end of this kind?
 fn counts(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Live | Outcome::Aborted | Outcome::Started | Outcome::Failed)
+    matches!(outcome, Outcome::Live | Outcome::Aborted | Outcome::RolledBack | Outcome::Started | Outcome::Failed)
 }
 
 pub(super) fn tell_report(report: &AppReport, took: u64) -> String {
@@ -93,6 +95,9 @@ fn tell(order: Order, app: &AppReloaded, status: Option<&Status>) -> String {
     let generation = app.generation.map_or_else(String::new, |generation| format!("generation {generation} "));
     let reason = app.reason.as_deref().unwrap_or("unknown reason");
     match (app.outcome, order) {
+        (Outcome::Live, Order::Rollback) => {
+            format!("{name}: rolled back, {generation}{} ({seconds:.2} s)\n", works(name, status))
+        }
         (Outcome::Live, _) => format!("{name}: {generation}{} ({seconds:.2} s)\n", works(name, status)),
         (Outcome::Superseded, Order::Reload) => format!("{name}: a newer reload took its place\n"),
         (Outcome::Superseded, _) => format!("{name}: another order took the place of this one\n"),
@@ -111,6 +116,12 @@ fn tell(order: Order, app: &AppReloaded, status: Option<&Status>) -> String {
         (Outcome::Failed, _) => {
             let next = format!("  to see what becomes of it: portreeve status; to stop it: portreeve stop {name}\n");
             format!("{name} did not come up: {reason}\n{}{next}", last_lines(app))
+        }
+        (Outcome::RolledBack, _) => {
+            format!("{name}: {generation}was bad and is rolled back, the old one serves again: {reason}\n")
+        }
+        (Outcome::Aborted, Order::Rollback) if app.generation.is_none() => {
+            format!("{name}: not rolled back, it serves on: {reason}\n")
         }
         (Outcome::Aborted, _) => {
             format!("{name}: {generation}failed, the old one serves on: {reason}\n{}", last_lines(app))
@@ -176,7 +187,7 @@ mod tests {
 
     fn app(outcome: Outcome) -> AppReloaded {
         let (reason, lines) = match outcome {
-            Outcome::Aborted | Outcome::Failed => {
+            Outcome::Aborted | Outcome::RolledBack | Outcome::Failed => {
                 (Some("worker web 2.0 exited with exit code 1".to_owned()), vec!["boom".to_owned()])
             }
             _ => (None, Vec::new()),
@@ -240,5 +251,6 @@ mod tests {
         assert_eq!(code(&[Outcome::Superseded, Outcome::Live]), Code::Superseded);
         assert_eq!(code(&[Outcome::Live, Outcome::Aborted, Outcome::Superseded]), Code::Aborted);
         assert_eq!(code(&[Outcome::Started, Outcome::Failed]), Code::Aborted);
+        assert_eq!(code(&[Outcome::Superseded, Outcome::RolledBack]), Code::RolledBack);
     }
 }

@@ -31,7 +31,7 @@ telling, not the reload.
 Exit codes:
    0  live: the new workers serve
    1  aborted: the old workers serve on
-   2  kept for a reload that is taken back after it was live; there is none yet
+   2  rolled back: the new workers served and were bad (`deploy.bake`); the old ones do again
    3  superseded: a newer reload took its place
    4  invalid configuration, nothing has changed
   64  wrong usage, or no such app

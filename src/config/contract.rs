@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{Command, Node, Probe, ProbeKind, Program, defaults, node};
+use super::{Command, Node, Probe, ProbeKind, Program, StopSignal, defaults, node, worker};
 
 /// Between a worker and portreeve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Contract {
     pub watchdog: Option<Duration>,
     pub ready: Readiness,
     pub node: Node,
+    /// What asks it to end.
+    pub stop_signal: StopSignal,
 }
 
 /// The socket that a worker listens on.
@@ -74,6 +76,7 @@ pub(super) fn contract(table: &mut Table) -> Contract {
         watchdog: table.take("watchdog", watchdog).flatten(),
         ready: Readiness::Probe,
         node: node::node(table),
+        stop_signal: table.take("stop_signal", worker::signal).unwrap_or(StopSignal::Term),
     }
 }
 

@@ -174,6 +174,9 @@ pub const MAX_REQUESTS: RangeInclusive<NonZeroU32> = RangeInclusive::new(positiv
 /// In hundredths: enough to spread workers that were started together, too little to be noticed.
 pub const JITTER: u32 = 10;
 
+/// Off by default: it takes the memory of two generations for as long.
+pub const BAKE: Setting<Duration> = setting(millis(0), millis(0), hours(24));
+
 /// Unlimited by default: tunnels and event streams count as in flight.
 pub const MAX_INFLIGHT: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1), positive(1_000_000));
 /// The burst that a restart of all workers may leave waiting.

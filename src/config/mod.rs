@@ -15,6 +15,7 @@ mod contract;
 mod crowd;
 pub mod defaults;
 mod dependencies;
+mod deploy;
 mod dotenv;
 mod environment;
 mod fault;
@@ -61,6 +62,7 @@ pub use bounds::{Bounds, Limit, Limited, Memory};
 pub use clients::Clients;
 pub use contract::{Channel, Contract, Readiness, Socket};
 pub use crowd::{Crowd, Rate};
+pub use deploy::Deploy;
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use format::format;
 pub use limits::{Http2, Limits};
@@ -210,7 +212,7 @@ pub struct Command {
     pub workers: Option<NonZeroU32>,
     pub contract: Contract,
     pub timeouts: Timeouts,
-    pub stop_signal: StopSignal,
+    pub deploy: Deploy,
     pub restart: Restart,
     /// `None`: whoever serves is not asked again.
     pub live: Option<Live>,

@@ -107,7 +107,9 @@ impl Settings {
         self.time("start_timeout", command.timeouts.start);
         self.time("drain_timeout", command.timeouts.drain);
         self.time("kill_timeout", command.timeouts.kill);
-        self.put("stop_signal", signal(command.stop_signal));
+        self.put("stop_signal", signal(command.contract.stop_signal));
+        self.time("deploy.bake", command.deploy.bake);
+        self.time("deploy.retain", command.deploy.retain);
         self.contract(command, ready);
         self.environment(&command.environment);
         self.bounds(&command.bounds);

@@ -134,7 +134,7 @@ fn the_shortest_file_has_every_default() {
     let Server::Command(command) = &app.server else { panic!("no command") };
     assert_eq!(command.program, Program::Direct(vec!["node".into(), "server.js".into()]));
     assert_eq!(command.directory, Path::new("/etc/portreeve"));
-    assert_eq!((command.workers, command.stop_signal), (None, StopSignal::Term));
+    assert_eq!((command.workers, command.contract.stop_signal), (None, StopSignal::Term));
     assert_eq!(app.probe.kind, ProbeKind::Tcp);
     assert_eq!(app.forwarding.response_timeout, Some(Duration::from_mins(1)));
 }
@@ -442,7 +442,7 @@ fn commands_are_words_unless_a_shell_is_asked_for() {
 #[test]
 fn signals_have_names() {
     for (name, signal) in [("SIGINT", StopSignal::Int), ("quit", StopSignal::Quit), ("Usr2", StopSignal::Usr2)] {
-        assert_eq!(command(&format!("stop_signal = '{name}'")).stop_signal, signal);
+        assert_eq!(command(&format!("stop_signal = '{name}'")).contract.stop_signal, signal);
     }
     assert_app_fault("stop_signal = 'SIGKILL'", 15, &["kills without asking", "kill_timeout"]);
     assert_app_fault("stop_signal = 'SIGTREM'", 15, &["did you mean \"SIGTERM\"?"]);

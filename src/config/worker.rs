@@ -9,10 +9,10 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{Command, StopSignal, Timeouts};
-use super::{bounds, command, contract, defaults, environment, output, recycle, restart};
+use super::{bounds, command, contract, defaults, deploy, environment, output, recycle, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
-pub(super) const KEYS: [&str; 24] = [
+pub(super) const KEYS: [&str; 25] = [
     "depends_on",
     "shell",
     "directory",
@@ -32,6 +32,7 @@ pub(super) const KEYS: [&str; 24] = [
     "drain_timeout",
     "kill_timeout",
     "stop_signal",
+    "deploy",
     "restart",
     "live",
     "recycle",
@@ -59,7 +60,7 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
         workers: table.take("workers", |value| value::unless("auto", value, workers)).flatten(),
         contract: contract::contract(table),
         timeouts: timeouts(table),
-        stop_signal: table.take("stop_signal", signal).unwrap_or(StopSignal::Term),
+        deploy: table.section("deploy", deploy::deploy),
         restart: restart::restart(table),
         // Read when it is known what `ready` asks.
         live: None,

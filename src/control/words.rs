@@ -238,13 +238,15 @@ pub enum Order {
     Restart,
     /// Stop the workers and forget the app.
     Delete,
+    /// Let what served before serve again.
+    Rollback,
     /// Run another number of workers, `&workers=4`, `+2` or `-1`.
     Scale,
 }
 
 impl Order {
     /// Those of which there is nothing to say but the apps.
-    pub const PLAIN: [Self; 5] = [Self::Reload, Self::Start, Self::Stop, Self::Restart, Self::Delete];
+    pub const PLAIN: [Self; 6] = [Self::Reload, Self::Start, Self::Stop, Self::Restart, Self::Delete, Self::Rollback];
 
     /// The word in the path.
     #[must_use]
@@ -255,6 +257,7 @@ impl Order {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Delete => "delete",
+            Self::Rollback => "rollback",
             Self::Scale => "scale",
         }
     }
@@ -305,6 +308,8 @@ pub enum Outcome {
     Live,
     /// The new generation failed; the old one serves as before.
     Aborted,
+    /// The new generation had served, and was bad; the one before it serves again.
+    RolledBack,
     /// A newer reload took this one's place.
     Superseded,
     /// A new app, or a fixed upstream: nothing to wait for.

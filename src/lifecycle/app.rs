@@ -2,7 +2,7 @@
 //!
 //! Composes generations and publishes what comes of it; how a generation or a worker behaves is theirs to know.
 //! Invariants: at most one generation is staging and it is the newest; at most one is live, and none exactly when the
-//! app is not wanted; each version is published once, after the step that made it; at most three generations drain.
+//! app is not wanted; at most one is retained; each version is published once, after the step that made it; at most three generations drain.
 
 mod record;
 
@@ -81,6 +81,9 @@ impl App {
             Event::Recycle { serial, reason } => self.recycle(serial, reason, step),
             Event::Served { serial, exchanges } => self.served(serial, exchanges, step),
             Event::Hasten { serial } => self.worker(serial).map(|worker| worker.force(step)).is_some(),
+            Event::GoBack { ticket } => self.go_back(ticket, step),
+            Event::Condemn { generation, reason } => self.condemn(generation, &reason, step),
+            Event::Discard => self.discard(step),
             Event::Stop => self.stop(step),
             Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
             Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),
@@ -210,6 +213,7 @@ impl App {
     fn settle(&mut self, step: &mut Step<'_>) {
         self.admit(step);
         self.promote(step);
+        self.judge_trial(step);
         self.bound_draining(step);
         self.generations.iter_mut().for_each(|generation| generation.heed(step));
         self.generations.iter_mut().for_each(|generation| generation.dismiss_silent(step));
@@ -235,8 +239,13 @@ impl App {
         let due = self.generations.iter().position(|generation| generation.may_be_promoted(somebody_serves));
         if let Some(index) = due {
             let (older, newer) = self.generations.split_at_mut(index);
+            let keeps = !newer[0].plan.trial.retain.is_zero();
             for generation in older {
-                generation.dismiss(Outcome::Superseded, step);
+                if keeps && generation.is_live() {
+                    generation.retain(step);
+                } else {
+                    generation.dismiss(Outcome::Superseded, step);
+                }
             }
             newer[0].promote(step);
         }
@@ -284,7 +293,7 @@ impl App {
         self.generations.iter().any(Generation::is_routed)
     }
 
-    fn staging(&mut self) -> impl Iterator<Item = &mut Generation> {
+    pub(super) fn staging(&mut self) -> impl Iterator<Item = &mut Generation> {
         self.generations.iter_mut().filter(|generation| generation.is_staging())
     }
 
@@ -293,13 +302,13 @@ impl App {
         self.generations.push(Generation::new(&self.name, number, plan, stage, step.now));
     }
 
-    fn fresh_number(&mut self) -> Number {
+    pub(super) fn fresh_number(&mut self) -> Number {
         let number = self.next_number;
         self.next_number = Number(number.0 + 1);
         number
     }
 }
 
-fn refusal(generation: Number, why: &str) -> Outcome {
+pub(super) fn refusal(generation: Number, why: &str) -> Outcome {
     Outcome::Aborted { generation, reason: why.to_owned(), worker: None }
 }

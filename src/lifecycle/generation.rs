@@ -11,14 +11,19 @@
 //!               │  failure, no progress, superseded, stop │               replaced, stop │   replaced, stop │
 //!               └──────────────► Aborted ◄────────────────┘                              └──► Draining ◄────┘
 //!                                   └──────── last worker gone ──► (retired) ◄─────────────────────┘
+//!
+//!   Promoting ─ acknowledged, somebody is retained ─► Baking ─ time is over, nobody is retained ─► Live
+//!   (Promoting | Baking | Live) ─ replaced by one that goes on trial ─► Retained ─ it was bad, or asked for ─► Live
+//!                                                                          └─ not needed any more, stop ─► Draining
 //! ```
-//! Later states have their place: Canary between Verified and Promoting, Retained between Live and Draining. How a
-//! generation gets another number of slots is in [`resize`], how workers are replaced as planned in [`planned`].
+//! Later states have their place: Canary between Verified and Promoting. How a generation gets another number of slots is
+//! in [`resize`], how workers are replaced as planned in [`planned`], how it is tried and kept in [`trial`].
 
 mod planned;
 mod record;
 mod resize;
 mod said;
+mod trial;
 
 use std::time::Instant;
 
@@ -51,8 +56,12 @@ pub(super) enum Stage {
     Verified { ticket: Ticket, progressed: Instant },
     /// Published in this version; some proxy may not act on it yet.
     Promoting { ticket: Ticket, version: Version },
+    /// It serves, and is watched: the one before it could still take its place.
+    Baking { ticket: Ticket, until: Instant },
     /// It serves, or does what it can to.
     Live,
+    /// It was live and could be again: its workers get no requests and stay.
+    Retained { until: Option<Instant> },
     /// It was live; its workers walk the stop order.
     Draining,
     /// It never was live; its workers stop.
@@ -72,7 +81,7 @@ impl Generation {
     }
 
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.stage, Stage::Promoting { .. } | Stage::Live)
+        matches!(self.stage, Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live)
     }
 
     /// Does it bring up workers, as fast as it may?
@@ -129,7 +138,7 @@ impl Generation {
             Stage::Staging { ticket, .. } | Stage::Verified { ticket, .. } if admitted > 0 => {
                 self.stage = Stage::Verified { ticket, progressed: step.now };
             }
-            Stage::Promoting { .. } | Stage::Live => {
+            Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live => {
                 self.serve(step);
                 let full = self.plan.probing.successes;
                 self.places.iter_mut().for_each(|place| place.relieve(full, step));
@@ -156,15 +165,14 @@ impl Generation {
 
     /// Sends everybody away; who waits for it to be live is told `outcome`. No change if it is leaving already.
     pub(super) fn dismiss(&mut self, outcome: Outcome, step: &mut Step<'_>) {
-        let (stage, ticket) = match self.stage {
+        let ticket = self.ticket();
+        self.stage = match self.stage {
             // (Staging | Verified) => Aborted
-            Stage::Staging { ticket, .. } | Stage::Verified { ticket, .. } => (Stage::Aborted, Some(ticket)),
-            // (Promoting | Live) => Draining
-            Stage::Promoting { ticket, .. } => (Stage::Draining, Some(ticket)),
-            Stage::Live => (Stage::Draining, None),
+            Stage::Staging { .. } | Stage::Verified { .. } => Stage::Aborted,
+            // (Promoting | Baking | Live | Retained) => Draining
+            Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live | Stage::Retained { .. } => Stage::Draining,
             Stage::Draining | Stage::Aborted => return,
         };
-        self.stage = stage;
         self.places.iter_mut().for_each(|place| place.leave(step));
         if let Some(ticket) = ticket {
             step.push(Action::Finish { ticket, outcome });
@@ -187,11 +195,13 @@ impl Generation {
         if let Some(possible) = self.places[index].part(serial, end, step) {
             return possible;
         }
-        let was_let_go = self.places[index].is_let_go() && (self.is_live() || self.is_staging());
+        let was_let_go = self.places[index].is_let_go();
         let Some(failure) = self.places[index].vacate(end, step.now) else { return false };
         if self.places[index].refill(step.now) {
             self.hold_back_at(index, step.now);
-        } else if was_let_go {
+        } else if self.is_retained() {
+            self.leave_for_later(index, was_let_go, &failure, step.now);
+        } else if was_let_go && (self.is_live() || self.is_staging()) {
             self.vacated(index, step.now);
         } else {
             self.replace(index, &failure, step);
@@ -203,10 +213,9 @@ impl Generation {
     pub(super) fn published(&mut self, version: Version, step: &mut Step<'_>) {
         self.workers_mut().for_each(|worker| worker.published(version, step));
         match self.stage {
-            // Promoting => Live
+            // Promoting => Baking
             Stage::Promoting { ticket, version: promoted } if promoted <= version => {
-                self.stage = Stage::Live;
-                step.push(Action::Finish { ticket, outcome: Outcome::Live { generation: self.number } });
+                self.stage = Stage::Baking { ticket, until: step.after(self.plan.trial.bake) };
             }
             _ => {}
         }
@@ -231,7 +240,8 @@ impl Generation {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let places = self.places.iter().filter_map(Place::deadline);
-        places.chain(self.stalled_at()).chain(self.recovers_at()).chain(self.next_trial_at()).min()
+        let stage = self.stalled_at().into_iter().chain(self.trial_ends_at());
+        places.chain(stage).chain(self.recovers_at()).chain(self.next_trial_at()).min()
     }
 
     pub(super) fn endpoints(&self) -> impl Iterator<Item = EndpointView> {
@@ -254,6 +264,17 @@ impl Generation {
 
     pub(super) fn recycles(&self) -> Recycles {
         self.places.iter().map(|place| place.relay.recycles).fold(self.removed.recycles, Recycles::plus)
+    }
+
+    /// Who waits to hear how it goes.
+    fn ticket(&self) -> Option<Ticket> {
+        match self.stage {
+            Stage::Staging { ticket, .. }
+            | Stage::Verified { ticket, .. }
+            | Stage::Promoting { ticket, .. }
+            | Stage::Baking { ticket, .. } => Some(ticket),
+            Stage::Live | Stage::Retained { .. } | Stage::Draining | Stage::Aborted => None,
+        }
     }
 
     fn serve(&mut self, step: &mut Step<'_>) {

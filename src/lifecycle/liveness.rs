@@ -53,8 +53,30 @@ pub(super) struct Vigil {
 pub(super) enum Gate {
     /// Open all the same: too many are unready.
     Open,
-    /// Closed, since this version.
-    Closed { version: Version, acknowledged: bool, idle: bool },
+    /// Closed.
+    Closed(Closed),
+}
+
+/// An endpoint that is published closed while its worker stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Closed {
+    /// In which it was closed.
+    pub(super) version: Version,
+    /// All proxies act on that.
+    pub(super) acknowledged: bool,
+    /// No exchange is in flight.
+    pub(super) idle: bool,
+}
+
+impl Closed {
+    pub(super) fn since(version: Version) -> Self {
+        Self { version, acknowledged: false, idle: false }
+    }
+
+    /// All proxies act on `version` or a later one.
+    pub(super) fn acknowledge(&mut self, version: Version) {
+        self.acknowledged |= self.version <= version;
+    }
 }
 
 /// What is to become of an unready worker.

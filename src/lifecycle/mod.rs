@@ -10,6 +10,7 @@
 //! when there is no proxy); `Wake` comes when [`App::deadline`] has passed. In return a worker is asked to stop only
 //! when no proxy can have a request for it.
 
+mod answers;
 mod app;
 mod backoff;
 mod circuit;
@@ -27,11 +28,13 @@ mod report;
 mod restart;
 mod state;
 mod todo;
+mod trial;
 mod word;
 mod worker;
 
 use std::time::Duration;
 
+pub use answers::{Answers, Record};
 pub use app::App;
 pub use backoff::Backoff;
 pub use health::Health;
@@ -45,6 +48,7 @@ pub use recycle::{RecycleReason, Recycles, Recycling};
 pub use report::{AppState, GenerationReport, GenerationState, Report, Restarts, WorkerReport, WorkerState};
 pub use restart::{ExitCodes, OnLoop, Policy, Restart};
 pub use todo::Todo;
+pub use trial::Trial;
 pub use word::Word;
 
 use crate::id::{Generation, Serial, Slot, WorkerId};
@@ -67,6 +71,7 @@ pub struct Plan {
     /// May the successor of a worker run beside it? If not, a planned replacement ends the old one first. Whoever wants
     /// that of a whole generation stops the app and starts it again: a reload is always beside.
     pub overlaps: bool,
+    pub trial: Trial,
 }
 
 /// How many workers an app is to have.
@@ -135,6 +140,12 @@ pub enum Event {
     Served { serial: Serial, exchanges: u64 },
     /// If this worker is on its way out with work in flight, it gets no more time for that.
     Hasten { serial: Serial },
+    /// Let the retained generation serve again in place of the one that does; answered by exactly one [`Action::Finish`].
+    GoBack { ticket: Ticket },
+    /// What this generation answers is bad. Counts only while it is on trial; `reason` is for people.
+    Condemn { generation: Generation, reason: String },
+    /// The retained generation, if there is one, is not worth its memory any more.
+    Discard,
     /// Stop all workers; answered by [`Action::Stopped`], unless a `Start` comes first.
     Stop,
     /// The process of this worker runs.
@@ -181,6 +192,8 @@ pub enum Action {
     Forced { serial: Serial },
     /// The reload with this ticket is over.
     Finish { ticket: Ticket, outcome: Outcome },
+    /// The retained generation serves again; this one, which had taken over from it, leaves.
+    RolledBack { generation: Generation, to: Generation, reason: String },
     /// Nothing is left of this generation.
     Retired { generation: Generation },
     /// Nothing is left of the app, as [`Event::Stop`] had asked.
@@ -195,6 +208,8 @@ pub enum Outcome {
     /// The new generation is given up, the old one was not touched. `reason` is for people; `worker` is whose fault
     /// it was, if it was one worker's.
     Aborted { generation: Generation, reason: String, worker: Option<Serial> },
+    /// The new generation had served, and was bad: the one before it serves again. `reason` is for people.
+    RolledBack { generation: Generation, to: Generation, reason: String },
     /// A newer reload took its place.
     Superseded,
 }

@@ -14,6 +14,7 @@
 //!      │              Empty                   │       │
 //!      └──────────────────────────────────────┴───────┴─── Parked (tried, or the loop is over)
 //! ```
+//! In a generation that is retained, too, whoever is to come is parked.
 
 mod record;
 pub(super) mod relay;
@@ -187,6 +188,28 @@ impl Place {
             Seat::Waiting | Seat::Backoff { .. } | Seat::Parked => self.sit(Seat::Empty, step.now),
             Seat::Empty => {}
         }
+    }
+
+    /// Its sitter is kept, if it serves well; nobody comes here for now.
+    pub(super) fn retain(&mut self, step: &mut Step<'_>) {
+        self.call_off(step);
+        self.suspend(step.now);
+        if let Seat::Taken(worker) = &mut self.seat {
+            worker.retain(step);
+        }
+    }
+
+    /// Its sitter, which was kept, serves again; whoever was to come may.
+    pub(super) fn reinstate(&mut self, step: &mut Step<'_>) {
+        self.resume(step.now);
+        if let Seat::Taken(worker) = &mut self.seat {
+            worker.reinstate(step);
+        }
+    }
+
+    /// Has it a worker that could serve again?
+    pub(super) fn is_retained(&self) -> bool {
+        self.worker().is_some_and(|worker| matches!(worker.state, State::Retained(_)))
     }
 
     /// The place is as new: whoever comes next is the first.

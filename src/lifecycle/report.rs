@@ -188,7 +188,11 @@ named! {
         Staging = "staging",
         Verified = "verified",
         Promoting = "promoting",
+        /// It serves, and is watched.
+        Baking = "baking",
         Live = "live",
+        /// It has served, and could at once again.
+        Retained = "retained",
         Draining = "draining",
         Aborted = "aborted",
     }
@@ -206,6 +210,8 @@ named! {
         Serving = "serving",
         /// It fails its probes, and gets no requests unless most of the others do too.
         Unready = "unready",
+        /// It gets no requests and is kept, in case that the generation that took over turns out bad.
+        Retained = "retained",
         Quiescing = "quiescing",
         Draining = "draining",
         Delisting = "delisting",
@@ -223,7 +229,7 @@ impl GenerationReport {
     /// Does it serve, or do what it can to?
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self.state, GenerationState::Promoting | GenerationState::Live)
+        matches!(self.state, GenerationState::Promoting | GenerationState::Baking | GenerationState::Live)
     }
 }
 
@@ -262,7 +268,9 @@ fn generation(generation: &Generation) -> GenerationReport {
         Stage::Staging { .. } => GenerationState::Staging,
         Stage::Verified { .. } => GenerationState::Verified,
         Stage::Promoting { .. } => GenerationState::Promoting,
+        Stage::Baking { .. } => GenerationState::Baking,
         Stage::Live => GenerationState::Live,
+        Stage::Retained { .. } => GenerationState::Retained,
         Stage::Draining => GenerationState::Draining,
         Stage::Aborted => GenerationState::Aborted,
     };

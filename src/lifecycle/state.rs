@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::liveness::{Fate, Gate};
+use super::liveness::{Closed, Fate, Gate};
 use super::{Version, WorkerState};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) enum State {
     Serving,
     /// It fails its probes: out of routing, unless too many are.
     Unready { gate: Gate, fate: Fate },
+    /// Published closed, and kept running in case that it has to serve again.
+    Retained(Closed),
     /// Published closed in this version; some proxy may not act on it yet.
     Quiescing { version: Version, idle: bool },
     /// No new claims; exchanges are in flight.
@@ -69,7 +71,8 @@ impl State {
             | Self::Unkillable
             | Self::Ready
             | Self::Serving
-            | Self::Unready { .. } => None,
+            | Self::Unready { .. }
+            | Self::Retained(_) => None,
         }
     }
 
@@ -119,6 +122,7 @@ impl State {
             Self::Ready => "while it waited for the others to be ready",
             Self::Serving => "while it served",
             Self::Unready { .. } => "while it was unready",
+            Self::Retained(_) => "while it was retained",
             _ => "on its way out",
         }
     }
@@ -131,6 +135,7 @@ impl State {
             Self::Ready => WorkerState::Ready,
             Self::Serving => WorkerState::Serving,
             Self::Unready { .. } => WorkerState::Unready,
+            Self::Retained(_) => WorkerState::Retained,
             Self::Quiescing { .. } => WorkerState::Quiescing,
             Self::Draining { .. } => WorkerState::Draining,
             Self::Delisting { .. } => WorkerState::Delisting,

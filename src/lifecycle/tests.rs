@@ -43,6 +43,7 @@ pub(super) fn plan(workers: u32) -> Plan {
         recycling: super::Recycling::default(),
         concurrent_starts: 4,
         overlaps: true,
+        trial: super::Trial::default(),
     }
 }
 

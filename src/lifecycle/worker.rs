@@ -20,15 +20,17 @@
 //! Where readiness is declared or a matter of time, nobody asks: one word of the worker, or the end of that time, leads from
 //! Starting to Probing, and counts as all the successes there could be. Unready{gate,fate} stands beside Serving: failures of the liveness probe in
 //! a row lead there, successes in a row back; it leaves by the same way as Serving, from where its closing has come to.
+//! Retained stands there too: closed, and kept, while the generation that took over is on trial; back to Serving or out.
 //! Later states have their place: Warming before Ready, Adopting before Serving.
 
 mod record;
 pub(super) mod said;
+mod service;
 mod watched;
 
 use std::time::{Duration, Instant};
 
-use super::liveness::{Gate, Verdict, Vigil};
+use super::liveness::{Closed, Gate, Verdict, Vigil};
 use super::report::Reason;
 use super::state::{State, Turn};
 use super::todo::Step;
@@ -181,17 +183,6 @@ impl Worker {
         }
     }
 
-    /// Lets a ready worker serve from the next version on; nothing else changes.
-    pub(super) fn serve(&mut self, step: &mut Step<'_>) {
-        // Ready => Serving
-        if self.state == State::Ready {
-            self.enter(State::Serving, step);
-            let first = self.plan.liveness.map(|liveness| liveness.interval.mul_f64(step.todo.roll()));
-            self.vigil = first.map(|wait| Vigil::new(step.after(wait)));
-            self.expect_word(step);
-        }
-    }
-
     /// Puts it on the way out by the shortest path that loses no request; no change if it is on it.
     pub(super) fn leave(&mut self, step: &mut Step<'_>) {
         match self.state {
@@ -205,11 +196,11 @@ impl Worker {
             State::Serving | State::Unready { gate: Gate::Open, .. } => {
                 self.enter(State::Quiescing { version: step.version, idle: false }, step);
             }
-            // Unready => (Quiescing | Draining | Delisting)
-            State::Unready { gate: Gate::Closed { version, acknowledged, idle }, .. } => {
-                self.enter(State::Quiescing { version, idle }, step);
-                if acknowledged {
-                    self.published(version, step);
+            // (Unready | Retained) => (Quiescing | Draining | Delisting)
+            State::Unready { gate: Gate::Closed(closed), .. } | State::Retained(closed) => {
+                self.enter(State::Quiescing { version: closed.version, idle: closed.idle }, step);
+                if closed.acknowledged {
+                    self.published(closed.version, step);
                 }
             }
             _ => {}
@@ -219,10 +210,8 @@ impl Worker {
     /// All proxies act on `version` or a later one.
     pub(super) fn published(&mut self, version: Version, step: &mut Step<'_>) {
         match &mut self.state {
-            // Unready => Unready
-            State::Unready { gate: Gate::Closed { version: closed, acknowledged, .. }, .. } => {
-                *acknowledged |= *closed <= version;
-            }
+            // Unready => Unready, Retained => Retained
+            State::Unready { gate: Gate::Closed(closed), .. } | State::Retained(closed) => closed.acknowledge(version),
             // Quiescing => (Draining | Delisting)
             State::Quiescing { version: closed, idle } if *closed <= version => {
                 let idle = *idle;
@@ -240,8 +229,10 @@ impl Worker {
     /// No exchange is in flight. False when its endpoint is not closed, for then the next claim may follow at once.
     pub(super) fn idle(&mut self, step: &Step<'_>) -> bool {
         match &mut self.state {
-            // Quiescing => Quiescing: the word overtook the acknowledgement; Unready => Unready: it may leave later
-            State::Quiescing { idle, .. } | State::Unready { gate: Gate::Closed { idle, .. }, .. } => *idle = true,
+            // Quiescing => Quiescing: the word overtook the acknowledgement; the others stay: they may leave later
+            State::Quiescing { idle, .. }
+            | State::Unready { gate: Gate::Closed(Closed { idle, .. }), .. }
+            | State::Retained(Closed { idle, .. }) => *idle = true,
             // Draining => Delisting
             State::Draining { .. } => self.enter(State::Delisting { version: step.version }, step),
             _ => return false,
@@ -332,7 +323,7 @@ impl Worker {
 
     /// Published, open or closed.
     pub(super) fn is_listed(&self) -> bool {
-        self.state.is_in_service() || self.state.is_draining()
+        self.state.is_in_service() || self.state.is_draining() || matches!(self.state, State::Retained(_))
     }
 
     /// What its latest failed probe said.

@@ -91,6 +91,8 @@ pub struct Load {
     pub finished: u64,
     /// Faults ever that were the endpoint's.
     pub failed: u64,
+    /// Its answers ever that were errors (5xx).
+    pub errors: u64,
     /// How long the oldest request has waited that waits for the head of its response; too little by about
     /// [`LOAD_EVERY`](super::LOAD_EVERY) at most. `None`: none waits. Streams and tunnels have their heads.
     pub oldest: Option<Duration>,

@@ -200,7 +200,11 @@ fn vouch<'a>(peer: &Peer, checked: &'a Checked, id: HeaderValue, trace: Trace) -
 
 impl Answer {
     fn into_response(self, peer: &Peer, mut record: Record) -> Response<Body> {
-        record.answer(self.response.status().as_u16());
+        let status = self.response.status();
+        record.answer(status.as_u16());
+        if status.is_server_error() {
+            self.carriage.lease.note_error();
+        }
         match self.upgrade {
             Some(client) if self.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 tunnel::open(peer, client, self.response, self.carriage, record)

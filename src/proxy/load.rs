@@ -39,10 +39,10 @@ impl Loads {
 fn load(endpoint: &Endpoint<Wire>, floor: u64, now: Instant) -> Load {
     let (in_flight, seen) = (endpoint.in_flight(), endpoint.look(now));
     let finished = seen.begun.saturating_sub(u64::from(in_flight)).max(floor);
-    Load { serial: endpoint.serial, in_flight, finished, failed: seen.failed, oldest: seen.oldest }
+    Load { serial: endpoint.serial, in_flight, finished, failed: seen.failed, errors: seen.errors, oldest: seen.oldest }
 }
 
 /// Is it what is known of an endpoint of which nothing has been told?
 fn is_nothing(load: &Load) -> bool {
-    *load == Load { serial: load.serial, in_flight: 0, finished: 0, failed: 0, oldest: None }
+    *load == Load { serial: load.serial, in_flight: 0, finished: 0, failed: 0, errors: 0, oldest: None }
 }

@@ -60,10 +60,11 @@ impl Supervisor {
             Action::Finish { ticket, outcome } => self.finish(app, ticket, outcome),
             Action::Retired { generation } => {
                 if let Some(Site::Supervised(site)) = self.sites.get_mut(app) {
-                    site.releases.remove(&generation);
+                    site.releases.retire(generation);
                 }
                 tracing::info!(%app, %generation, "generation retired");
             }
+            Action::RolledBack { generation, to, reason } => self.rolled_back(app, generation, to, &reason),
             Action::Stopped => self.site_stopped(app),
         }
     }
@@ -137,7 +138,7 @@ impl Supervisor {
     fn probe_worker(&self, app: &AppName, serial: Serial) {
         let Some(Site::Supervised(site)) = self.sites.get(app) else { return };
         let Some(worker) = site.workers.get(&serial) else { return };
-        if let (Some(release), Some(address)) = (site.releases.get(&worker.id.generation), worker.berth.address()) {
+        if let (Some(release), Some(address)) = (site.releases.get(worker.id.generation), worker.berth.address()) {
             self.ask(app.clone(), serial, address, Arc::clone(&release.app));
         }
     }
@@ -316,11 +317,15 @@ impl Supervisor {
         let now = clock::now();
         for load in news {
             let serial = load.serial;
-            let mut sites = self.sites.iter();
-            if let Some((app, slot)) = sites.find_map(|(app, site)| Some((app, site.slot(load.serial)?))) {
-                let finished = self.proxies.loads.note(proxy, load, now);
-                self.outlook.metrics.worker_finished(app, slot, finished);
-                if finished > 0 && matches!(self.sites.get(app), Some(Site::Supervised(_))) {
+            let mut sites = self.sites.iter_mut();
+            if let Some((app, slot, site)) = sites.find_map(|(app, site)| Some((app, site.slot(serial)?, site))) {
+                let answers = self.proxies.loads.note(proxy, load, now);
+                self.outlook.metrics.worker_finished(app, slot, answers.given);
+                let Site::Supervised(site) = site else { continue };
+                if let Some(fault) = site.note_answers(serial, now, answers) {
+                    self.machines.queue.push_back((app.clone(), fault));
+                }
+                if answers.given > 0 {
                     let exchanges = self.proxies.loads.of(serial, now).finished;
                     self.machines.queue.push_back((app.clone(), lifecycle::Event::Served { serial, exchanges }));
                 }

@@ -32,7 +32,7 @@ impl Supervisor {
 /// What the generation that serves runs, or the one before it.
 fn resolved(site: &Site) -> Option<&Resolved> {
     let Site::Supervised(supervised) = site else { return None };
-    let live = site.live_generation().and_then(|generation| supervised.releases.get(&generation));
+    let live = site.live_generation().and_then(|generation| supervised.releases.get(generation));
     live.or_else(|| supervised.releases.values().next_back())?.resolved()
 }
 

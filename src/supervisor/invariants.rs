@@ -53,9 +53,9 @@ impl Supervisor {
     /// Counts generations that were forgotten before they had ended.
     pub(super) fn watch_leak(&self, app: &AppName) {
         if let Some(Site::Supervised(site)) = self.sites.get(app)
-            && !site.releases.is_empty()
+            && site.releases.values().len() > 0
         {
-            self.outlook.metrics.invariants().generation_leaked.inc_by(site.releases.len() as u64);
+            self.outlook.metrics.invariants().generation_leaked.inc_by(site.releases.values().len() as u64);
             tracing::error!(%app, "invariant broken: a generation was forgotten");
         }
     }

@@ -26,7 +26,7 @@ impl Supervisor {
     pub(super) fn check(&self, app: &AppName, serial: Serial) {
         let Some(Site::Supervised(site)) = self.sites.get(app) else { return };
         let Some(worker) = site.workers.get(&serial) else { return };
-        let Some(settings) = site.releases.get(&worker.id.generation).map(|release| Arc::clone(&release.app)) else {
+        let Some(settings) = site.releases.get(worker.id.generation).map(|release| Arc::clone(&release.app)) else {
             return;
         };
         let Some(address) = worker.berth.address() else { return };

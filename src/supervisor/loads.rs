@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::id::Serial;
+use crate::lifecycle::Answers;
 use crate::link;
 
 /// About how far back the rate of requests looks.
@@ -73,13 +74,15 @@ impl Loads {
         }
     }
 
-    /// A proxy has said what is new of one endpoint; gives how many exchanges have finished since it last did.
-    pub(super) fn note(&mut self, proxy: u64, load: link::Load, now: Instant) -> u64 {
+    /// A proxy has said what is new of one endpoint; gives what was answered since it last did.
+    pub(super) fn note(&mut self, proxy: u64, load: link::Load, now: Instant) -> Answers {
         let before = self.said.entry(proxy).or_default().insert(load.serial, load);
         let finished = load.finished.saturating_sub(before.map_or(0, |before| before.finished));
+        let all_bad = |load: &link::Load| load.failed + load.errors;
+        let bad = all_bad(&load).saturating_sub(before.as_ref().map_or(0, all_bad));
         let fresh = Ledger { finished: 0, failed: 0, rate: Rate { value: 0.0, at: now } };
         self.ledgers.entry(load.serial).or_insert(fresh).rate.add(finished, now);
-        finished
+        Answers { given: finished, bad }
     }
 
     /// A proxy is gone, with what it had in flight.
@@ -129,16 +132,16 @@ mod tests {
 
     fn load(serial: u64, in_flight: u32, finished: u64, oldest: Option<u64>) -> link::Load {
         let oldest = oldest.map(Duration::from_secs);
-        link::Load { serial: Serial(serial), in_flight, finished, failed: 1, oldest }
+        link::Load { serial: Serial(serial), in_flight, finished, failed: 1, errors: 2, oldest }
     }
 
     #[test]
     fn the_load_is_the_sum_over_all_proxies() {
         let (mut loads, now) = (Loads::default(), Instant::now());
         assert_eq!(loads.of(Serial(7), now), Load::default());
-        assert_eq!(loads.note(1, load(7, 2, 10, Some(3)), now), 10);
-        assert_eq!(loads.note(2, load(7, 1, 5, Some(4)), now), 5);
-        assert_eq!(loads.note(1, load(7, 3, 12, None), now), 2);
+        assert_eq!(loads.note(1, load(7, 2, 10, Some(3)), now), Answers { given: 10, bad: 3 });
+        assert_eq!(loads.note(2, load(7, 1, 5, Some(4)), now), Answers { given: 5, bad: 3 });
+        assert_eq!(loads.note(1, load(7, 3, 12, None), now), Answers { given: 2, bad: 0 });
         let sum = loads.of(Serial(7), now);
         assert_eq!((sum.in_flight, sum.finished, sum.failed), (4, 17, 2));
         assert_eq!(sum.oldest, Some(Duration::from_secs(4)));

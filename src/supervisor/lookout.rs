@@ -114,8 +114,7 @@ impl Supervisor {
                 return;
             }
         };
-        let Some(Server::Command(command)) =
-            site.releases.get(&worker.id.generation).map(|release| &release.app.server)
+        let Some(Server::Command(command)) = site.releases.get(worker.id.generation).map(|release| &release.app.server)
         else {
             return;
         };

@@ -15,7 +15,7 @@ use crate::config::{Memory, Server};
 use crate::control::words;
 use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, JobEvent, MemoryLimits, MemoryWatch, Pressure, RecycleReason};
-use crate::sys::memory::{Measured, Metric, Survey};
+use crate::sys::memory::{self, Measured, Metric, Survey};
 use crate::sys::process;
 use crate::sys::tree::Tree;
 
@@ -119,6 +119,7 @@ impl Supervisor {
     /// Takes in what was measured.
     pub(super) fn measured(&mut self, measurements: Vec<Measurement>) {
         self.chores.gauges.is_busy = false;
+        self.spare_memory();
         for Measurement { app, serial, at, measured } in measurements {
             let Some(gauge) = self.chores.gauges.gauges.get_mut(&serial) else { continue };
             gauge.latest = Some(measured);
@@ -139,6 +140,19 @@ impl Supervisor {
             if pressure == Pressure::Hard {
                 self.machines.queue.push_back((app, lifecycle::Event::Hasten { serial }));
             }
+        }
+    }
+
+    /// Lets go of generations that are only kept, when memory is needed for those that serve.
+    fn spare_memory(&mut self) {
+        let keeps = self.supervised().filter(|(_, site)| site.has_retained()).map(|(app, _)| app.clone());
+        let keeps: Vec<_> = keeps.collect();
+        if keeps.is_empty() || !memory::is_scarce() {
+            return;
+        }
+        for app in keeps {
+            tracing::warn!(%app, "memory is scarce: the generation that is kept to go back to is let go");
+            self.machines.queue.push_back((app, lifecycle::Event::Discard));
         }
     }
 
@@ -173,7 +187,7 @@ impl Supervisor {
 /// What the operator says of the memory of a worker that has just been started.
 pub(super) fn settings(site: &Supervised, serial: Serial) -> Memory {
     let generation = site.workers.get(&serial).map(|worker| worker.id.generation);
-    let release = generation.and_then(|generation| site.releases.get(&generation));
+    let release = generation.and_then(|generation| site.releases.get(generation));
     match release.map(|release| &release.app.server) {
         Some(Server::Command(command)) => command.bounds.memory,
         _ => Memory::default(),

@@ -16,7 +16,7 @@ use super::site::{Site, Supervised};
 use super::{Notice, Supervisor, clock};
 use crate::control::words::{AppReloaded, Order, Outcome, Refusal, Reloaded};
 use crate::id::{AppName, Generation};
-use crate::lifecycle::{self, AppState, GenerationState, RunResult, Ticket};
+use crate::lifecycle::{self, AppState, RunResult, Ticket};
 
 /// Lines of a failed worker that the caller is shown.
 pub(super) const SHOWN_LINES: usize = 20;
@@ -188,6 +188,7 @@ impl Supervisor {
         match outcome {
             Outcome::Live => self.outlook.metrics.reload_live(name, "live", took),
             Outcome::Superseded => self.outlook.metrics.reload_failed(name, "superseded"),
+            Outcome::RolledBack => self.outlook.metrics.reload_failed(name, "rolled_back"),
             _ => self.outlook.metrics.reload_failed(name, "aborted"),
         }
         reload.end_with(name, End { outcome, generation, reason, lines });
@@ -249,8 +250,7 @@ fn end(site: Option<&Site>, hope: Hope) -> Option<End> {
 
 fn serves(site: &Supervised, after: Generation) -> Option<End> {
     let report = site.machine.report();
-    let is_live = |state| matches!(state, GenerationState::Promoting | GenerationState::Live);
-    let Some(live) = report.generations.iter().find(|generation| is_live(generation.state)) else {
+    let Some(live) = report.generations.iter().find(|generation| generation.is_live()) else {
         // It is on its way, or was stopped meanwhile.
         let stopped = End { outcome: Outcome::Superseded, generation: None, reason: None, lines: Vec::new() };
         return (!site.upcoming.enabled).then_some(stopped);
@@ -296,6 +296,9 @@ fn told(outcome: lifecycle::Outcome) -> (Outcome, Option<Generation>, Option<Str
     match outcome {
         lifecycle::Outcome::Live { generation } => (Outcome::Live, Some(generation), None),
         lifecycle::Outcome::Aborted { generation, reason, .. } => (Outcome::Aborted, Some(generation), Some(reason)),
+        lifecycle::Outcome::RolledBack { generation, reason, .. } => {
+            (Outcome::RolledBack, Some(generation), Some(reason))
+        }
         lifecycle::Outcome::Superseded => (Outcome::Superseded, None, None),
     }
 }

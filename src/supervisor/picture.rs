@@ -10,7 +10,7 @@ use super::site::{Fixed, Site, Supervised};
 use super::{Supervisor, clock};
 use crate::control::words::{self, Status};
 use crate::id::{Address, AppName, Serial};
-use crate::lifecycle::{self, AppState, GenerationState, WorkerReport, WorkerState};
+use crate::lifecycle::{self, AppState, WorkerReport, WorkerState};
 use crate::telemetry::exposition::Family;
 use crate::telemetry::supervisor_metrics::{Picture, Worker};
 
@@ -207,7 +207,7 @@ fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {
     let mut workers = Vec::new();
     for generation in &report.generations {
         // Where the live generation has a slot without a worker, somebody is missing; in a leaving one that is the aim.
-        let is_live = matches!(generation.state, GenerationState::Promoting | GenerationState::Live);
+        let is_live = generation.is_live();
         let shown = generation.workers.iter().filter(|worker| is_live || worker.serial.is_some());
         let shown = shown.chain(&generation.beside);
         workers.extend(shown.filter_map(|report| worker(site, report, loads)));

@@ -12,14 +12,14 @@ use crate::id::AppName;
 use crate::sys::spawn::{self, Identity};
 
 /// The settings of one generation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Release {
     pub(super) app: Arc<App>,
     resolved: Option<Resolved>,
 }
 
 /// What was looked up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Resolved {
     pub(super) program: PathBuf,
     pub(super) args: Vec<OsString>,
@@ -32,6 +32,11 @@ pub(super) struct Resolved {
 impl Release {
     pub(super) fn new(app: Arc<App>) -> Self {
         Self { app, resolved: None }
+    }
+
+    /// Does it run the same, from the same place?
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.app == other.app && self.resolved == other.resolved
     }
 
     /// What was looked up, once it was.

@@ -194,6 +194,9 @@ impl Supervisor {
     }
 
     pub(super) fn begin_app(&mut self, name: &AppName, reload: &mut Reload) {
+        if reload.order == Order::Rollback {
+            return self.begin_rollback(name, reload);
+        }
         let Some(app) = self.config.apps.get(name).cloned().map(Arc::new) else {
             self.remove_site(name);
             return reload.expect(name, Hope::Gone(Outcome::Removed));
@@ -257,7 +260,7 @@ impl Supervisor {
                 self.stop_to_start(name);
                 reload.expect(name, hope);
             }
-            Order::Start | Order::Stop | Order::Delete | Order::Scale => {
+            Order::Start | Order::Stop | Order::Delete | Order::Scale | Order::Rollback => {
                 reload.expect(name, self.hope_of_present(name));
             }
         }

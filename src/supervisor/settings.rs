@@ -10,7 +10,7 @@ use super::proxies::Recipe;
 use crate::certs::{self, CertError};
 use crate::config::{self, Amount, App, Config, LogFormat};
 use crate::lifecycle::{
-    Backoff, Liveness, OnLoop, Overlap, Plan, Policy, Probing, Readiness, Recycling, Restart, Terms, Timeouts,
+    Backoff, Liveness, OnLoop, Overlap, Plan, Policy, Probing, Readiness, Recycling, Restart, Terms, Timeouts, Trial,
 };
 use crate::link::Certificate;
 use crate::sys::memory;
@@ -54,6 +54,7 @@ pub(super) fn plan(app: &App, scaled: Option<NonZeroU32>) -> Plan {
         },
         concurrent_starts: cpus,
         overlaps: app.kind != config::Kind::Task { overlaps: false },
+        trial: Trial { bake: command.deploy.bake, retain: command.deploy.retain },
     }
 }
 

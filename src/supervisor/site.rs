@@ -17,14 +17,12 @@ use super::launch::{Berth, Starter};
 use super::liveness::Told;
 use super::output::Files;
 use super::primary::Primary;
-use super::release::Release;
+use super::releases::Releases;
 use super::workers::Worker;
 use crate::config::{self, App};
 use crate::control::words::Footprint;
 use crate::id::{AppName, Generation, Serial, Slot, WorkerId};
-use crate::lifecycle::{
-    self, AppState, Cause, GenerationState, RecycleReason, Recycles, Report, Restarts, Version, WorkerReport,
-};
+use crate::lifecycle::{self, AppState, Cause, RecycleReason, Recycles, Report, Restarts, Version, WorkerReport};
 use crate::link;
 use crate::sys::spawn::Exit;
 
@@ -40,7 +38,7 @@ pub(super) enum Site {
 pub(super) struct Supervised {
     pub(super) machine: lifecycle::App,
     pub(super) workers: BTreeMap<Serial, Worker>,
-    pub(super) releases: BTreeMap<Generation, Release>,
+    pub(super) releases: Releases,
     /// The settings of the next generation to be declared.
     pub(super) upcoming: Arc<App>,
     /// Opened with the first worker that writes to any.
@@ -175,7 +173,7 @@ impl Supervised {
         Self {
             machine: lifecycle::App::new(name),
             workers: BTreeMap::new(),
-            releases: BTreeMap::new(),
+            releases: Releases::default(),
             files: None,
             runs: Runs::of(&app, &earlier),
             exits: Exits::after(earlier.exits),
@@ -194,7 +192,7 @@ impl Supervised {
     }
 
     fn app(&self) -> &Arc<App> {
-        let live = self.live_generation().and_then(|generation| self.releases.get(&generation));
+        let live = self.live_generation().and_then(|generation| self.releases.get(generation));
         live.map_or(&self.upcoming, |release| &release.app)
     }
 
@@ -204,9 +202,8 @@ impl Supervised {
     }
 
     pub(super) fn live_generation(&self) -> Option<Generation> {
-        let is_live = |state| matches!(state, GenerationState::Promoting | GenerationState::Live);
         let mut generations = self.machine.report().generations.into_iter();
-        generations.find(|generation| is_live(generation.state)).map(|generation| generation.number)
+        generations.find(lifecycle::GenerationReport::is_live).map(|generation| generation.number)
     }
 
     /// Of all its workers, the failure that came last.
@@ -222,7 +219,7 @@ impl Supervised {
         let endpoint = |view: lifecycle::EndpointView| {
             let address = self.workers.get(&view.serial)?.berth.address()?;
             let lifecycle::EndpointView { serial, slot, generation, open } = view;
-            let release = self.releases.get(&generation);
+            let release = self.releases.get(generation);
             let proxy_protocol = release.is_some_and(|release| release.app.forwarding.proxy_protocol);
             Some(link::Endpoint { serial, slot, generation, address, open, proxy_protocol })
         };
@@ -276,9 +273,10 @@ impl Supervised {
     /// A generation that the machine has just declared runs what was upcoming then.
     pub(super) fn note_new_generation(&mut self, report: &Report) {
         if let Some(newest) = report.generations.last() {
-            let upcoming = &self.upcoming;
-            self.releases.entry(newest.number).or_insert_with(|| Release::new(Arc::clone(upcoming)));
+            self.releases.declare(newest.number, &self.upcoming);
         }
+        let live = report.generations.iter().find(|generation| generation.is_live());
+        self.releases.note_live(live.map(|live| live.number));
     }
 
     /// What its machine was taken over with was counted by others.
@@ -326,7 +324,7 @@ impl Supervised {
         serial: Serial,
         id: WorkerId,
     ) -> Result<u32, String> {
-        let release = self.releases.get_mut(&id.generation).expect("a worker is spawned only in a declared generation");
+        let release = self.releases.get_mut(id.generation).expect("a worker is spawned only in a declared generation");
         let worker = effects.start_worker(starter, Birth { serial, id, release, files: &mut self.files })?;
         let pid = worker.process.pid();
         self.workers.insert(serial, worker);
@@ -336,7 +334,7 @@ impl Supervised {
     /// How it is known that this worker can serve; `None` when it does not run.
     pub(super) fn readiness(&self, serial: Serial) -> Option<config::Readiness> {
         let generation = self.workers.get(&serial)?.id.generation;
-        match &self.releases.get(&generation)?.app.server {
+        match &self.releases.get(generation)?.app.server {
             config::Server::Command(command) => Some(command.contract.ready),
             config::Server::Fixed(_) => None,
         }

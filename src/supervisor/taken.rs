@@ -53,7 +53,7 @@ impl Supervisor {
         // What one that has served for a while printed long ago is not why it ends.
         let worker = site.workers.get(&serial).filter(|worker| worker.lookout.is_posted())?;
         let InUse { port } = in_use(&worker.tail.last(LINES))?;
-        let release = site.releases.get(&worker.id.generation)?;
+        let release = site.releases.get(worker.id.generation)?;
         let Server::Command(command) = &release.app.server else { return None };
         let advice = command.node_remedy().map_or_else(
             || "let each worker listen on its own PORT".to_owned(),

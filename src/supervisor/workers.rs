@@ -113,7 +113,7 @@ impl StopOrder {
             config::Channel::Present => Word::ShutDown,
         };
         let dump = command.live.as_ref().and_then(|live| live.dump_signal).map(signal);
-        Self { signal: signal(command.stop_signal), kill_timeout: command.timeouts.kill, word, dump }
+        Self { signal: signal(command.contract.stop_signal), kill_timeout: command.timeouts.kill, word, dump }
     }
 }
 

@@ -96,6 +96,23 @@ pub fn total() -> io::Result<u64> {
     Ok(cgroup::memory_limit().map_or(machine, |limit| limit.min(machine)))
 }
 
+/// Is there so little memory left that programs wait for it, or soon will? Where `/proc` does not say, there is enough.
+#[must_use]
+pub fn is_scarce() -> bool {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    scarce(&read("/proc/meminfo"), &read("/proc/pressure/memory"))
+}
+
+/// Less than a twentieth is available, or some task has waited for memory a tenth of the last 10 s (PSI, the kernel's
+/// `accounting/psi`).
+fn scarce(meminfo: &str, pressure: &str) -> bool {
+    let number = |name| kibibytes(meminfo, name);
+    let is_short = number("MemAvailable:").zip(number("MemTotal:")).is_some_and(|(left, all)| left < all / 20);
+    let waits = pressure.lines().find_map(|line| line.strip_prefix("some avg10="));
+    let share = waits.and_then(|line| line.split(' ').next()?.parse::<f64>().ok());
+    is_short || share.is_some_and(|share| share > 10.0)
+}
+
 fn kibibytes(text: &str, name: &str) -> Option<u64> {
     let size = text.lines().find_map(|line| line.strip_prefix(name))?;
     let number: u64 = size.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
@@ -112,6 +129,22 @@ mod tests {
         assert_eq!(kibibytes("Rss:  9 kB\nPss:      1536 kB\nPss_Dirty: 1 kB\n", "Pss:"), Some(1536 * 1024));
         assert_eq!(kibibytes("Name:\\tkthreadd\n", "Pss:"), None);
         assert_eq!(kibibytes("Pss: many kB\n", "Pss:"), None);
+    }
+
+    #[test]
+    fn memory_is_scarce_when_little_is_left_or_when_programs_wait_for_it() {
+        let left = |left: u32| format!("MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: {left} kB\n");
+        let waits = |share: &str| format!("some avg10={share} avg60=0.00 avg300=0.00 total=9\nfull avg10=99.00\n");
+        for (meminfo, pressure, expected) in [
+            (left(50), waits("0.00"), false),
+            (left(49), waits("0.00"), true),
+            (left(900), waits("10.01"), true),
+            (left(900), waits("10.00"), false),
+            (left(900), String::new(), false),
+            (String::new(), String::new(), false),
+        ] {
+            assert_eq!(scarce(&meminfo, &pressure), expected, "{meminfo}{pressure}");
+        }
     }
 
     #[test]

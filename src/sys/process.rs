@@ -9,7 +9,8 @@ use std::mem::MaybeUninit;
 use std::{fs, ptr};
 
 use nix::libc;
-use rustix::process::{Resource, Rlimit};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, pidfd_send_signal};
 
 /// Names the calling thread, as `ps -L`, `top` and `/proc/PID/comm` show it; called on the main thread it names the
 /// process. The kernel keeps 15 bytes. (What `ps` shows as the command line is the argv given to `spawn`.)
@@ -40,6 +41,19 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
 #[must_use]
 pub fn descriptor_limit() -> u64 {
     rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Kills a process (`SIGKILL`), which need not be a child; whoever says its number has just seen it alive.
+///
+/// # Errors
+/// `NotFound` when there is none, `PermissionDenied` when it is somebody else's.
+pub fn kill(pid: u32) -> io::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+    let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| match error {
+        Errno::SRCH => io::ErrorKind::NotFound.into(),
+        error => io::Error::from(error),
+    })?;
+    Ok(pidfd_send_signal(process, Signal::KILL)?)
 }
 
 /// Bytes of a page of memory.

@@ -39,6 +39,7 @@ pub struct SupervisorMetrics {
 #[derive(Clone, Debug)]
 struct Reloads {
     by_outcome: IntCounterVec,
+    rollbacks: IntCounterVec,
     seconds: Histogram,
 }
 
@@ -50,6 +51,12 @@ impl Reloads {
                 "portreeve_reloads_total",
                 "Finished reloads by outcome.",
                 &["app", "outcome"],
+            ),
+            rollbacks: counters(
+                registry,
+                "portreeve_rollbacks_total",
+                "Times that an app went back to the generation from before.",
+                &["app"],
             ),
             seconds: histogram(
                 registry,
@@ -211,6 +218,11 @@ impl SupervisorMetrics {
     /// A reload ended without a new generation in service.
     pub fn reload_failed(&self, app: &AppName, outcome: &'static str) {
         self.reloads.by_outcome.with_label_values(&[app.as_str(), outcome]).inc();
+    }
+
+    /// The generation from before serves again.
+    pub fn rolled_back(&self, app: &AppName) {
+        self.reloads.rollbacks.with_label_values(&[app.as_str()]).inc();
     }
 
     /// A proxy was started in place of one that ended by itself.

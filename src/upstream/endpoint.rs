@@ -140,6 +140,11 @@ impl<C> Endpoint<C> {
         self.tally.fail();
     }
 
+    /// It has answered with an error of its own (5xx).
+    pub fn note_error(&self) {
+        self.tally.err();
+    }
+
     /// What has been asked of it, at `now`. Ages are as coarse as the time between two looks: look about once a second.
     #[must_use]
     pub fn look(&self, now: Instant) -> Seen {

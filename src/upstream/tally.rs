@@ -22,6 +22,7 @@ pub(super) struct Tally {
     /// Into which those are counted who begin to wait.
     turn: AtomicU8,
     failed: AtomicU64,
+    errors: AtomicU64,
     /// When each turn ended; taken by whoever looks.
     ends: Mutex<[Option<Instant>; TURNS]>,
 }
@@ -42,6 +43,8 @@ pub struct Seen {
     pub begun: u64,
     /// Requests that the endpoint has failed, ever.
     pub failed: u64,
+    /// Answers of it that say that it has failed (5xx), ever.
+    pub errors: u64,
     /// How long the oldest request waits that waits for a head.
     pub oldest: Option<Duration>,
 }
@@ -56,7 +59,13 @@ pub struct Waiting<'a> {
 impl Tally {
     pub(super) fn new(threads: usize) -> Self {
         let strips = (0..threads).map(|_| Strip::default()).collect();
-        Self { strips, turn: AtomicU8::new(0), failed: AtomicU64::new(0), ends: Mutex::new([None; TURNS]) }
+        Self {
+            strips,
+            turn: AtomicU8::new(0),
+            failed: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            ends: Mutex::new([None; TURNS]),
+        }
     }
 
     /// A request of `thread` begins to wait.
@@ -73,6 +82,11 @@ impl Tally {
         self.failed.fetch_add(1, Relaxed);
     }
 
+    /// It has answered with an error of its own.
+    pub(super) fn err(&self) {
+        self.errors.fetch_add(1, Relaxed);
+    }
+
     /// Adds up, and begins another turn if somebody waits since this one.
     pub(super) fn look(&self, now: Instant) -> Seen {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,6 +101,7 @@ impl Tally {
         Seen {
             begun: self.strips.iter().map(|strip| strip.begun.load(Relaxed)).sum(),
             failed: self.failed.load(Relaxed),
+            errors: self.errors.load(Relaxed),
             oldest: waited.min().map(|end| now.saturating_duration_since(end)),
         }
     }
@@ -132,9 +147,9 @@ mod tests {
         let waiting = tally.wait(1);
         tally.wait(1).take_back();
         tally.fail();
-        assert_eq!(tally.look(at(0)), Seen { begun: 2, failed: 1, oldest: Some(Duration::ZERO) });
+        assert_eq!(tally.look(at(0)), Seen { begun: 2, failed: 1, errors: 0, oldest: Some(Duration::ZERO) });
         drop(waiting);
-        assert_eq!(tally.look(at(1)), Seen { begun: 2, failed: 1, oldest: None });
+        assert_eq!(tally.look(at(1)), Seen { begun: 2, failed: 1, errors: 0, oldest: None });
     }
 
     #[test]

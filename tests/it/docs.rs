@@ -80,7 +80,11 @@ fn the_readme_names_the_metrics_that_there_are() {
     }
     // Those with labels appear with their first event.
     let later = ["portreeve_held_total", "portreeve_retries_total", "portreeve_upstream_faults_total"];
-    let later = later.into_iter().chain(["portreeve_worker_restarts_total", "portreeve_reloads_total"]);
+    let later = later.into_iter().chain([
+        "portreeve_worker_restarts_total",
+        "portreeve_reloads_total",
+        "portreeve_rollbacks_total",
+    ]);
     let later = later.chain(["portreeve_drain_forced_total", "portreeve_log_failed_total"]);
     let later = later.chain(["portreeve_notify_faults_total"]);
     let later = later.chain(["portreeve_channel_faults_total", "portreeve_worker_requests_total"]);

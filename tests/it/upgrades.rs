@@ -64,7 +64,7 @@ fn upgrades_without_a_loss(times: usize) {
     assert_eq!(running.pids("web", 2), pids, "no worker was touched");
     assert_eq!(running.status().pid, pid, "the process stays");
     assert_eq!(running.line().before, times as u64);
-    assert_eq!(running.metrics().sum("portreeve_proxy_restarts_total", &[]), 0.0, "each proxy retired in peace");
+    assert!(running.metrics().sum("portreeve_proxy_restarts_total", &[]) < 1.0, "each proxy retired in peace");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn after_an_upgrade_everything_can_be_done_that_could_be_before() {
     let exits = running.status().app("web").exits.clone();
     assert_eq!(exits.last().and_then(|exit| exit.signal), Some(9), "its end is known: {exits:?}");
     let restarts = running.metrics().sum("portreeve_worker_restarts_total", &[("app", "web")]);
-    assert_eq!(restarts, 2.0, "counters go on");
+    assert!((2.0..3.0).contains(&restarts), "counters go on: {restarts}");
     assert_eq!(running.reload_live(), 2);
     running.configure("app.web.workers", 3);
     running.reload_live();

@@ -19,6 +19,8 @@ pub(crate) struct Script {
     pub(crate) notify: Notify,
     /// `crash-on=N`: ends with code 1 on the Nth request, probes not counted.
     pub(crate) crash_on: Option<u64>,
+    /// `answers=STATUS`: to every request but probes.
+    pub(crate) answers: Option<u16>,
     /// `ledger=FILE`: where `/once` leaves its lines.
     pub(crate) ledger: Option<PathBuf>,
     /// `listen=ADDRESS` or `listen=unix:PATH`, instead of `$PORT`.
@@ -129,6 +131,7 @@ impl Script {
             "stop-delay" => self.stop.delay = duration(word, value)?,
             "dumps" => self.dumps = true,
             "crash-on" => self.crash_on = Some(number(word, value)?),
+            "answers" => self.answers = Some(number(word, value)?),
             "ledger" => self.ledger = Some(value.into()),
             "listen" => self.listen = Some(listen(word, value)?),
             _ => return Err(format!("unknown word {word:?}")),

@@ -40,6 +40,8 @@ pub(super) struct Stand {
 enum Phase {
     /// The new generation is on its way, or there.
     Comes,
+    /// It serves, and the one before it is kept until it has proved itself.
+    Bakes,
     /// It is not to be.
     CalledOff,
     /// The old one goes, and there is no new one yet.
@@ -66,6 +68,7 @@ fn stand(app: &App, before: &Before) -> Option<Stand> {
         ready: newest.ready,
         slots: newest.slots,
         phase: match newest.state.as_str() {
+            "baking" => Phase::Bakes,
             "aborted" => Phase::CalledOff,
             "draining" => Phase::Stops,
             _ => Phase::Comes,
@@ -88,6 +91,7 @@ impl Stand {
         let Self { app, generation, ready, slots, leaving, inflight, .. } = self;
         let what = match self.phase {
             Phase::Comes => format!("[{bar}] {ready}/{slots} ready"),
+            Phase::Bakes => format!("[{bar}] serves, on trial"),
             Phase::CalledOff => "called off".to_owned(),
             Phase::Stops => "stops".to_owned(),
         };
@@ -99,6 +103,9 @@ impl Stand {
         let Self { app, generation, ready, slots, .. } = self;
         let mut line = match self.phase {
             Phase::Comes => format!("{app}: generation {generation}: {ready} of {slots} workers ready"),
+            Phase::Bakes => {
+                format!("{app}: generation {generation} serves, on trial: the one before it is kept meanwhile")
+            }
             Phase::CalledOff => format!("{app}: generation {generation} is called off"),
             Phase::Stops => format!("{app}: generation {generation} stops"),
         };
@@ -159,6 +166,10 @@ mod tests {
             (
                 vec![generation(1, "draining", 0, 2), generation(2, "live", 4, 4)],
                 "web: generation 2: 4 of 4 workers ready; draining: 2 workers, 3 requests in flight",
+            ),
+            (
+                vec![generation(1, "retained", 0, 4), generation(2, "baking", 4, 4)],
+                "web: generation 2 serves, on trial: the one before it is kept meanwhile",
             ),
             (vec![generation(2, "live", 4, 4)], "web: generation 2: 4 of 4 workers ready"),
             (

@@ -181,6 +181,7 @@ fn life() -> Keys {
         ("drain_timeout", duration()),
         ("kill_timeout", duration()),
         ("stop_signal", signal()),
+        ("deploy", table([("bake", duration()), ("retain", duration())])),
         ("restart", any([words_of(&restart::POLICIES), table(restarts())])),
         ("recycle", table(recycle)),
         ("live", any([words(["off"]), table(probe().into_iter().chain(more))])),

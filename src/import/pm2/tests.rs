@@ -294,7 +294,7 @@ fn what_is_translated_means_the_same() {
     assert_eq!(command.restart.period.as_secs(), 100);
     assert_eq!(command.restart.backoff.min.as_millis(), 100);
     assert_eq!(command.timeouts.kill.as_secs(), 5);
-    assert_eq!(command.stop_signal, config::StopSignal::Int);
+    assert_eq!(command.contract.stop_signal, config::StopSignal::Int);
     assert_eq!(command.contract.ready, config::Readiness::Ipc);
     assert_eq!(command.output.time.as_deref(), Some("%Y-%m-%d %H:%M:%S %:z"));
     assert_eq!(command.output.err.as_deref(), Some(Path::new("/srv/app/logs/err.log")));

@@ -1,6 +1,7 @@
 //! A generation: written down, and taken up.
 //!
-//! Of a crash loop it is known that it is one, and not which ends have led to it.
+//! Of a crash loop it is known that it is one, and not which ends have led to it. A trial is not continued: who serves is live,
+//! and who was kept to go back to leaves.
 
 use std::time::Instant;
 
@@ -16,8 +17,8 @@ impl Generation {
     pub(in crate::lifecycle) fn record(&self, now: Instant) -> GenerationRecord {
         let stage = match self.stage {
             Stage::Staging { .. } | Stage::Verified { .. } => StageRecord::Staging,
-            Stage::Promoting { .. } | Stage::Live => StageRecord::Live,
-            Stage::Draining => StageRecord::Draining,
+            Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live => StageRecord::Live,
+            Stage::Draining | Stage::Retained { .. } => StageRecord::Draining,
             Stage::Aborted => StageRecord::Aborted,
         };
         let circuit = match self.circuit.mode {

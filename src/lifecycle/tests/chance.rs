@@ -18,6 +18,7 @@ pub(super) const WILD: Mischief = Mischief {
     reloads: 30,
     recycles: 60,
     resizes: 60,
+    doubts: 60,
     stops: 3,
     starts: 4,
     crashes: 60,

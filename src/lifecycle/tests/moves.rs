@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{declared, lasting, plan, watched};
 use crate::id::{Generation, Serial, Slot, WorkerId};
-use crate::lifecycle::liveness::{Fate, Gate, Verdict, Vigil};
+use crate::lifecycle::liveness::{Closed, Fate, Gate, Verdict, Vigil};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::todo::{Step, Todo};
 use crate::lifecycle::worker::{End, Worker};
@@ -136,7 +136,7 @@ fn label(state: State) -> String {
 fn unready(gate: Gate, fate: Fate) -> String {
     let gate = match gate {
         Gate::Open => "!".to_owned(),
-        Gate::Closed { version, acknowledged, idle } => {
+        Gate::Closed(Closed { version, acknowledged, idle }) => {
             let version = if acknowledged { String::new() } else { version.0.to_string() };
             version + if idle { "(idle)" } else { "" }
         }
@@ -160,6 +160,7 @@ fn name(action: &Action) -> &'static str {
         Action::Kill { .. } => "kill",
         Action::Forced { .. } => "forced",
         Action::Finish { .. } => "finish",
+        Action::RolledBack { .. } => "rolled back",
         Action::Retired { .. } => "retired",
         Action::Stopped => "stopped",
     }
@@ -342,7 +343,7 @@ const WATCHED_MOVES: &[(&str, &str, &str)] = &[
 /// A worker in service as it can be while it is watched, with the question on its way and the end of patience in 10 s.
 fn watched_states(now: Instant) -> Vec<State> {
     let waits = Fate::Waits(Some(now + Duration::from_secs(10)));
-    let closed = |acknowledged, idle| Gate::Closed { version: Version(5), acknowledged, idle };
+    let closed = |acknowledged, idle| Gate::Closed(Closed { version: Version(5), acknowledged, idle });
     let gates = [closed(false, false), closed(false, true), closed(true, false), closed(true, true)];
     let unready = |fate| move |gate| State::Unready { gate, fate };
     let fates = [waits, Fate::Dumping(now + Duration::from_secs(10)), Fate::Sealed];

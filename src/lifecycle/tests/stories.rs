@@ -8,12 +8,13 @@ use super::world::{Choice, MORE, Mischief, Says, World};
 use super::{alternating, declared, lasting, plan, tuned};
 use crate::id::Serial;
 use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
-use crate::lifecycle::{OnLoop, Policy, Restart, Timeouts};
+use crate::lifecycle::{OnLoop, Policy, Restart, Timeouts, Trial};
 
 /// Anything may happen, as the story wants it.
 const ANYTHING: Mischief = Mischief {
     reloads: 9,
     recycles: 9,
+    doubts: 9,
     stops: 9,
     starts: 9,
     crashes: 9,
@@ -142,6 +143,7 @@ fn text(action: &Action) -> String {
         Action::Kill { serial } => format!("kill {serial}"),
         Action::Forced { serial } => format!("forced {serial}"),
         Action::Finish { ticket, outcome } => format!("reload {} {}", ticket.0, end(outcome)),
+        Action::RolledBack { generation, to, reason } => format!("back from {generation} to {to}: {reason}"),
         Action::Retired { generation } => format!("retired {generation}"),
         Action::Stopped => "stopped".to_owned(),
     }
@@ -154,6 +156,7 @@ fn end(outcome: &Outcome) -> String {
             format!("aborted {generation} by {worker}: {reason}")
         }
         Outcome::Aborted { generation, reason, worker: None } => format!("aborted {generation}: {reason}"),
+        Outcome::RolledBack { generation, to, .. } => format!("rolled back {generation} to {to}"),
         Outcome::Superseded => "superseded".to_owned(),
     }
 }
@@ -167,4 +170,5 @@ mod reloads;
 mod sizes;
 mod starts;
 mod stops;
+mod trials;
 mod words;

@@ -11,13 +11,13 @@ use super::world::{Choice, Mischief, World};
 use super::{alternating, declared, lasting, plan};
 use crate::lifecycle::circuit::{Circuit, Mode};
 use crate::lifecycle::generation::{Generation, Stage};
-use crate::lifecycle::liveness::{Fate, Gate};
+use crate::lifecycle::liveness::{Closed, Fate, Gate};
 use crate::lifecycle::place::relay::{Relay, Role, Shift};
 use crate::lifecycle::place::{Place, Seat};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::worker::Worker;
 use crate::lifecycle::{
-    AppState, Backoff, Liveness, OnLoop, Outcome, Plan, Policy, Probing, Restart, Timeouts, Version, WorkerState,
+    AppState, Backoff, Liveness, OnLoop, Outcome, Plan, Policy, Probing, Restart, Timeouts, Trial, Version, WorkerState,
 };
 
 /// Deadlines further away than this are all alike: none of the walks waits for one.
@@ -61,6 +61,7 @@ impl Found {
         self.outcomes.extend(world.outcomes.iter().map(|(_, outcome)| match outcome {
             Outcome::Live { .. } => "live",
             Outcome::Aborted { .. } => "aborted",
+            Outcome::RolledBack { .. } => "rolled back",
             Outcome::Superseded => "superseded",
         }));
     }
@@ -149,7 +150,8 @@ impl Key {
     /// What may still happen counts too.
     fn with(self, left: Mischief) -> u64 {
         let Self { mut hash, .. } = self;
-        let orders = [left.reloads, left.recycles, left.resizes, left.stops, left.starts, left.ills, left.hangs];
+        let orders =
+            [left.reloads, left.recycles, left.resizes, left.doubts, left.stops, left.starts, left.ills, left.hangs];
         for count in orders.into_iter().chain([left.crashes, left.endings, left.spawn_failures, left.words]) {
             hash = mix(hash, u64::from(count));
         }
@@ -177,7 +179,10 @@ impl Key {
                 self.add(3);
                 self.version(version);
             }
+            Stage::Baking { until, .. } => self.stage(7, until),
             Stage::Live => self.add(4),
+            Stage::Retained { until: Some(until) } => self.stage(8, until),
+            Stage::Retained { until: None } => self.add(9),
             Stage::Draining => self.add(5),
             Stage::Aborted => self.add(6),
         }
@@ -253,6 +258,7 @@ impl Key {
                 self.stage(15, reset);
             }
             State::Unready { gate, fate } => self.unready(gate, fate),
+            State::Retained(closed) => self.closed(30, closed),
             State::Quiescing { version, idle } => {
                 self.add(16 + (u64::from(idle) << 8));
                 self.version(version);
@@ -287,19 +293,22 @@ impl Key {
     fn unready(&mut self, gate: Gate, fate: Fate) {
         match gate {
             Gate::Open => self.add(23),
-            Gate::Closed { version, acknowledged, idle } => {
-                self.add(24 + (u64::from(idle) << 8) + (u64::from(acknowledged) << 9));
-                // Nothing is waited for once it is acknowledged.
-                if !acknowledged {
-                    self.version(version);
-                }
-            }
+            Gate::Closed(closed) => self.closed(24, closed),
         }
         match fate {
             Fate::Waits(Some(until)) => self.stage(25, until),
             Fate::Waits(None) => self.add(26),
             Fate::Dumping(until) => self.stage(27, until),
             Fate::Sealed => self.add(28),
+        }
+    }
+
+    fn closed(&mut self, tag: u64, closed: Closed) {
+        let Closed { version, acknowledged, idle } = closed;
+        self.add(tag + (u64::from(idle) << 8) + (u64::from(acknowledged) << 9));
+        // Nothing is waited for once it is acknowledged.
+        if !acknowledged {
+            self.version(version);
         }
     }
 
@@ -317,7 +326,7 @@ impl Key {
 
     fn process(&mut self, worker: &Worker, world: &World) {
         let process = &world.processes[&worker.serial];
-        let heard = [process.probed, process.declared, process.idle, process.health.asked];
+        let heard = [process.probed, process.declared, process.idle, process.is_kept, process.health.asked];
         let flags = [process.runs, process.is_told_to_end(), worker.lateness().is_some()].into_iter().chain(heard);
         self.add(flags.fold(0, |word, flag| word << 1 | u64::from(flag)));
         self.add(u64::from(process.streak.min(world.plan.probing.successes)));
@@ -415,8 +424,8 @@ fn one_slot_given_up_and_replaced() {
 #[test]
 fn two_slots_replaced() {
     let found = walk(short(2), Mischief { reloads: 1, ..Mischief::NONE }, 9_000);
-    let watched = WorkerState::Unready;
-    let all: BTreeSet<_> = WorkerState::ALL.iter().copied().filter(|state| *state != watched).collect();
+    let others = [WorkerState::Unready, WorkerState::Retained];
+    let all: BTreeSet<_> = WorkerState::ALL.iter().copied().filter(|state| !others.contains(state)).collect();
     assert_eq!(found.workers, all, "states that the walk has seen");
 }
 
@@ -640,4 +649,31 @@ fn two_slots_that_are_resized_in_a_crash_loop_and_where_workers_end_as_they_may(
 fn two_slots_that_are_resized_while_one_fails_its_probes() {
     let found = walk(watched(2), Mischief { resizes: 1, ills: 1, ..Mischief::NONE }, 1_000);
     assert!(found.workers.contains(&WorkerState::Unready), "{found:?}");
+}
+
+/// A new generation is watched for 5 s, and the one before it kept for 10.
+fn tried(plan: Plan) -> Plan {
+    let wait = Duration::from_secs(5);
+    Plan { trial: Trial { bake: wait, retain: 2 * wait }, ..plan }
+}
+
+#[test]
+fn one_slot_replaced_on_trial_and_gone_back_from_at_any_moment() {
+    let some = Mischief { reloads: 1, doubts: 1, crashes: 1, stops: 1, ..Mischief::NONE };
+    let found = walk(tried(short(1)), some, 1_000);
+    assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "rolled back"]));
+    assert!(found.workers.contains(&WorkerState::Retained), "{found:?}");
+}
+
+#[test]
+fn one_slot_replaced_twice_on_trial() {
+    let found = walk(tried(short(1)), Mischief { reloads: 2, doubts: 1, ..Mischief::NONE }, 1_000);
+    assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "rolled back", "superseded"]));
+}
+
+#[test]
+fn two_slots_replaced_on_trial_that_crash() {
+    let plan = Plan { concurrent_starts: 2, ..tried(short(2)) };
+    let found = walk(plan, Mischief { reloads: 1, crashes: 2, ..Mischief::NONE }, 1_000);
+    assert!(found.outcomes.contains("rolled back"), "{found:?}");
 }

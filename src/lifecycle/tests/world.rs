@@ -84,6 +84,8 @@ pub(super) struct Process {
     leaves: bool,
     pub(super) forced: bool,
     pub(super) idle: bool,
+    /// It is published closed because its generation is kept for later.
+    pub(super) is_kept: bool,
     /// The latest version that lists it.
     pub(super) listed: Version,
     /// The first version that lists it as closed.
@@ -204,6 +206,7 @@ impl World {
                 self.mischief.recycles = self.mischief.recycles.saturating_sub(1);
                 Event::Recycle { serial, reason: RecycleReason::Asked }
             }
+            Choice::GoBack | Choice::Condemn => self.doubt(choice),
             Choice::Stop => {
                 self.mischief.stops = self.mischief.stops.saturating_sub(1);
                 self.stop_owed = true;
@@ -251,11 +254,20 @@ impl World {
                 Event::Idle { serial }
             }
             Choice::Wake(late) => {
-                let deadline = self.app.deadline().unwrap_or(self.now);
-                self.now = deadline.max(self.now) + Duration::from_secs(late);
+                self.now = self.app.deadline().unwrap_or(self.now).max(self.now) + Duration::from_secs(late);
                 Event::Wake
             }
         }
+    }
+
+    /// Somebody wants to go back, or the generation on trial answers badly.
+    fn doubt(&mut self, choice: Choice) -> Event {
+        self.mischief.doubts = self.mischief.doubts.saturating_sub(1);
+        if choice == Choice::GoBack {
+            return Event::GoBack { ticket: self.fresh_ticket() };
+        }
+        let tried = self.app.generations.iter().find(|one| one.is_on_trial()).map(|one| one.number);
+        Event::Condemn { generation: tried.unwrap_or(Generation(0)), reason: "its answers are bad".into() }
     }
 
     fn ready_or_not(&mut self, serial: Serial, outcome: Result<(), String>) -> Event {
@@ -276,12 +288,17 @@ impl World {
 
     fn reload(&mut self) -> Event {
         self.mischief.reloads = self.mischief.reloads.saturating_sub(1);
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
-        self.tickets.push(ticket);
+        let ticket = self.fresh_ticket();
         self.staged.push(Generation(self.next_number));
         self.next_number += 1;
         Event::Reload { ticket, plan: self.plan }
+    }
+
+    fn fresh_ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.tickets.push(ticket);
+        ticket
     }
 
     fn exit(&mut self, serial: Serial, code: u8) -> Event {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::said::Said;
 use super::{KILL_PATIENCE, Worker};
 use crate::id::{Serial, WorkerId};
-use crate::lifecycle::liveness::{Fate, Gate, Vigil};
+use crate::lifecycle::liveness::{Closed, Fate, Gate, Vigil};
 use crate::lifecycle::record::{StateRecord, WorkerRecord, ago, left};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::todo::{Step, after};
@@ -47,7 +47,8 @@ impl Worker {
                 };
                 StateRecord::Unready { is_open: gate == Gate::Open, patience }
             }
-            State::Quiescing { .. } => StateRecord::Draining { left: self.plan.timeouts.drain },
+            // What is kept to go back to is let go.
+            State::Quiescing { .. } | State::Retained(_) => StateRecord::Draining { left: self.plan.timeouts.drain },
             State::Draining { until } => StateRecord::Draining { left: left(until, now) },
             State::Delisting { .. } => StateRecord::Delisting,
             State::Cancelled { until } | State::Stopping { until } => StateRecord::Stopping { left: left(until, now) },
@@ -120,7 +121,7 @@ fn adopt_state(record: StateRecord, plan: &Plan, written: Instant, step: &Step<'
             State::Unready { gate: Gate::Open, fate: Fate::Waits(patience.map(|left| after(written, left))) }
         }
         StateRecord::Unready { is_open: false, patience } => {
-            let gate = Gate::Closed { version: step.version, acknowledged: false, idle: false };
+            let gate = Gate::Closed(Closed::since(step.version));
             State::Unready { gate, fate: Fate::Waits(patience.map(|left| after(written, left))) }
         }
         StateRecord::Draining { left } => State::Draining { until: after(written, left) },

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Worker;
 use crate::lifecycle::Action;
-use crate::lifecycle::liveness::{DUMP_TIME, Fate, Gate, Verdict};
+use crate::lifecycle::liveness::{Closed, DUMP_TIME, Fate, Gate, Verdict};
 use crate::lifecycle::state::State;
 use crate::lifecycle::todo::Step;
 
@@ -47,10 +47,8 @@ impl Worker {
         if let State::Unready { gate, .. } = &mut self.state {
             match gate {
                 // Unready => Unready
-                Gate::Closed { .. } if is_panic => *gate = Gate::Open,
-                Gate::Open if !is_panic => {
-                    *gate = Gate::Closed { version: step.version, acknowledged: false, idle: false };
-                }
+                Gate::Closed(_) if is_panic => *gate = Gate::Open,
+                Gate::Open if !is_panic => *gate = Gate::Closed(Closed::since(step.version)),
                 _ => {}
             }
         }

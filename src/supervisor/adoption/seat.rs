@@ -102,7 +102,7 @@ impl Supervisor {
             .map(|(number, settings)| (*number, library.app(name, *settings).unwrap_or_else(|| Arc::clone(&upcoming))))
             .collect();
         for (number, app) in &apps {
-            site.releases.insert(*number, self.release(app));
+            site.releases.adopt(*number, self.release(app));
         }
         let plan = |number| plan(apps.get(&number).unwrap_or(&upcoming), self.roster.scaled(&upcoming));
         site.machine = lifecycle::App::adopt(name.clone(), &entry.machine, plan, times, &mut self.machines.todo);
@@ -150,7 +150,7 @@ impl Supervisor {
         for (serial, entry) in &entry.workers {
             let id = WorkerId { app: name.clone(), generation: entry.generation, slot: entry.slot };
             let is_starting = matches!(states.get(serial), Some(WorkerState::Starting));
-            let Some(release) = site.releases.get(&entry.generation) else { continue };
+            let Some(release) = site.releases.get(entry.generation) else { continue };
             let found = Found { serial: *serial, id: &id, entry, is_starting };
             match self.starter.adopt(found, estate, release, &mut site.files) {
                 Ok(worker) => {

@@ -148,6 +148,7 @@ mod tests {
             notify: false,
             watchdog: None,
             ready: Readiness::Probe,
+            stop_signal: crate::config::StopSignal::Term,
             node: crate::config::Node::PLAIN,
         };
         let mut kit = Kit::default();

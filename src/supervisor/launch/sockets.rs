@@ -114,6 +114,7 @@ mod tests {
             notify,
             watchdog: None,
             ready: Readiness::Probe,
+            stop_signal: crate::config::StopSignal::Term,
             node: crate::config::Node::PLAIN,
         }
     }

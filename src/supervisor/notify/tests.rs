@@ -31,6 +31,7 @@ fn rig(leader: u32) -> Rig {
         notify: true,
         watchdog: Some(Duration::from_secs(10)),
         ready: Readiness::Notify,
+        stop_signal: crate::config::StopSignal::Term,
         node: crate::config::Node::PLAIN,
     };
     let socket = Notify::offer(contract, Some(&folder), &mut Kit::default()).unwrap().unwrap();

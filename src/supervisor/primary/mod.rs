@@ -84,7 +84,7 @@ impl Supervised {
     /// `None`: it is no worker of a cluster.
     fn terms(&self, serial: Serial) -> Option<Terms> {
         let worker = self.workers.get(&serial)?;
-        let release = self.releases.get(&worker.id.generation)?;
+        let release = self.releases.get(worker.id.generation)?;
         let Server::Command(command) = &release.app.server else { return None };
         let Some(Address::Tcp(address)) = worker.berth.address() else { return None };
         let terms = Terms {

@@ -202,7 +202,7 @@ impl World {
             let front = self.fronts.get_mut(&number).expect("it is there");
             let finished = front.finished.entry(serial).or_default();
             *finished += more;
-            loads.push(Load { serial, in_flight: 1, finished: *finished, failed: 0, oldest: None });
+            loads.push(Load { serial, in_flight: 1, finished: *finished, failed: 0, errors: 0, oldest: None });
         }
         let wait = self.millis(0..20);
         self.say(number, wait, FromProxy::Load(loads));

@@ -236,7 +236,7 @@ impl Simulation {
 }
 
 fn depends(site: &Supervised, on: &AppName) -> bool {
-    let live = site.live_generation().and_then(|generation| site.releases.get(&generation));
+    let live = site.live_generation().and_then(|generation| site.releases.get(generation));
     live.map_or(&site.upcoming, |release| &release.app).depends_on.contains(on)
 }
 

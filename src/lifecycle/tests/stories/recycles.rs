@@ -18,7 +18,7 @@ impl World {
         beside.map(|worker| (worker.serial.unwrap(), worker.state)).collect()
     }
 
-    fn open(&self) -> Vec<u64> {
+    pub(super) fn open(&self) -> Vec<u64> {
         self.app.endpoints().iter().filter(|one| one.open).map(|one| one.serial.0).collect()
     }
 

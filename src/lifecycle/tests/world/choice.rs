@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::{MORE, Process, World};
 use crate::id::Serial;
+use crate::lifecycle::generation::Generation;
 use crate::lifecycle::{Plan, Version, Word};
 
 /// No app is scaled to more.
@@ -17,6 +18,10 @@ pub(crate) enum Choice {
     Reload,
     Resize(u32),
     Recycle(Serial),
+    /// The retained generation is to serve again.
+    GoBack,
+    /// What the generation on trial answers is bad.
+    Condemn,
     Stop,
     Spawned(Serial),
     SpawnFailed(Serial),
@@ -86,6 +91,8 @@ pub(crate) struct Mischief {
     pub(crate) reloads: u32,
     pub(crate) recycles: u32,
     pub(crate) resizes: u32,
+    /// Reasons to go back that are not seen in workers.
+    pub(crate) doubts: u32,
     pub(crate) stops: u32,
     pub(crate) starts: u32,
     /// Exits that nobody asked for.
@@ -115,6 +122,7 @@ impl Mischief {
         reloads: 0,
         recycles: 0,
         resizes: 0,
+        doubts: 0,
         stops: 0,
         starts: 1,
         crashes: 0,
@@ -158,6 +166,10 @@ impl World {
         if let Some(size) = self.size().filter(|_| self.mischief.resizes > 0) {
             let is_near = |workers: &u32| (*workers as usize).abs_diff(size) == 1;
             orders.extend((1..=MOST_WORKERS).filter(is_near).map(Choice::Resize));
+        }
+        if self.mischief.doubts > 0 && self.app.generations.iter().any(Generation::could_serve_again) {
+            orders.push(Choice::GoBack);
+            orders.extend(self.app.generations.iter().any(Generation::is_on_trial).then_some(Choice::Condemn));
         }
         if self.mischief.recycles > 0 {
             let wishable = self.processes.keys().filter(|serial| self.may_be_recycled(**serial));

@@ -23,6 +23,11 @@ impl World {
             Action::Kill { serial } => self.kill(serial),
             Action::Forced { serial } => self.force(serial),
             Action::Finish { ticket, outcome } => self.finish(ticket, outcome),
+            Action::RolledBack { generation, to, .. } => {
+                let is_kept = |process: &Process| process.worker.generation == to && process.is_kept;
+                let is_there = generation != to && self.processes.values().any(is_kept);
+                self.require(is_there, "somebody to go back to");
+            }
             Action::Retired { generation } => {
                 let left = self.awaited().any(|process| process.worker.generation == generation);
                 self.require(!left, "a generation is retired with a process left");
@@ -62,6 +67,7 @@ impl World {
             leaves: false,
             forced: false,
             idle: false,
+            is_kept: false,
             listed: Version(0),
             closed: None,
         };
@@ -174,7 +180,11 @@ impl World {
         self.require(may_be_empty || open > 0, "I4: the set was emptied by our own action");
         self.require_kept(before, &set);
         let is_fresh = |one: &&EndpointView| one.open && !is_open_in(before, one.serial);
-        for one in set.iter().filter(is_fresh).filter(|one| !self.processes[&one.serial].health.is_aside) {
+        let is_known = |one: &&EndpointView| {
+            let process = &self.processes[&one.serial];
+            process.health.is_aside || process.is_kept
+        };
+        for one in set.iter().filter(is_fresh).filter(|one| !is_known(one)) {
             self.require_gated(*one, well, &set);
         }
         for one in before.iter().filter(|one| set.iter().all(|other| other.serial != one.serial)) {
@@ -206,10 +216,11 @@ impl World {
 
     fn list(&mut self, one: EndpointView, version: Version) {
         let is_unready = matches!(self.state(one.serial), Some(State::Unready { .. }));
+        let is_kept = matches!(self.state(one.serial), Some(State::Retained(_)));
         let process = self.process(one.serial);
         process.listed = version;
         if one.open {
-            if std::mem::take(&mut process.health.is_aside) {
+            if std::mem::take(&mut process.health.is_aside) | std::mem::take(&mut process.is_kept) {
                 (process.closed, process.idle) = (None, false);
             }
             let reopens = process.closed.is_some();
@@ -218,6 +229,7 @@ impl World {
             self.take_over(one);
         } else {
             process.health.is_aside |= is_unready;
+            process.is_kept = is_kept;
             process.closed = process.closed.or(Some(version));
         }
     }
@@ -258,6 +270,7 @@ impl World {
         self.require(staging <= 1 && newest, "one generation is staging, the newest");
         self.require(generations.iter().filter(|one| one.is_live()).count() <= 1, "one generation is live");
         self.require(generations.iter().filter(|one| one.is_draining()).count() <= 3, "three generations drain");
+        self.judge_trial();
         for generation in generations {
             let starting = generation.workers().filter(|worker| worker.state.is_starting()).count();
             let alone = generation.workers().filter(|one| !one.state.is_leaving()).count() <= 1
@@ -273,6 +286,23 @@ impl World {
         self.require(self.app.endpoints() == self.latest(), "the published set is the present one");
         self.judge_health();
         self.require(self.is_at_rest() || self.is_going_on(), "it is stuck");
+    }
+
+    /// One generation is kept at most, for one that serves; and nobody stays on trial with a fault who need not.
+    fn judge_trial(&self) {
+        let generations = &self.app.generations;
+        let kept: Vec<_> = generations.iter().filter(|one| one.is_retained()).collect();
+        let live = generations.iter().find(|one| one.is_live());
+        self.require(
+            kept.len() <= 1 && (kept.is_empty() || live.is_some()),
+            "one generation is kept, for one that serves",
+        );
+        let could = kept.iter().any(|one| one.could_serve_again());
+        self.require(could || kept.is_empty(), "a generation is kept that could not serve");
+        let is_at_fault = live.is_some_and(|live| live.is_on_trial() && live.fault().is_some());
+        self.require(!(could && is_at_fault), "a bad generation serves although there is another one");
+        let bakes = live.is_some_and(|live| matches!(live.stage, Stage::Baking { .. }));
+        self.require(could || !bakes, "a bake goes on without anybody to go back to");
     }
 
     fn judge_recycles(&self, generation: &Generation, staging: bool, may_start: bool) {

@@ -1,0 +1,70 @@
+//! Going back: by itself, when a generation on trial turns out bad, or because somebody asks for it.
+//!
+//! With the generation from before still at hand its machine swaps the two; without it, what it ran is started anew, from
+//! the directory that it ran from, as any other reload. Decides nothing else.
+
+use std::time::Instant;
+
+use super::Supervisor;
+use super::outcome::Reload;
+use super::settings::plan;
+use super::site::{Site, Supervised};
+use crate::control::words::Outcome;
+use crate::id::{AppName, Generation, Serial};
+use crate::lifecycle::{self, Answers, GenerationState, Size};
+
+const NOTHING: &str = "there is no earlier generation to go back to, or it ran the same from the same directory: put the \
+                       old files back and reload";
+
+impl Supervisor {
+    /// Goes back to what served before.
+    pub(super) fn begin_rollback(&mut self, name: &AppName, reload: &mut Reload) {
+        let ticket = self.reloads.fresh_ticket();
+        let Some(Site::Supervised(site)) = self.sites.get_mut(name).filter(|site| !site.is_job()) else {
+            return reload.end_because(
+                name,
+                Outcome::Aborted,
+                "it is not an app of which generations follow each other",
+            );
+        };
+        let event = if site.has_retained() {
+            lifecycle::Event::GoBack { ticket }
+        } else if let Some(app) = site.releases.recall().filter(|_| site.machine.is_wanted()) {
+            lifecycle::Event::Reload { ticket, plan: plan(&app, self.roster.scaled(&app)) }
+        } else {
+            return reload.end_because(name, Outcome::Aborted, NOTHING);
+        };
+        reload.await_ticket(name, ticket);
+        self.machines.queue.push_back((name.clone(), event));
+    }
+
+    /// The machine has gone back.
+    pub(super) fn rolled_back(&mut self, app: &AppName, generation: Generation, to: Generation, reason: &str) {
+        tracing::warn!(%app, %generation, %to, %reason, "rolled back: the generation from before serves again");
+        self.outlook.metrics.rolled_back(app);
+        let Some(Site::Supervised(site)) = self.sites.get_mut(app) else { return };
+        site.releases.note_rolled_back(generation, to);
+        // Whoever has scaled it meanwhile means the app, not one of its generations.
+        if let Some(scaled) = self.roster.scaled(&site.upcoming) {
+            let intensity = plan(&site.upcoming, Some(scaled)).restart.intensity;
+            let resize = lifecycle::Event::Resize(Size { workers: scaled.get(), intensity });
+            self.machines.queue.push_back((app.clone(), resize));
+        }
+    }
+}
+
+impl Supervised {
+    pub(super) fn has_retained(&self) -> bool {
+        self.machine.report().generations.iter().any(|one| one.state == GenerationState::Retained)
+    }
+
+    /// Notes what a worker has answered; if its generation is on trial and worse than the one before, that is an event.
+    pub(super) fn note_answers(&mut self, serial: Serial, now: Instant, answers: Answers) -> Option<lifecycle::Event> {
+        let generation = self.workers.get(&serial)?.id.generation;
+        self.releases.note_answers(generation, now, answers);
+        let mut generations = self.machine.report().generations.into_iter();
+        let is_baking = generations.any(|one| one.number == generation && one.state == GenerationState::Baking);
+        let reason = self.releases.fault(generation).filter(|_| answers.bad > 0 && is_baking)?;
+        Some(lifecycle::Event::Condemn { generation, reason })
+    }
+}
