@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::fault::Fault;
@@ -34,10 +33,11 @@ pub(crate) enum Body {
 
 /// A worker's body.
 pub(crate) struct Relayed {
-    incoming: Incoming,
     /// What has come from the worker and not been passed on.
     rest: Bytes,
     is_http2: bool,
+    /// The worker's body has broken off.
+    broken: Option<Fault>,
     /// Taken when the body is over.
     exchange: Option<(Record, Carriage)>,
 }
@@ -73,13 +73,11 @@ impl Body {
 }
 
 /// Passes a worker's body on; record and carriage are finished with its last byte.
-pub(crate) fn finish_with(response: Response<Incoming>, carriage: Carriage, record: Record) -> Response<Body> {
+pub(crate) fn finish_with(response: Response<()>, carriage: Carriage, record: Record) -> Response<Body> {
     let is_http2 = record.is_http2();
-    response.map(|incoming| {
-        let mut relayed = Relayed { incoming, rest: Bytes::new(), is_http2, exchange: Some((record, carriage)) };
-        if relayed.incoming.is_end_stream() {
-            relayed.finish();
-        }
+    response.map(|()| {
+        let mut relayed = Relayed { rest: Bytes::new(), is_http2, broken: None, exchange: Some((record, carriage)) };
+        relayed.finish_if_over();
         Body::Relayed(Box::new(relayed))
     })
 }
@@ -89,27 +87,32 @@ impl Relayed {
         if !self.rest.is_empty() {
             return Poll::Ready(Some(Ok(self.pass())));
         }
-        loop {
-            match ready!(self.poll_worker(cx)) {
-                None => {
-                    self.finish();
-                    return Poll::Ready(None);
-                }
-                Some(Err(_)) => return Poll::Ready(Some(Err(self.cut()))),
-                Some(Ok(frame)) => {
-                    // Trailers are dropped: nobody has checked the fields in them.
-                    let Ok(bytes) = frame.into_data() else { continue };
-                    self.rest = bytes;
-                    return Poll::Ready(Some(Ok(self.pass())));
-                }
+        if let Some(fault) = self.broken {
+            return Poll::Ready(Some(Err(self.cut(fault))));
+        }
+        match ready!(self.poll_worker(cx)) {
+            None => {
+                self.finish();
+                Poll::Ready(None)
+            }
+            Some(Err(fault)) => {
+                // An error drops what has not been written. So what has come has its turn first.
+                self.broken = Some(fault);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(Ok(bytes)) => {
+                self.rest = bytes;
+                Poll::Ready(Some(Ok(self.pass())))
             }
         }
     }
 
-    fn poll_worker(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+    fn poll_worker(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        let Some((record, carriage)) = &mut self.exchange else { return Poll::Ready(None) };
+        let polled = carriage.wire.poll_body(cx);
         if polled.is_pending() {
-            self.note_turn(Turn::Worker);
+            record.pulse().note_turn(Turn::Worker);
         }
         polled
     }
@@ -123,27 +126,28 @@ impl Relayed {
             if self.is_http2 {
                 record.pulse().conduct().pass(piece.len());
             }
+            record.pulse().note_turn(Turn::Client);
         }
-        self.note_turn(Turn::Client);
-        if self.rest.is_empty() && self.incoming.is_end_stream() {
-            self.finish();
-        }
+        self.finish_if_over();
         piece
     }
 
-    fn note_turn(&self, turn: Turn) {
-        if let Some((record, _)) = &self.exchange {
-            record.pulse().note_turn(turn);
-        }
-    }
-
     fn size_hint(&self) -> SizeHint {
-        let (mut hint, kept) = (self.incoming.size_hint(), self.rest.len() as u64);
+        let kept = self.rest.len() as u64;
+        let Some((_, carriage)) = &self.exchange else { return SizeHint::with_exact(kept) };
+        let mut hint = carriage.wire.size_hint();
         match hint.exact() {
             Some(exact) => hint.set_exact(exact + kept),
             None => hint.set_lower(hint.lower() + kept),
         }
         hint
+    }
+
+    fn finish_if_over(&mut self) {
+        let is_over = self.exchange.as_ref().is_some_and(|(_, carriage)| carriage.wire.is_over());
+        if is_over && self.rest.is_empty() {
+            self.finish();
+        }
     }
 
     fn finish(&mut self) {
@@ -154,13 +158,13 @@ impl Relayed {
         }
     }
 
-    /// The worker's body broke off.
-    fn cut(&mut self) -> Fault {
+    /// The worker's body broke off, or the request's with it.
+    fn cut(&mut self, fault: Fault) -> Fault {
         if let Some((record, carriage)) = self.exchange.take() {
-            record.blame(&carriage.lease, Fault::Cut);
-            record.fail(Fault::Cut);
+            record.blame(&carriage.lease, fault);
+            record.fail(fault);
         }
-        Fault::Cut
+        fault
     }
 }
 

@@ -12,7 +12,6 @@ use http::header::{self, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::ext::ReasonPhrase;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
@@ -43,7 +42,7 @@ struct Prepared {
 
 /// What a worker has answered, and what is held of it until the last byte.
 struct Answer {
-    response: Response<Incoming>,
+    response: Response<()>,
     carriage: Carriage,
     upgrade: Option<OnUpgrade>,
 }
@@ -102,8 +101,6 @@ async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Re
     let (mut response, mut carriage) = forward::forward(peer, &app, outgoing, record).await?;
     let proof = upgrade.as_ref().map(|(_, proof)| proof);
     answer::check(&response, proof).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
-    // A phrase of the worker's own in the status line says nothing to anybody (RFC 9112, section 4).
-    response.extensions_mut().remove::<ReasonPhrase>();
     let is_204 = response.status() == StatusCode::NO_CONTENT;
     if let Some(keep) = headers::toward_client(response.headers_mut(), is_204, record.id()) {
         carriage.keep = keep;

@@ -8,7 +8,6 @@ use std::pin::pin;
 use std::task::Poll;
 
 use http::Response;
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
 use super::body::Carriage;
@@ -18,7 +17,7 @@ use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::record::Record;
 use super::retry::{self, Tries};
-use super::wire::Wire;
+use super::wire::{self, Wire};
 use super::world::App;
 use crate::id::Serial;
 use crate::sys::exhaustion::is_exhausted;
@@ -36,7 +35,7 @@ pub(crate) async fn forward(
     app: &App,
     mut outgoing: Outgoing,
     record: &mut Record,
-) -> Result<(Response<Incoming>, Carriage), Fault> {
+) -> Result<(Response<()>, Carriage), Fault> {
     let (mut tries, mut avoid) = (Tries::default(), Vec::new());
     let (mut lease, mut now) = claim(app, &avoid, record.started()).await?;
     loop {
@@ -110,7 +109,7 @@ async fn attempt(
     lease: &Lease<Wire>,
     outgoing: &mut Outgoing,
     reusable: Option<Instant>,
-) -> Result<(Response<Incoming>, Wire), Fault> {
+) -> Result<(Response<()>, Wire), Fault> {
     let introduction = lease.is_introduced().then(|| Introduction::of(peer, outgoing.client()));
     let idle = reusable.and_then(|now| Some((idle_wire(lease, peer.thread, now, introduction.as_ref())?, now)));
     let (mut wire, now) = match idle {
@@ -128,8 +127,8 @@ async fn attempt(
             if failure.fault == Fault::Unsent {
                 waiting.take_back();
             }
-            if let Some(request) = failure.unsent {
-                outgoing.put_back(request);
+            if failure.is_unsent {
+                outgoing.put_back();
             }
             Err(failure.fault)
         }
@@ -149,7 +148,7 @@ async fn connect(
         let idle = || idle_wire(lease, peer.thread, Instant::now(), introduction.as_ref());
         match may_reuse.then(idle).flatten() {
             Some(wire) => Ok(wire),
-            None => Wire::connect(&lease.address, introduction).await,
+            None => wire::connect(&lease.address, introduction).await,
         }
     };
     match timeout(app.connect_timeout, connected).await {

@@ -47,7 +47,6 @@ mod tunnel;
 mod upload;
 mod watch;
 mod wire;
-mod worker_io;
 mod world;
 
 #[cfg(test)]

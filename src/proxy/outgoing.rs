@@ -1,14 +1,12 @@
-//! A request on its way to a worker, with what is needed to send it again.
+//! A request on its way to a worker, which may have to be sent again.
 //!
-//! Pure. Does not know workers, nor when a request may be sent again. The copy that is kept of a head is its text: that is
-//! cheap to make, which is done for nearly every request, and dear to read, which is done for hardly any. Invariant: what is
-//! sent again is what was sent before.
+//! Pure. Does not know workers, nor when a request may be sent again. Sending leaves a request as it is, but for a body that is
+//! still coming; so what may be handled twice needs no copy. Invariant: what is sent again is what was sent before.
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Uri};
+use http::Request;
+use http::header::HeaderValue;
 use http_body::Body as _;
 
 use super::fault::Fault;
@@ -18,42 +16,31 @@ use super::upload::Upload;
 
 /// A request on its way.
 pub(crate) struct Outgoing {
-    /// `None` while it is being sent, and once that was for good.
-    request: Option<Box<Request<Upload>>>,
+    request: Box<Request<Upload>>,
     is_repeatable: bool,
-    kept: Option<Kept>,
-    attempt: u32,
+    /// Can it be sent?
+    is_left: bool,
     /// Whom trusted fronts say it is from; `None`: from our peer.
     client: Option<IpAddr>,
-}
-
-/// A copy of a request.
-struct Kept {
-    method: Method,
-    uri: Uri,
-    /// Lines of name, colon and value: a name has no colon, a value no line feed (RFC 9110, sections 5.1 and 5.5).
-    fields: Vec<u8>,
-    body: Bytes,
 }
 
 impl Outgoing {
     /// A request that may be sent again if it is safe by its method and has no body.
     pub(crate) fn new(request: Request<Upload>, client: Option<IpAddr>) -> Self {
         let is_repeatable = retry::is_safe(request.method()) && request.body().is_end_stream();
-        Self { request: Some(Box::new(request)), is_repeatable, kept: None, attempt: 1, client }
+        Self { request: Box::new(request), is_repeatable, is_left: true, client }
     }
 
     /// The same request, whose sender has said that it may be handled twice: a short body is read now and kept.
     ///
     /// # Errors
     /// When the body does not come.
-    pub(crate) async fn with_body(mut self) -> Result<Self, Fault> {
-        let Some(request) = self.request.take() else { return Ok(self) };
-        let (head, body) = request.into_parts();
+    pub(crate) async fn with_body(self) -> Result<Self, Fault> {
+        let (head, body) = self.request.into_parts();
         let body = body.whole().await?;
         let is_repeatable = matches!(body, Upload::Whole(_));
-        let request = Some(Box::new(Request::from_parts(head, body)));
-        Ok(Self { request, is_repeatable, ..self })
+        let request = Box::new(Request::from_parts(head, body));
+        Ok(Self { request, is_repeatable, is_left: true, client: self.client })
     }
 
     /// Whom it is from, if not from our peer.
@@ -68,70 +55,33 @@ impl Outgoing {
 
     /// Is there something to send?
     pub(crate) fn is_left(&self) -> bool {
-        self.request.is_some() || self.kept.is_some()
+        self.is_left
     }
 
     /// It will be tried for the so many-th time. From the second time on the worker is told.
     pub(crate) fn number(&mut self, attempt: u32) {
-        self.attempt = attempt;
+        if attempt > 1 {
+            self.request.headers_mut().insert(headers::ATTEMPT, HeaderValue::from(attempt));
+        }
     }
 
     /// The request to send.
-    pub(crate) fn next(&mut self) -> Option<Box<Request<Upload>>> {
-        let mut request = match self.request.take() {
-            Some(request) => request,
-            None => Box::new(self.kept.take()?.into_request()),
-        };
-        if self.attempt > 1 {
-            request.headers_mut().insert(headers::ATTEMPT, HeaderValue::from(self.attempt));
-        }
-        if self.is_repeatable {
-            self.kept = Kept::of(&request);
-        }
-        Some(request)
+    pub(crate) fn next(&mut self) -> Option<&mut Request<Upload>> {
+        let is_left = std::mem::replace(&mut self.is_left, self.is_repeatable);
+        is_left.then_some(&mut *self.request)
     }
 
-    /// Gives back a request that was not sent after all.
-    pub(crate) fn put_back(&mut self, request: Box<Request<Upload>>) {
-        self.request = Some(request);
+    /// The request was not sent after all.
+    pub(crate) fn put_back(&mut self) {
+        self.is_left = true;
     }
-}
-
-impl Kept {
-    /// `None` when the body is not all here.
-    fn of(request: &Request<Upload>) -> Option<Self> {
-        let Upload::Whole(body) = request.body() else { return None };
-        let mut fields = Vec::with_capacity(512);
-        for (name, value) in request.headers() {
-            fields.extend_from_slice(name.as_str().as_bytes());
-            fields.push(b':');
-            fields.extend_from_slice(value.as_bytes());
-            fields.push(b'\n');
-        }
-        Some(Self { method: request.method().clone(), uri: request.uri().clone(), fields, body: body.clone() })
-    }
-
-    fn into_request(self) -> Request<Upload> {
-        let mut request = Request::new(Upload::Whole(self.body));
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = read_fields(&self.fields);
-        request
-    }
-}
-
-fn read_fields(lines: &[u8]) -> HeaderMap {
-    let mut fields = HeaderMap::new();
-    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let colon = line.iter().position(|byte| *byte == b':').expect("every line was written with a colon");
-        let (name, value) = (HeaderName::from_bytes(&line[..colon]), HeaderValue::from_bytes(&line[colon + 1..]));
-        fields.append(name.expect("it was a name"), value.expect("it was a value"));
-    }
-    fields
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, Method, Uri};
+
     use super::*;
 
     fn request(method: Method, body: &'static str) -> Request<Upload> {
@@ -155,13 +105,13 @@ mod tests {
     fn what_is_sent_again_is_what_was_sent_and_says_so() {
         let mut outgoing = Outgoing::new(request(Method::GET, ""), None);
         let first = outgoing.next().unwrap();
-        assert_eq!(parts(&first), parts(&request(Method::GET, "")));
+        assert_eq!(parts(first), parts(&request(Method::GET, "")));
         let mut expected = request(Method::GET, "");
         for attempt in [2, 3] {
             expected.headers_mut().insert(headers::ATTEMPT, HeaderValue::from(attempt));
             assert!(outgoing.is_left());
             outgoing.number(attempt);
-            assert_eq!(parts(&outgoing.next().unwrap()), parts(&expected));
+            assert_eq!(parts(outgoing.next().unwrap()), parts(&expected));
         }
     }
 
@@ -177,8 +127,8 @@ mod tests {
     #[test]
     fn what_was_not_sent_after_all_can_be_sent() {
         let mut outgoing = Outgoing::new(request(Method::POST, "once"), None);
-        let unsent = outgoing.next().unwrap();
-        outgoing.put_back(unsent);
+        assert!(outgoing.next().is_some() && !outgoing.is_left());
+        outgoing.put_back();
         outgoing.number(2);
         let again = outgoing.next().unwrap();
         assert!(matches!(again.body(), Upload::Whole(body) if body == "once"));

@@ -7,12 +7,12 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Response;
 use http::header::{self, HeaderValue};
-use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
@@ -26,6 +26,7 @@ use super::fault::Fault;
 use super::peer::Peer;
 use super::pulse::Pulse;
 use super::record::Record;
+use super::wire::Socket;
 use crate::telemetry::exchange_metrics::Cut;
 
 /// Bytes that may be under way in each direction.
@@ -41,18 +42,16 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(crate) fn open(
     peer: &Peer,
     client: OnUpgrade,
-    mut response: Response<Incoming>,
+    mut response: Response<()>,
     carriage: Carriage,
     record: Record,
 ) -> Response<Body> {
-    let worker = hyper::upgrade::on(&mut response);
-    carriage.wire.become_tunnel();
     let bounds = Bounds { stall: peer.proxy.world.load().limits.write_stall, proxy: Arc::clone(&peer.proxy) };
-    peer.proxy.work.spawn(run(client, worker, carriage, record, bounds));
+    peer.proxy.work.spawn(run(client, carriage, record, bounds));
     let fields = response.headers_mut();
     fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    response.map(|_| Body::none())
+    response.map(|()| Body::none())
 }
 
 /// What a tunnel is held to, and who counts those that are cut.
@@ -69,14 +68,15 @@ enum Stalled {
     Worker,
 }
 
-async fn run(client: OnUpgrade, worker: OnUpgrade, carriage: Carriage, mut record: Record, bounds: Bounds) {
-    let both = async { tokio::try_join!(client, worker) };
-    let Ok(Ok((client, worker))) = timeout(HANDOVER, both).await else { return };
+async fn run(client: OnUpgrade, carriage: Carriage, mut record: Record, bounds: Bounds) {
+    let Carriage { lease, wire, .. } = carriage;
+    let Ok(Ok(client)) = timeout(HANDOVER, client).await else { return };
+    let Some((worker, said)) = wire.into_tunnel() else { return };
     let ended = Notify::new();
     let pulses = (Arc::clone(record.pulse()), Arc::new(Pulse::new(Instant::now())));
-    let mut client = End::new(client, &ended, None);
-    let mut worker = End::new(worker, &ended, Some(&pulses.1));
-    let gone = carriage.lease.gone().clone();
+    let mut client = End::new(TokioIo::new(client), Bytes::new(), &ended, None);
+    let mut worker = End::new(worker, said, &ended, Some(&pulses.1));
+    let gone = lease.gone().clone();
     let mut alarm = Alarm::default();
     let stalled = poll_fn(|cx| poll_stalled(cx, &mut alarm, (&pulses.0, &pulses.1), bounds.stall));
     // In this order: what copying has come to is looked at in the same turn.
@@ -97,7 +97,7 @@ async fn run(client: OnUpgrade, worker: OnUpgrade, carriage: Carriage, mut recor
             record.fail(Fault::ClientGone);
         }
         Err(Some(Stalled::Worker)) => {
-            record.blame(&carriage.lease, Fault::Timeout);
+            record.blame(&lease, Fault::Timeout);
             record.fail(Fault::Timeout);
         }
     }
@@ -119,7 +119,7 @@ fn poll_stalled(
 /// Copies both ways until one side has said its last; the other has a moment to follow.
 ///
 /// A WebSocket knows no half-open state: who closes the connection is done in both directions (RFC 6455, 7.1.1).
-async fn copy(client: &mut End<'_>, worker: &mut End<'_>, ended: &Notify) -> io::Result<()> {
+async fn copy(client: &mut End<'_, TokioIo<Upgraded>>, worker: &mut End<'_, Socket>, ended: &Notify) -> io::Result<()> {
     let mut copied = pin!(copy_bidirectional_with_sizes(client, worker, BUFFER, BUFFER));
     tokio::select! {
         copied = &mut copied => copied.map(drop),
@@ -128,36 +128,41 @@ async fn copy(client: &mut End<'_>, worker: &mut End<'_>, ended: &Notify) -> io:
 }
 
 /// One end of a tunnel: counts what comes out of it and tells when nothing more will.
-struct End<'a> {
-    stream: TokioIo<Upgraded>,
+struct End<'a, S> {
+    stream: S,
+    /// What has come before it was a tunnel.
+    said: Bytes,
     received: usize,
     ended: &'a Notify,
     /// Told when it takes nothing; `None`: its socket tells.
     pulse: Option<&'a Pulse>,
 }
 
-impl<'a> End<'a> {
-    fn new(stream: Upgraded, ended: &'a Notify, pulse: Option<&'a Pulse>) -> Self {
-        Self { stream: TokioIo::new(stream), received: 0, ended, pulse }
+impl<'a, S> End<'a, S> {
+    fn new(stream: S, said: Bytes, ended: &'a Notify, pulse: Option<&'a Pulse>) -> Self {
+        Self { stream, said, received: 0, ended, pulse }
     }
 }
 
-impl AsyncRead for End<'_> {
+impl<S: AsyncRead + Unpin> AsyncRead for End<'_, S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if let Poll::Ready(Ok(())) = polled {
-            let received = buffer.filled().len() - before;
-            self.received += received;
-            if received == 0 {
-                self.ended.notify_one();
-            }
+        if self.said.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        } else {
+            let length = self.said.len().min(buffer.remaining());
+            buffer.put_slice(&self.said.split_to(length));
         }
-        polled
+        let received = buffer.filled().len() - before;
+        self.received += received;
+        if received == 0 {
+            self.ended.notify_one();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for End<'_> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for End<'_, S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         match self.pulse {

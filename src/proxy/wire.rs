@@ -1,22 +1,26 @@
 //! One connection to a worker, from its making over many exchanges to its end.
 //!
-//! Knows hyper's HTTP/1.1 client, not pools, leases or retries. The task that drives the connection lives on the thread that
-//! made it and ends with the [`Wire`]. Invariant: a wire carries one exchange at a time, and [`Wire::is_idle`] is true only
-//! when the exchange before has ended cleanly in both directions.
+//! Speaks HTTP/1.1, and knows no pools, leases or retries. It is driven by the exchange that it carries, and lies still between
+//! two of them. Why not the library that serves the clients: a task and two channels for each connection cost more than all
+//! the rest of an exchange; `benches/README.md` has the figures. Invariant: a wire carries one exchange at a time, and
+//! [`Connection::is_idle`] is true only when the exchange before has ended cleanly in both directions and nothing has come since.
 
-use std::error::Error as _;
+mod chunks;
+mod head;
+mod sending;
+mod socket;
+
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::Poll;
+use std::mem::{replace, take};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::{Bytes, BytesMut};
+use http::{Method, Request, Response};
+use http_body::SizeHint;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -24,60 +28,97 @@ use super::alarm::Alarm;
 use super::fault::Fault;
 use super::introducing::Introduction;
 use super::upload::{Progress, Upload};
-use super::worker_io::{Meter, WorkerIo};
 use crate::id::Address;
+use chunks::Chunks;
+use head::{Ending, Head, Nonsense};
+use sending::Sending;
+use socket::{Reader, Writer};
+
+pub(crate) use socket::Socket;
 
 /// A pause after which the kernel is asked whether the worker has closed meanwhile. Shorter ones are a busy thread's, and
 /// there the runtime's own knowledge is fresh.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The longest head of an answer, in bytes, and the most of a body that is read at a time. A client that takes nothing makes us
-/// hold a few of these, so more would cost a crowd of such clients too much memory.
-const BUFFER: usize = 64 * 1024;
+/// Bytes that are read at a time: usually, and of a worker that always has more to say. A client that takes nothing makes us hold a
+/// few of these, so more would cost a crowd of such clients too much memory.
+const LEAST_ROOM: usize = 16 * 1024;
+const MOST_ROOM: usize = 64 * 1024;
 
-/// A connection to a worker.
-pub(crate) struct Wire {
-    sender: SendRequest<Upload>,
-    meter: Arc<Meter>,
+thread_local! {
+    /// Where little is read to, and copied from in its length; so nothing is set aside for what has not come. Holds nothing from
+    /// one read to the next.
+    static LITTLE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(LEAST_ROOM));
+}
+
+/// A connection to a worker. It goes from hand to hand, and so it is a pointer.
+pub(crate) type Wire = Box<Connection>;
+
+/// What a [`Wire`] points to.
+pub(crate) struct Connection {
+    reader: Reader,
+    /// Taken by what goes on with a request whose answer has begun.
+    writer: Option<Writer>,
+    pump: Option<AbortOnDropHandle<Result<Writer, Fault>>>,
+    /// What has come and has not been passed on.
+    inbox: BytesMut,
+    room: usize,
+    answer: Answer,
+    has_heard: bool,
+    /// May another exchange follow the one that is under way?
+    may_stay: bool,
     alarm: Alarm,
     /// When the exchange before ended; `None` before the first one.
     rested: Option<Instant>,
     /// As whom the worker was told the other end.
     introduction: Option<Introduction>,
-    _driver: AbortOnDropHandle<()>,
+}
+
+/// What is still to come of a response.
+enum Answer {
+    /// All of it, its head included.
+    Head,
+    Length(u64),
+    Chunks(Chunks),
+    /// Whatever comes before the connection ends.
+    Close,
 }
 
 /// Why an exchange on a wire has no response.
+#[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) fault: Fault,
-    /// The request itself when nothing of it was written and it is still whole.
-    pub(crate) unsent: Option<Box<Request<Upload>>>,
+    /// Nothing of the request was written, and it is still whole.
+    pub(crate) is_unsent: bool,
 }
 
-impl Wire {
-    /// Makes a connection, and introduces the client first if the worker asks for that. Cancellation safe.
-    ///
-    /// # Errors
-    /// When the worker does not listen.
-    pub(crate) async fn connect(address: &Address, introduction: Option<Introduction>) -> io::Result<Self> {
-        let meter = Arc::<Meter>::default();
-        let mut io = WorkerIo::connect(address, Arc::clone(&meter)).await?;
-        if let Some(introduction) = &introduction {
-            io.introduce(introduction.bytes()).await?;
-        }
-        let handshake = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(io)).await;
-        let (sender, connection) = handshake.map_err(io::Error::other)?;
-        let driver = async move {
-            // How a connection ends is told to the exchange on it; between exchanges it is of no interest.
-            let _ = connection.with_upgrades().await;
-        };
-        let driver = AbortOnDropHandle::new(tokio::spawn(driver));
-        Ok(Self { sender, meter, alarm: Alarm::default(), rested: None, introduction, _driver: driver })
+/// Makes a connection, and introduces the client first if the worker asks for that. Cancellation safe.
+///
+/// # Errors
+/// When the worker does not listen.
+pub(crate) async fn connect(address: &Address, introduction: Option<Introduction>) -> io::Result<Wire> {
+    let (reader, mut writer) = socket::connect(address).await?;
+    if let Some(introduction) = &introduction {
+        writer.introduce(introduction.bytes()).await?;
     }
+    Ok(Box::new(Connection::new(reader, writer, introduction)))
+}
 
-    /// Is it ready for an exchange, as far as is known?
-    pub(crate) fn is_idle(&self) -> bool {
-        self.sender.is_ready()
+impl Connection {
+    fn new(reader: Reader, writer: Writer, introduction: Option<Introduction>) -> Self {
+        Self {
+            reader,
+            writer: Some(writer),
+            pump: None,
+            inbox: BytesMut::new(),
+            room: LEAST_ROOM,
+            answer: Answer::Length(0),
+            has_heard: false,
+            may_stay: true,
+            alarm: Alarm::default(),
+            rested: None,
+            introduction,
+        }
     }
 
     /// Was it made for this client, or for anybody?
@@ -85,31 +126,43 @@ impl Wire {
         self.introduction.as_ref() == introduction
     }
 
+    /// Is it ready for an exchange, as far as is known? Once an exchange has failed it never is.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.may_stay && self.writer.is_some() && self.is_over() && self.inbox.is_empty() && self.reader.is_quiet()
+    }
+
     /// Notes that an exchange has ended cleanly.
     pub(crate) fn rest(&mut self, now: Instant) {
         self.rested = Some(now);
+        // Memory is for those that are in use.
+        self.inbox = BytesMut::new();
     }
 
-    /// From now on the connection carries a tunnel.
-    pub(crate) fn become_tunnel(&self) {
-        self.meter.become_tunnel();
+    /// The connection as a tunnel's end, with what has come through it already; `None`: it cannot be one.
+    pub(crate) fn into_tunnel(self) -> Option<(Socket, Bytes)> {
+        Some((socket::whole(self.reader, self.writer?)?, self.inbox.freeze()))
     }
 
     /// Sends a request and waits for the head of its response, at most for `patience` after the worker last took a part of
-    /// the request. Not cancellation safe: a wire that has been given up in here must be dropped.
+    /// the request. A body that is still coming when its answer has begun is sent on beside it. Not cancellation safe: a
+    /// wire that has been given up in here must be dropped.
     pub(crate) async fn send(
         &mut self,
-        request: Box<Request<Upload>>,
+        request: &mut Request<Upload>,
         patience: Option<Duration>,
         now: Instant,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<()>, Failure> {
+        let has_paused = self.rested.is_some_and(|rested| now.saturating_duration_since(rested) >= PAUSE);
+        if has_paused && !self.reader.is_really_quiet() {
+            return Err(Failure { fault: Fault::Unsent, is_unsent: true });
+        }
+        (self.answer, self.may_stay, self.has_heard, self.room) = (Answer::Head, false, false, LEAST_ROOM);
         let progress = request.body().progress();
-        self.meter.begin(self.rested.is_some_and(|rested| now.saturating_duration_since(rested) >= PAUSE));
-        let mut sent = pin!(self.sender.try_send_request(*request));
+        let mut sending = Sending::new(request);
         let mut deadline = patience.map(|patience| now + patience);
-        let answer = poll_fn(|cx| {
-            if let Poll::Ready(answer) = sent.as_mut().poll(cx) {
-                return Poll::Ready(Some(answer));
+        let answered = poll_fn(|cx| {
+            if let Poll::Ready(answer) = self.poll_head(cx, &mut sending, request) {
+                return Poll::Ready(answer);
             }
             while let (Some(end), Some(patience)) = (deadline, patience) {
                 if self.alarm.poll(cx, end).is_pending() {
@@ -117,31 +170,155 @@ impl Wire {
                 }
                 match put_off(end, patience, progress.as_deref()) {
                     Some(later) => deadline = Some(later),
-                    None => return Poll::Ready(None),
+                    None => return Poll::Ready(Err(Fault::Timeout)),
                 }
             }
             Poll::Pending
         });
-        match answer.await {
-            Some(Ok(response)) => Ok(response),
-            Some(Err(error)) => Err(self.failure(error)),
-            None => Err(Failure { fault: Fault::Timeout, unsent: None }),
+        let answer = answered.await;
+        let is_unsent = sending.is_untouched();
+        if answer.is_ok() && !sending.is_over() {
+            self.go_on_sending(sending, replace(request.body_mut(), Upload::none()));
+        }
+        answer.map_err(|fault| Failure { fault, is_unsent: is_unsent && fault == Fault::Unsent })
+    }
+
+    /// Writes what there is of the request, and reads until the head of its response is here.
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        sending: &mut Sending,
+        request: &mut Request<Upload>,
+    ) -> Poll<Result<Response<()>, Fault>> {
+        let is_head = *request.method() == Method::HEAD;
+        if let Some(writer) = &mut self.writer
+            && let Poll::Ready(Err(fault)) = sending.poll(cx, request.body_mut(), writer)
+        {
+            return Poll::Ready(Err(fault));
+        }
+        loop {
+            match head::read(&mut self.inbox, is_head) {
+                Ok(Some(head)) => return Poll::Ready(Ok(self.begin(head))),
+                Ok(None) => {}
+                Err(Nonsense) => return Poll::Ready(Err(Fault::Malformed)),
+            }
+            if !matches!(ready!(self.poll_fill(cx)), Ok(1..)) {
+                return Poll::Ready(Err(match (sending.has_begun(), self.has_heard) {
+                    (false, _) => Fault::Unsent,
+                    (true, false) => Fault::Silent,
+                    (true, true) => Fault::Malformed,
+                }));
+            }
         }
     }
 
-    fn failure(&self, mut error: TrySendError<Request<Upload>>) -> Failure {
-        if let Some(request) = error.take_message() {
-            return Failure { fault: Fault::Unsent, unsent: Some(Box::new(request)) };
-        }
-        let error = error.into_error();
-        let from_client = error.source().and_then(|source| source.downcast_ref::<Fault>());
-        let fault = match from_client {
-            Some(fault) => *fault,
-            None if !self.meter.has_sent() => Fault::Unsent,
-            None if !self.meter.has_heard() => Fault::Silent,
-            None => Fault::Malformed,
+    fn begin(&mut self, head: Head) -> Response<()> {
+        self.may_stay = head.may_stay && head.ending != Ending::Close;
+        self.answer = match head.ending {
+            Ending::Length(length) => Answer::Length(length),
+            Ending::Chunks => Answer::Chunks(Chunks::default()),
+            Ending::Close => Answer::Close,
         };
-        Failure { fault, unsent: None }
+        head.response
+    }
+
+    /// A task of its own, for the client's side of the answer may stand still.
+    fn go_on_sending(&mut self, mut sending: Sending, mut body: Upload) {
+        let Some(mut writer) = self.writer.take() else { return };
+        let pump = async move {
+            poll_fn(|cx| sending.poll(cx, &mut body, &mut writer)).await?;
+            Ok(writer)
+        };
+        self.pump = Some(AbortOnDropHandle::new(tokio::spawn(pump)));
+    }
+
+    /// The next bytes of the response's body; `None`: that has ended.
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        if let Some(pump) = &mut self.pump
+            && let Poll::Ready(sent) = Pin::new(pump).poll(cx)
+        {
+            self.pump = None;
+            match sent.unwrap_or(Err(Fault::Cut)) {
+                Ok(writer) => self.writer = Some(writer),
+                Err(fault) => return Poll::Ready(Some(Err(fault))),
+            }
+        }
+        loop {
+            match self.take_body() {
+                Ok(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+                Ok(None) if self.is_over() => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(Nonsense) => return Poll::Ready(Some(Err(Fault::Cut))),
+            }
+            match ready!(self.poll_fill(cx)) {
+                Ok(1..) => {}
+                Ok(0) if matches!(self.answer, Answer::Close) => self.answer = Answer::Length(0),
+                _ => return Poll::Ready(Some(Err(Fault::Cut))),
+            }
+        }
+    }
+
+    /// Has the response's body ended?
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.answer {
+            Answer::Length(left) => *left == 0,
+            Answer::Chunks(chunks) => chunks.is_over(),
+            Answer::Head | Answer::Close => false,
+        }
+    }
+
+    /// How much of the response's body is still to come.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match &self.answer {
+            Answer::Length(left) => SizeHint::with_exact(*left),
+            _ => SizeHint::new(),
+        }
+    }
+
+    /// Takes out of the inbox what is body.
+    fn take_body(&mut self) -> Result<Option<Bytes>, Nonsense> {
+        if self.inbox.is_empty() {
+            return Ok(None);
+        }
+        match &mut self.answer {
+            Answer::Length(left) => {
+                let length = usize::try_from(*left).unwrap_or(usize::MAX).min(self.inbox.len());
+                *left -= length as u64;
+                if length == self.inbox.len() {
+                    return Ok(Some(take(&mut self.inbox).freeze()));
+                }
+                Ok((length > 0).then(|| self.inbox.split_to(length).freeze()))
+            }
+            Answer::Chunks(chunks) => chunks.next(&mut self.inbox),
+            Answer::Close => Ok(Some(take(&mut self.inbox).freeze())),
+            Answer::Head => Ok(None),
+        }
+    }
+
+    /// Reads once.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let count = if self.room == LEAST_ROOM {
+            ready!(self.poll_little(cx))?
+        } else {
+            self.inbox.reserve(self.room);
+            ready!(self.reader.poll_read(cx, &mut self.inbox))?
+        };
+        self.has_heard |= count > 0;
+        if count >= self.room {
+            self.room = (2 * self.room).min(MOST_ROOM);
+        } else if count < self.room / 2 {
+            self.room = (self.room / 2).max(LEAST_ROOM);
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_little(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        LITTLE.with_borrow_mut(|little| {
+            little.clear();
+            let count = ready!(self.reader.poll_read(cx, little))?;
+            self.inbox.extend_from_slice(little);
+            Poll::Ready(Ok(count))
+        })
     }
 }
 
@@ -156,5 +333,4 @@ fn put_off(reached: Instant, patience: Duration, progress: Option<&Progress>) ->
 }
 
 #[cfg(test)]
-#[path = "wire_tests.rs"]
 mod tests;

@@ -129,9 +129,9 @@ impl World {
         self.apps.iter().flat_map(|app| app.upstream.endpoints())
     }
 
-    /// Drops the idle connections of `thread` that have expired.
+    /// Drops the idle connections of `thread` that have expired, or that their workers have closed.
     pub(crate) fn sweep(&self, thread: usize, now: Instant) {
-        self.apps.iter().for_each(|app| app.upstream.sweep(thread, now));
+        self.apps.iter().for_each(|app| app.upstream.sweep(thread, now, |wire| wire.is_idle()));
     }
 }
 

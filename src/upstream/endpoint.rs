@@ -110,9 +110,9 @@ impl<C> Endpoint<C> {
         self.idle.put(thread, connection, until, || !self.is_closed());
     }
 
-    /// Drops the idle connections of `thread` that have expired at `now`.
-    pub fn sweep(&self, thread: usize, now: Instant) {
-        self.idle.sweep(thread, now);
+    /// Drops the idle connections of `thread` that have expired at `now`, or are of no use any more.
+    pub fn sweep(&self, thread: usize, now: Instant, is_fit: impl Fn(&C) -> bool) {
+        self.idle.sweep(thread, now, is_fit);
     }
 
     /// Drops the idle connections of all threads. A closed endpoint gets no new ones.

@@ -138,9 +138,9 @@ impl<C: Send + 'static> Upstream<C> {
         self.world.load().endpoints.clone()
     }
 
-    /// Drops the idle connections of `thread` that have expired at `now`, on all endpoints.
-    pub fn sweep(&self, thread: usize, now: Instant) {
-        self.world.load().endpoints.iter().for_each(|endpoint| endpoint.sweep(thread, now));
+    /// Drops the idle connections of `thread` that have expired at `now`, or are of no use any more, on all endpoints.
+    pub fn sweep(&self, thread: usize, now: Instant, is_fit: impl Fn(&C) -> bool) {
+        self.world.load().endpoints.iter().for_each(|endpoint| endpoint.sweep(thread, now, &is_fit));
     }
 
     /// The endpoint listed before under this serial, or a new one.

@@ -60,9 +60,10 @@ impl<C> Pool<C> {
         };
     }
 
-    /// Drops what has expired on one thread's stack.
-    pub(super) fn sweep(&self, thread: usize, now: Instant) {
-        let _expired: Vec<_> = self.lock(thread).extract_if(.., |idle| idle.until <= now).collect();
+    /// Drops what has expired on one thread's stack, and what is of no use any more.
+    pub(super) fn sweep(&self, thread: usize, now: Instant, is_fit: impl Fn(&C) -> bool) {
+        let is_spent = |idle: &mut Idle<C>| idle.until <= now || !is_fit(&idle.connection);
+        let _spent: Vec<_> = self.lock(thread).extract_if(.., is_spent).collect();
     }
 
     /// Drops everything, on all threads' stacks.
@@ -121,17 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn sweeping_drops_the_expired_ones_wherever_they_lie() {
+    fn sweeping_drops_the_expired_and_the_unfit_ones_wherever_they_lie() {
         let (pool, at) = pool(2);
         for (connection, until) in [(1, 4), (2, 9), (3, 5), (4, 6)] {
             pool.put(0, connection, at(until), || true);
             pool.put(1, connection, at(until), || true);
         }
-        pool.sweep(0, at(5));
-        assert_eq!(
-            (pool.take(0, at(0), |_| true), pool.take(0, at(0), |_| true), pool.take(0, at(0), |_| true)),
-            (Some(4), Some(2), None)
-        );
+        pool.sweep(0, at(5), |connection| *connection != 4);
+        assert_eq!((pool.take(0, at(0), |_| true), pool.take(0, at(0), |_| true)), (Some(2), None));
         assert_eq!(pool.len(), 4, "the other thread's are left alone");
     }
 
@@ -183,7 +181,7 @@ mod tests {
         put(true);
         assert!(pool.take(0, now, |_| true).is_none());
         put(true);
-        pool.sweep(0, now);
+        pool.sweep(0, now, |_| true);
         put(true);
         pool.clear();
         assert_eq!(pool.len(), 0);

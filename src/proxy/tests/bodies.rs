@@ -102,6 +102,31 @@ fn a_worker_that_does_not_read_stops_the_client_and_not_the_memory() {
     });
 }
 
+#[test]
+fn an_answer_that_its_client_does_not_take_does_not_stop_the_upload() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let rig = Rig::serving(&[&worker]).await;
+        let mut client = tokio::net::TcpStream::connect(rig.http).await.unwrap();
+        let upload = 4 * 1024 * 1024;
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {upload}\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut socket = worker.accept_tcp().await;
+        let length = socket.read(&mut [0; 4096]).await.unwrap();
+        assert!(length > 0);
+        socket.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {HUGE}\r\n\r\n").as_bytes()).await.unwrap();
+        assert!(stuff(&mut socket, HUGE).await < HUGE, "somebody has taken the answer");
+        let mut left = upload;
+        let receive = async {
+            while left > 0 {
+                left -= socket.read(&mut [0; 64 * 1024]).await.unwrap();
+            }
+        };
+        tokio::join!(pump(&mut client, upload), receive);
+        rig.stop().await;
+    });
+}
+
 /// Writes until nothing has been taken for a while; returns how much was.
 async fn stuff(socket: &mut tokio::net::TcpStream, most: usize) -> usize {
     let chunk = vec![b'x'; 64 * 1024];

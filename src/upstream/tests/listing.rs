@@ -88,7 +88,7 @@ fn connections_are_kept_per_thread_and_swept() {
     assert!(endpoint.take_idle(1, now, |_| true).is_none());
     assert!(endpoint.take_idle(0, now, |_| true).is_some());
     endpoint.put_idle(0, Connection::default(), now + SECOND);
-    upstream.sweep(0, now + SECOND);
+    upstream.sweep(0, now + SECOND, |_| true);
     assert_eq!(endpoint.idle(), 0);
     endpoint.put_idle(0, Connection::default(), now + SECOND);
     endpoint.drop_idle();

@@ -1,0 +1,103 @@
+//! A worker's socket, in two halves: what is sent may be on its way while the answer is read.
+//!
+//! Does not know HTTP. The halves are the runtime's own: they keep in mind when the kernel has nothing more to give or no
+//! room, and spare the call that would only say so.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::BufMut;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
+use tokio_util::either::Either;
+use tokio_util::io::poll_read_buf;
+
+use crate::id::Address;
+use crate::sys::arrived::{Arrived, arrived};
+
+/// A worker's whole socket.
+pub(crate) type Socket = Either<TcpStream, UnixStream>;
+
+/// What comes from the worker.
+pub(super) enum Reader {
+    Tcp(tcp::OwnedReadHalf),
+    Unix(unix::OwnedReadHalf),
+}
+
+/// What goes to the worker. Closes its direction when it is dropped.
+pub(super) enum Writer {
+    Tcp(tcp::OwnedWriteHalf),
+    Unix(unix::OwnedWriteHalf),
+}
+
+/// Connects. Waits as long as the kernel does; cancellation safe.
+pub(super) async fn connect(address: &Address) -> io::Result<(Reader, Writer)> {
+    match address {
+        Address::Tcp(address) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let (reader, writer) = stream.into_split();
+            Ok((Reader::Tcp(reader), Writer::Tcp(writer)))
+        }
+        Address::Unix(path) => {
+            let (reader, writer) = UnixStream::connect(path).await?.into_split();
+            Ok((Reader::Unix(reader), Writer::Unix(writer)))
+        }
+    }
+}
+
+/// Puts the halves together again; `None`: they are not of one socket.
+pub(super) fn whole(reader: Reader, writer: Writer) -> Option<Socket> {
+    match (reader, writer) {
+        (Reader::Tcp(reader), Writer::Tcp(writer)) => reader.reunite(writer).ok().map(Either::Left),
+        (Reader::Unix(reader), Writer::Unix(writer)) => reader.reunite(writer).ok().map(Either::Right),
+        _ => None,
+    }
+}
+
+impl Reader {
+    /// Reads what there is into the room that the buffer has; 0: the end.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut impl BufMut) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(tcp) => poll_read_buf(Pin::new(tcp), cx, into),
+            Self::Unix(unix) => poll_read_buf(Pin::new(unix), cx, into),
+        }
+    }
+
+    /// Has nothing come, not even the end, as far as the runtime knows? The kernel is asked only if something has.
+    pub(super) fn is_quiet(&self) -> bool {
+        let tried = match self {
+            Self::Tcp(tcp) => tcp.try_read(&mut [0]),
+            Self::Unix(unix) => unix.try_read(&mut [0]),
+        };
+        tried.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// The same, as far as the kernel knows.
+    pub(super) fn is_really_quiet(&self) -> bool {
+        let there = match self {
+            Self::Tcp(tcp) => arrived(tcp.as_ref()),
+            Self::Unix(unix) => arrived(unix.as_ref()),
+        };
+        there == Arrived::Nothing
+    }
+}
+
+impl Writer {
+    /// Writes what comes before all exchanges. Not cancellation safe: half of it may be left behind.
+    pub(super) async fn introduce(&mut self, header: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(tcp) => tcp.write_all(header).await,
+            Self::Unix(unix) => unix.write_all(header).await,
+        }
+    }
+
+    /// Writes as much as there is room for.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
+            Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, slices),
+        }
+    }
+}
