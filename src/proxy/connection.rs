@@ -107,7 +107,7 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
     if is_http2 {
         Box::pin(serve_http2(peer, Cork::new(io), &limits)).await;
     } else {
-        Box::pin(serve_http1(peer, io, &limits)).await;
+        serve_http1(peer, io, Box::new(limits)).await;
     }
 }
 
@@ -132,19 +132,37 @@ async fn secure(proxy: &Proxy, socket: Socket, limit: Duration) -> Option<Stream
     Some(Stream::Tls(Box::new(timeout(limit, shake).await.ok()?.ok()?)))
 }
 
-async fn serve_http1(peer: Arc<Peer>, io: Io, limits: &Limits) {
+/// Serves until the end; in between, a connection that lies idle is parked: its socket is kept and the rest dropped, which is
+/// most of what a connection takes. So this future, which stays, is to be small.
+async fn serve_http1(peer: Arc<Peer>, mut io: Io, limits: Box<Limits>) {
+    let mut watch = Box::new(Watch::new(&peer, watch_limits(&limits), false));
+    while let Some(idle) = Box::pin(serve_busy_http1(&peer, io, &limits, &mut watch)).await {
+        io = idle;
+        poll_fn(|cx| if io.poll_heard(cx).is_ready() { Poll::Ready(()) } else { watch.poll(cx).map(drop) }).await;
+        watch.is_parked = false;
+    }
+    if peer.pulse.has_lost() {
+        peer.proxy.metrics.invariants().close_unread.inc();
+    }
+}
+
+/// Serves to the end, or until the connection has been idle for a while; then it is returned.
+async fn serve_busy_http1(peer: &Arc<Peer>, io: Io, limits: &Limits, watch: &mut Watch) -> Option<Io> {
     let mut builder = http1::Builder::new();
     builder.header_read_timeout(None).max_header_size(limits.header_bytes as usize);
     builder.max_buf_size(limits.header_bytes as usize + SLACK);
     if limits.header_count > HYPER_HEADERS {
         builder.max_headers(limits.header_count as usize);
     }
-    let watch = Watch::new(&peer, watch_limits(limits), false);
-    let connection = builder.serve_connection(TokioIo::new(io), service(Arc::clone(&peer))).with_upgrades();
-    drive(pin!(connection), watch, http1::UpgradeableConnection::graceful_shutdown, |_| {}).await;
-    if peer.pulse.has_lost() {
-        peer.proxy.metrics.invariants().close_unread.inc();
+    let mut connection = builder.serve_connection(TokioIo::new(io), service(Arc::clone(peer))).with_upgrades();
+    drive(Pin::new(&mut connection), watch, http1::UpgradeableConnection::graceful_shutdown, |_| {}).await;
+    if !watch.is_parked {
+        return None;
     }
+    let parts = connection.into_parts()?;
+    let mut io = parts.io.into_inner();
+    io.put_back(parts.read_buf);
+    Some(io)
 }
 
 /// The tasks that hyper starts for the streams end when the connection does.
@@ -159,11 +177,11 @@ async fn serve_http2(peer: Arc<Peer>, io: Cork, limits: &Limits) {
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
-    let watch = Watch::new(&peer, watch_limits(limits), true);
+    let mut watch = Watch::new(&peer, watch_limits(limits), true);
     let connection = builder.serve_connection(TokioIo::new(io.handle()), service(peer));
     // An error is told to the connection by its next read or write.
     let pull = |cx: &mut Context<'_>| drop(io.pull(cx));
-    drive(pin!(connection), watch, http2::Connection::graceful_shutdown, pull).await;
+    drive(pin!(connection), &mut watch, http2::Connection::graceful_shutdown, pull).await;
 }
 
 fn service(
@@ -186,10 +204,11 @@ fn watch_limits(limits: &Limits) -> watch::Limits {
     }
 }
 
-/// Runs a connection under its watch; `after_turn` is called whenever it has done what it could.
+/// Runs a connection under its watch, to its end or until it is to be parked; `after_turn` is called whenever it has done
+/// what it could.
 async fn drive<C: Future>(
     mut connection: Pin<&mut C>,
-    mut watch: Watch,
+    watch: &mut Watch,
     close: impl Fn(Pin<&mut C>),
     after_turn: impl Fn(&mut Context<'_>),
 ) {
@@ -204,6 +223,10 @@ async fn drive<C: Future>(
                 Verdict::Read => {}
                 Verdict::Close => close(connection.as_mut()),
                 Verdict::Drop => return Poll::Ready(()),
+                Verdict::Park => {
+                    watch.is_parked = true;
+                    return Poll::Ready(());
+                }
                 Verdict::Expel => {
                     // What it says in farewell goes out if there is room for it.
                     close(connection.as_mut());

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -31,6 +32,8 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(crate) struct Io {
     stream: Stream,
     pulse: Arc<Pulse>,
+    /// What was read and put back.
+    unread: Bytes,
     /// `None`: HTTP/1, where bytes from an idle client begin a head.
     meter: Option<Box<Meter>>,
     closing: Option<Closing>,
@@ -51,7 +54,20 @@ struct Closing {
 
 impl Io {
     pub(crate) fn new(stream: Stream, pulse: Arc<Pulse>, is_http2: bool) -> Self {
-        Self { stream, pulse, meter: is_http2.then(Box::default), closing: None }
+        Self { stream, pulse, unread: Bytes::new(), meter: is_http2.then(Box::default), closing: None }
+    }
+
+    /// Has anything come, as far as the runtime knows? If not, the task is woken when it does.
+    pub(crate) fn poll_heard(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.unread.is_empty() {
+            return Poll::Ready(());
+        }
+        self.stream.tcp().poll_read_ready(cx).map(drop)
+    }
+
+    /// Puts back what was read and not used; it comes again first.
+    pub(crate) fn put_back(&mut self, unread: Bytes) {
+        self.unread = unread;
     }
 
     /// Tells the client that it was too slow, and closes. A client that does not take even this much goes without.
@@ -160,7 +176,12 @@ impl AsyncRead for Io {
             Order::Refuse => return this.poll_refuse(cx),
         }
         let before = buffer.filled().len();
-        ready!(this.stream.poll_read(cx, buffer))?;
+        if this.unread.is_empty() {
+            ready!(this.stream.poll_read(cx, buffer))?;
+        } else {
+            let length = this.unread.len().min(buffer.remaining());
+            buffer.put_slice(&this.unread.split_to(length));
+        }
         let new = &buffer.filled()[before..];
         match &mut this.meter {
             _ if new.is_empty() => {}

@@ -23,6 +23,10 @@ use super::pulse::{Order, Stage};
 use super::refusal;
 use crate::telemetry::exchange_metrics::Cut;
 
+/// How long an HTTP/1 connection is idle before it gives back all memory that it can do without. In tests so short that
+/// connections are parked all the time.
+const PARK: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2_000 });
+
 /// How long a connection that was told to close may take to do so.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -40,6 +44,7 @@ pub(crate) struct Watch {
     alarm: Alarm,
     retiring: Pin<Box<WaitForCancellationFutureOwned>>,
     is_registered: bool,
+    pub(super) is_parked: bool,
     /// The idle time for which the kernel has been asked.
     looked: Option<Instant>,
     /// When the connection was told to close.
@@ -68,6 +73,7 @@ enum Limit {
     Preface,
     Stall,
     Idle,
+    Park,
 }
 
 /// What is to be done with the connection.
@@ -81,6 +87,8 @@ pub(crate) enum Verdict {
     Drop,
     /// Let it say goodbye, and drop it.
     Expel,
+    /// Keep its socket, and drop the rest until its client says something.
+    Park,
 }
 
 impl Watch {
@@ -93,6 +101,7 @@ impl Watch {
             alarm: Alarm::default(),
             retiring,
             is_registered: false,
+            is_parked: false,
             looked: None,
             closing: None,
         }
@@ -116,6 +125,7 @@ impl Watch {
             Limit::Stall => self.cut(Cut::WriteStall, Verdict::Drop),
             Limit::Fields => self.cut(Cut::SlowHead, Verdict::Expel),
             Limit::Preface => self.cut(Cut::Preface, Verdict::Drop),
+            Limit::Park => Poll::Ready(Verdict::Park),
             Limit::Head(since) if self.closing.is_none() => self.refuse(since),
             Limit::Idle if self.closing.is_none() => self.rest(deadline),
             Limit::Head(_) | Limit::Idle => Poll::Ready(Verdict::Drop),
@@ -148,11 +158,20 @@ impl Watch {
                 Some((since + self.limits.head.min(PREFACE), Limit::Preface))
             }
             Stage::Head(since) => Some((self.head_end(since), Limit::Head(since))),
-            Stage::Idle(since) => Some((self.idle_end(since), Limit::Idle)),
+            Stage::Idle(since) => Some(self.idle(since)),
         };
         let stall = pulse.blocked().map(|since| (since + self.limits.stall, Limit::Stall));
         let fields = pulse.fields().map(|since| (since + self.limits.head, Limit::Fields));
         stage.into_iter().chain(stall).chain(fields).min_by_key(|(deadline, _)| *deadline)
+    }
+
+    /// The limit of a connection that has been idle since then. It is not parked while its client has not taken all that was
+    /// said, nor while it is looked whether a request has just arrived.
+    fn idle(&self, since: Instant) -> (Instant, Limit) {
+        let end = self.idle_end(since);
+        let is_done = self.closing.is_some() || self.looked == Some(end) || self.peer.pulse.blocked().is_some();
+        let may_park = !self.is_http2 && !self.is_parked && !is_done;
+        if may_park && since + PARK < end { (since + PARK, Limit::Park) } else { (end, Limit::Idle) }
     }
 
     /// A head has taken too long: its client is told so, and has a moment to take it.
@@ -166,7 +185,7 @@ impl Watch {
 
     /// The connection has been idle for long enough, unless a request has just arrived.
     fn rest(&mut self, deadline: Instant) -> Poll<Verdict> {
-        if self.is_http2 || self.looked == Some(deadline) {
+        if self.is_http2 || (self.looked == Some(deadline) && !self.is_parked) {
             return self.close();
         }
         self.looked = Some(deadline);
