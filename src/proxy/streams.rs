@@ -6,7 +6,6 @@
 //! is told while a task is polled. Invariant: a task that is dropped has its stream reset.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -37,8 +36,9 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     /// The task ends with the connection at the latest: its stream is gone then.
     fn execute(&self, stream: F) {
         let Self { peer, limit } = self.clone();
+        // It is large, and on its way into a task it would be copied ten times.
+        let mut stream = Box::pin(stream);
         tokio::spawn(async move {
-            let mut stream = pin!(stream);
             let mut stall = Stall { limit, since: None, alarm: Alarm::default() };
             let is_stalled = poll_fn(|cx| {
                 if stream.as_mut().poll(cx).is_ready() {
