@@ -116,10 +116,10 @@ fn an_answer_that_its_client_does_not_take_does_not_stop_the_upload() {
         assert!(length > 0);
         socket.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {HUGE}\r\n\r\n").as_bytes()).await.unwrap();
         assert!(stuff(&mut socket, HUGE).await < HUGE, "somebody has taken the answer");
-        let mut left = upload;
+        let (mut left, mut piece) = (upload, vec![0; 64 * 1024]);
         let receive = async {
             while left > 0 {
-                left -= socket.read(&mut [0; 64 * 1024]).await.unwrap();
+                left -= socket.read(&mut piece).await.unwrap();
             }
         };
         tokio::join!(pump(&mut client, upload), receive);
