@@ -13,3 +13,11 @@ pub(super) fn now() -> Instant {
 pub(super) fn since(then: Instant) -> Duration {
     now().saturating_duration_since(then)
 }
+
+/// Waits for the next deadline, or for ever.
+pub(super) async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -225,7 +225,7 @@ impl Supervisor {
             let deadline = self.deadline();
             tokio::select! {
                 Some(event) = events.recv() => self.handle(event),
-                () = sleep_until(deadline) => self.wake(clock::now()),
+                () = clock::sleep_until(deadline) => self.wake(clock::now()),
             }
         }
     }
@@ -389,14 +389,6 @@ impl Supervisor {
                 self.scraped(proxy, ticket, families);
             }
         }
-    }
-}
-
-/// The next deadline, or never.
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }
 
