@@ -672,6 +672,14 @@ fn one_slot_replaced_twice_on_trial() {
 }
 
 #[test]
+fn two_slots_replaced_on_trial_and_gone_back_from_at_any_moment() {
+    let plan = Plan { concurrent_starts: 2, ..tried(short(2)) };
+    let found = walk(plan, Mischief { reloads: 1, doubts: 1, ..Mischief::NONE }, 1_000);
+    assert!(found.outcomes.contains("rolled back"), "{found:?}");
+}
+
+#[test]
+#[ignore = "takes minutes"]
 fn two_slots_replaced_on_trial_that_crash() {
     let plan = Plan { concurrent_starts: 2, ..tried(short(2)) };
     let found = walk(plan, Mischief { reloads: 1, crashes: 2, ..Mischief::NONE }, 1_000);
