@@ -202,6 +202,8 @@ fn no_line_of_a_worker_is_lost_or_told_twice_over_upgrades() {
     let settings = toml::Table::from_iter([
         ("file".to_owned(), log.display().to_string().into()),
         ("stdout".to_owned(), false.into()),
+        // All in one file, however fast it talks.
+        ("rotate".to_owned(), "off".into()),
     ]);
     let command = ["sh", "-c", script].map(toml::Value::from).to_vec();
     let task = [("kind", "task".into()), ("command", command.into()), ("log", settings.into())];
