@@ -1,6 +1,6 @@
 //! What an earlier supervisor has left: its ledger, and the descriptors that are named there, with their numbers here.
 //!
-//! Invariants: a descriptor stays where it was handed over until [`Estate::close`]; until then [`Heritage::give_back`] hands
+//! Invariants: a descriptor stays where it was handed over until [`Heritage::close`]; until then [`Heritage::give_back`] hands
 //! everything to the program that was there before.
 
 use std::collections::BTreeMap;
