@@ -61,8 +61,10 @@ impl Releases {
     /// Nothing is left of this generation.
     pub(super) fn retire(&mut self, generation: Generation) {
         let run = self.running.remove(&generation);
-        if self.former == Some(generation) {
-            self.former = None;
+        let is_former = self.former.take_if(|former| *former == generation).is_some();
+        // Of an app that was stopped, the one that served last is the one to go back to.
+        let is_next = is_former && self.live.is_none_or(|live| self.running.contains_key(&live));
+        if is_next || self.live == Some(generation) {
             self.kept = run.map(|run| run.release);
         }
     }
@@ -114,5 +116,66 @@ impl Releases {
     /// Of all generations that there are, oldest first.
     pub(super) fn values(&self) -> impl DoubleEndedIterator<Item = &Release> + ExactSizeIterator {
         self.running.values().map(|run| &run.release)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(path: &str) -> Arc<App> {
+        let text = format!("[app.web]\ncommand = '{path}'\n");
+        let mut config = crate::config::parse(&text, std::path::Path::new("/portreeve.toml")).unwrap().config;
+        Arc::new(config.apps.pop_first().unwrap().1)
+    }
+
+    /// Each in its turn serves, and the one before it is gone.
+    fn after(programs: &[&str]) -> Releases {
+        let mut releases = Releases::default();
+        for (number, program) in (1..).zip(programs) {
+            releases.declare(Generation(number), &app(program));
+            releases.note_live(Some(Generation(number)));
+            releases.retire(Generation(number - 1));
+        }
+        releases
+    }
+
+    #[test]
+    fn what_served_before_is_what_there_is_to_go_back_to() {
+        assert_eq!(after(&["a"]).recall(), None);
+        assert_eq!(after(&["a", "b"]).recall(), Some(app("a")));
+        assert_eq!(after(&["a", "b", "c"]).recall(), Some(app("b")));
+        assert_eq!(after(&["a", "a"]).recall(), None, "it ran the same");
+    }
+
+    #[test]
+    fn a_stop_in_between_changes_nothing_about_that() {
+        let mut releases = after(&["a", "b"]);
+        releases.note_live(None);
+        releases.retire(Generation(2));
+        releases.declare(Generation(3), &app("c"));
+        releases.note_live(Some(Generation(3)));
+        assert_eq!(releases.recall(), Some(app("b")));
+    }
+
+    #[test]
+    fn nobody_goes_back_to_what_was_bad() {
+        let mut releases = after(&["a", "b"]);
+        releases.declare(Generation(3), &app("c"));
+        releases.note_live(Some(Generation(3)));
+        releases.note_rolled_back(Generation(3), Generation(2));
+        releases.note_live(Some(Generation(2)));
+        releases.retire(Generation(3));
+        assert_eq!(releases.recall(), Some(app("a")));
+    }
+
+    #[test]
+    fn what_is_recalled_runs_next_and_once() {
+        let mut releases = after(&["a", "b"]);
+        releases.recall().unwrap();
+        for (number, program) in [(3, "a"), (4, "d")] {
+            releases.declare(Generation(number), &app("d"));
+            assert_eq!(releases.get(Generation(number)).map(|release| &release.app), Some(&app(program)));
+        }
     }
 }

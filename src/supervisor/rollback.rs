@@ -29,7 +29,9 @@ impl Supervisor {
         };
         let event = if site.has_retained() {
             lifecycle::Event::GoBack { ticket }
-        } else if let Some(app) = site.releases.recall().filter(|_| site.machine.is_wanted()) {
+        } else if site.machine.is_wanted()
+            && let Some(app) = site.releases.recall()
+        {
             lifecycle::Event::Reload { ticket, plan: plan(&app, self.roster.scaled(&app)) }
         } else {
             return reload.end_because(name, Outcome::Aborted, NOTHING);
@@ -62,9 +64,12 @@ impl Supervised {
     pub(super) fn note_answers(&mut self, serial: Serial, now: Instant, answers: Answers) -> Option<lifecycle::Event> {
         let generation = self.workers.get(&serial)?.id.generation;
         self.releases.note_answers(generation, now, answers);
+        if answers.bad == 0 {
+            return None;
+        }
         let mut generations = self.machine.report().generations.into_iter();
         let is_baking = generations.any(|one| one.number == generation && one.state == GenerationState::Baking);
-        let reason = self.releases.fault(generation).filter(|_| answers.bad > 0 && is_baking)?;
+        let reason = self.releases.fault(generation).filter(|_| is_baking)?;
         Some(lifecycle::Event::Condemn { generation, reason })
     }
 }
