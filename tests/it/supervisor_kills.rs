@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::harness::process::{self, Process};
 use crate::harness::{App, Failure, Load, Portreeve, Running, SOON, program, until, worker};
 use crate::tools;
+use crate::upgrades::a_drain_keeps_its_deadline;
 
 impl Running {
     /// Kills the supervisor, and waits until another one answers.
@@ -105,23 +106,7 @@ fn a_worker_that_dies_while_nobody_looks_is_replaced() {
 #[test]
 fn a_drain_goes_on_over_a_kill_until_the_deadline_that_it_had() {
     let mut running = Portreeve::new().kept().app("web", worker().set("drain_timeout", "3s")).start();
-    let old = Process::find(running.pids("web", 1)[0]).unwrap();
-    let target = running.http();
-    let hanging = std::thread::spawn(move || target.try_post("/hang", ""));
-    running.in_flight("web", 1.0);
-    running.reload_live();
-    let began = Instant::now();
-    running.kill_supervisor();
-    assert!(old.is_alive(), "it still has a request");
-    let is_forced = || running.metrics().sum("portreeve_drain_forced_total", &[]) >= 1.0;
-    until(SOON, "the drain is forced", || is_forced().then_some(()));
-    let took = began.elapsed();
-    assert!(took > Duration::from_secs(1), "not before its time: {took:?}");
-    assert!(took < Duration::from_secs(6), "and no later: {took:?}");
-    assert_eq!(hanging.join().unwrap().unwrap().status, 502);
-    assert!(old.ends_within(SOON));
-    running.excuse("portreeve_drain_forced_total");
-    running.excuse("portreeve_upstream_reset_stopping_total");
+    a_drain_keeps_its_deadline(&mut running, [1, 6].map(Duration::from_secs), Running::kill_supervisor);
 }
 
 /// An app of `tests/apps` with Node, ready when it says so.
