@@ -20,6 +20,8 @@ pub struct Crowd {
     pub handshakes: u32,
     /// Connections of one address (of IPv6: of one /64); `None`: as many as there may be in all.
     pub connections_per_ip: Option<u32>,
+    /// Connections that one address begins; `None`: as many as it likes.
+    pub connects_per_ip: Option<Rate>,
     /// Requests of one address; `None`: as many as it likes.
     pub requests_per_ip: Option<Rate>,
     /// Who has no bounds of its own.
@@ -42,7 +44,8 @@ pub(super) fn crowd(table: &mut Table) -> Crowd {
     Crowd {
         handshakes: table.count("handshakes", &defaults::HANDSHAKES),
         connections_per_ip: table.take("connections_per_ip", per_ip).unwrap_or(Some(connections.default)),
-        requests_per_ip: requests(table),
+        connects_per_ip: rate_of(table, "connects_per_ip"),
+        requests_per_ip: rate_of(table, "requests_per_ip"),
         exempt: if is_said { said } else { loopback() },
     }
 }
@@ -53,17 +56,17 @@ fn loopback() -> Vec<IpNet> {
 }
 
 /// `"100/s"`, or a table with a burst.
-fn requests(table: &mut Table) -> Option<Rate> {
-    let value = table.value("requests_per_ip")?;
+fn rate_of(table: &mut Table, key: &'static str) -> Option<Rate> {
+    let value = table.value(key)?;
     if value.table().is_none() {
         let rate = value::unless("off", value, rate).map_err(|fault| table.report(fault)).ok()?;
         return rate.map(|(count, period)| Rate { count, period, burst: count });
     }
-    table.inner(value, table.dotted("requests_per_ip"), |table| {
+    table.inner(value, table.dotted(key), |table| {
         if !table.has("rate") {
             table.report_missing(&["rate"], "rate = \"100/s\"");
         }
-        let burst = table.take("burst", |value| value::count(value, &defaults::REQUESTS_PER_IP));
+        let burst = table.take("burst", |value| value::count(value, &defaults::RATE_PER_IP));
         let (count, period) = table.take("rate", rate)?;
         Some(Rate { count, period, burst: burst.unwrap_or(count) })
     })
@@ -78,7 +81,7 @@ fn rate(value: Value<'_>) -> Result<(NonZeroU32, Duration), Fault> {
         _ => return Err(fault().label("per second is /s, per minute /m")),
     };
     let count = count.trim().parse().map_err(|_| fault())?;
-    if defaults::REQUESTS_PER_IP.contains(&count) { Ok((count, period)) } else { Err(fault().label("too many")) }
+    if defaults::RATE_PER_IP.contains(&count) { Ok((count, period)) } else { Err(fault().label("too many")) }
 }
 
 #[cfg(test)]
@@ -110,9 +113,18 @@ mod tests {
         for text in
             ["100", "'100'", "'100/h'", "'0/s'", "'-1/s'", "'x/s'", "{ burst = 3 }", "{ rate = '1/s', burst = 0 }"]
         {
-            let problems = bad(&format!("[limits]\nrequests_per_ip = {text}\n[app.web]\ncommand = 'x'\n"));
-            assert!(problems.has_errors(), "{text}");
+            for key in ["requests_per_ip", "connects_per_ip"] {
+                let problems = bad(&format!("[limits]\n{key} = {text}\n[app.web]\ncommand = 'x'\n"));
+                assert!(problems.has_errors(), "{key} = {text}");
+            }
         }
+    }
+
+    #[test]
+    fn connections_have_a_rate_of_their_own() {
+        let read = read("connects_per_ip = '50/s'\nrequests_per_ip = '7/s'");
+        let count = |rate: Option<Rate>| rate.map(|rate| rate.count.get());
+        assert_eq!((count(read.connects_per_ip), count(read.requests_per_ip)), (Some(50), Some(7)));
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub const HANDSHAKES: Setting<u32> = setting(16, 1, 10_000);
 /// A tenth of all connections: more than any household, office or carrier has at one small server.
 pub const CONNECTIONS_PER_IP: Setting<u32> = setting(1_000, 1, 1_000_000);
 /// Off by default: what is too much, only the operator knows.
-pub const REQUESTS_PER_IP: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1), positive(1_000_000));
+pub const RATE_PER_IP: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1), positive(1_000_000));
 /// At least 100 is advised by RFC 9113 section 6.5.2.
 pub const H2_STREAMS: Setting<u32> = setting(128, 1, 10_000);
 /// Nobody notices: the client is told before, and nothing of it is lost.

@@ -201,6 +201,7 @@ const FOREIGN: &[(&str, Advice)] = &[
     ("keepalivetimeout", Is("keepalive_idle")),
     ("sendtimeout", Is("write_stall")),
     ("limitconn", Is("connections_per_ip")),
+    ("connrate", Is("connects_per_ip")),
     ("limitreq", Is("requests_per_ip")),
     ("ratelimit", Is("requests_per_ip")),
     ("http2maxconcurrentstreams", Is("h2_streams")),

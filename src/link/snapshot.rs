@@ -140,6 +140,8 @@ pub struct Limits {
 pub struct Crowd {
     pub handshakes: u32,
     pub connections_per_ip: Option<u32>,
+    #[serde(default)]
+    pub connects_per_ip: Option<Rate>,
     pub requests_per_ip: Option<Rate>,
     pub exempt: Vec<IpNet>,
 }

@@ -1,8 +1,8 @@
-//! How many connections and requests each address has, on all threads.
+//! How many connections and requests each address has, and how often it begins them, on all threads.
 //!
 //! An address of IPv6 stands for its network: whoever has one has a /64 of them. Does not know limits, which are given at
 //! each question, nor what becomes of who is refused. Invariants: a place that is dropped is free; an address that has no
-//! connection and whose requests are paid for is forgotten at the next sweep.
+//! connection and owes nothing is forgotten at the next sweep.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -23,12 +23,25 @@ pub(crate) struct Crowd {
     hasher: RandomState,
 }
 
+/// What an address does at a rate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deed {
+    Connect,
+    Request,
+}
+
 /// One address.
 #[derive(Clone, Copy, Debug)]
 struct Member {
     connections: u32,
-    /// When all requests up to now are paid for, each at the price of its share of time.
-    paid: Instant,
+    /// When all that was done up to now is paid for, each deed at the price of its share of time; of each kind.
+    paid: [Instant; 2],
+}
+
+impl Member {
+    fn new(now: Instant) -> Self {
+        Self { connections: 0, paid: [now; 2] }
+    }
 }
 
 /// A connection's place, until it is dropped.
@@ -47,7 +60,7 @@ impl Crowd {
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr, most: u32, now: Instant) -> Option<Place> {
         let key = key(address);
         let mut shard = self.shard(key);
-        let member = shard.entry(key).or_insert(Member { connections: 0, paid: now });
+        let member = shard.entry(key).or_insert(Member::new(now));
         if member.connections >= most {
             return None;
         }
@@ -56,16 +69,17 @@ impl Crowd {
         Some(Place { crowd: Arc::clone(self), key })
     }
 
-    /// May this address have one more request now? It may save up as many as `rate.burst`.
-    pub(crate) fn admits(&self, address: IpAddr, rate: Rate, now: Instant) -> bool {
+    /// May this address do this once more now? It may save up as many as `rate.burst`.
+    pub(crate) fn admits(&self, address: IpAddr, deed: Deed, rate: Rate, now: Instant) -> bool {
         let key = key(address);
         let mut shard = self.shard(key);
-        let member = shard.entry(key).or_insert(Member { connections: 0, paid: now });
+        let member = shard.entry(key).or_insert(Member::new(now));
+        let owed = &mut member.paid[deed as usize];
         let price = rate.period / rate.count.get();
-        let paid = member.paid.max(now) + price;
+        let paid = (*owed).max(now) + price;
         let is_admitted = paid - now <= price * rate.burst.get();
         if is_admitted {
-            member.paid = paid;
+            *owed = paid;
         }
         is_admitted
     }
@@ -74,7 +88,7 @@ impl Crowd {
     pub(crate) fn sweep(&self, now: Instant) {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            shard.retain(|_, member| member.connections > 0 || member.paid > now);
+            shard.retain(|_, member| member.connections > 0 || member.paid.iter().any(|paid| *paid > now));
             if shard.capacity() > 4 * shard.len().max(64) {
                 shard.shrink_to_fit();
             }
@@ -123,7 +137,7 @@ mod tests {
 
     /// How many requests in a row are admitted.
     fn admitted(crowd: &Crowd, rate: Rate, now: Instant) -> usize {
-        (0..1000).take_while(|_| crowd.admits(ip("192.0.2.1"), rate, now)).count()
+        (0..1000).take_while(|_| crowd.admits(ip("192.0.2.1"), Deed::Request, rate, now)).count()
     }
 
     #[test]
@@ -153,6 +167,9 @@ mod tests {
         assert_eq!(admitted(&crowd, ten, now + SECOND / 20), 0);
         assert_eq!(admitted(&crowd, ten, now + SECOND / 5), 2);
         assert_eq!(admitted(&crowd, ten, now + 100 * SECOND), 5, "no more than a burst is saved up");
+        let connect = |now| crowd.admits(ip("192.0.2.1"), Deed::Connect, rate(1, 1), now);
+        assert!(connect(now + 100 * SECOND), "connections are paid for apart from requests");
+        assert!(!connect(now + 100 * SECOND));
     }
 
     #[test]

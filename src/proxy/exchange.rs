@@ -16,6 +16,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
 
 use super::body::{self, Body, Carriage};
+use super::crowd::Deed;
 use super::fault::Fault;
 use super::forward;
 use super::headers::{self, Framing, Vouched};
@@ -117,7 +118,9 @@ fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>,
     let checked = policy::check(request, peer.address.ip(), &world)?;
     if let Some(rate) = world.limits.crowd.requests_per_ip {
         let client = checked.identity.as_ref().map_or(peer.address.ip(), Identity::client);
-        if !world.is_exempt(client) && !peer.proxy.door.crowd.admits(client, rate, Instant::now().into_std()) {
+        if !world.is_exempt(client)
+            && !peer.proxy.door.crowd.admits(client, Deed::Request, rate, Instant::now().into_std())
+        {
             peer.proxy.metrics.cut(Cut::RequestsPerIp);
             return Err(Fault::Often);
         }

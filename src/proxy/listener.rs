@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::Proxy;
 use super::connection::{self, Accepted};
-use super::crowd::Place;
+use super::crowd::{Deed, Place};
 use super::peer::Admission;
 use crate::link::ManifestEntry;
 use crate::sys::listener::adopt;
@@ -152,19 +152,28 @@ impl Accepting {
 /// A connection's place among those of its address, if these are counted.
 ///
 /// # Errors
-/// When the address has as many as it may have; the connection is to be closed.
+/// When the address has as many as it may have, or has begun too many; the connection is to be closed.
 fn place(proxy: &Proxy, client: IpAddr) -> Result<Option<Place>, TooMany> {
     let world = proxy.world.load();
-    let Some(most) = world.limits.crowd.connections_per_ip.filter(|_| !world.is_exempt(client)) else {
+    let limits = &world.limits.crowd;
+    if (limits.connections_per_ip.is_none() && limits.connects_per_ip.is_none()) || world.is_exempt(client) {
         return Ok(None);
-    };
-    proxy.door.crowd.enter(client, most, Instant::now()).map(Some).ok_or_else(|| {
+    }
+    let (crowd, now) = (&proxy.door.crowd, Instant::now());
+    if let Some(rate) = limits.connects_per_ip
+        && !crowd.admits(client, Deed::Connect, rate, now)
+    {
+        proxy.metrics.cut(Cut::ConnectsPerIp);
+        return Err(TooMany);
+    }
+    let Some(most) = limits.connections_per_ip else { return Ok(None) };
+    crowd.enter(client, most, now).map(Some).ok_or_else(|| {
         proxy.metrics.cut(Cut::ConnectionsPerIp);
         TooMany
     })
 }
 
-/// An address has as many connections as it may have.
+/// An address has as many connections as it may have, or begins too many.
 #[derive(Debug)]
 struct TooMany;
 

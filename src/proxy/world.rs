@@ -101,7 +101,13 @@ impl World {
             write_stall: Duration::ZERO,
             keepalive_idle: Duration::ZERO,
             http2: Http2 { streams: 1, requests: 1 },
-            crowd: Crowd { handshakes: 1, connections_per_ip: None, requests_per_ip: None, exempt: Vec::new() },
+            crowd: Crowd {
+                handshakes: 1,
+                connections_per_ip: None,
+                connects_per_ip: None,
+                requests_per_ip: None,
+                exempt: Vec::new(),
+            },
         };
         let routes = Table::build(Vec::new()).unwrap_or_else(|_| unreachable!("nothing conflicts with nothing"));
         Self { limits, clients: Clients::default(), listeners: HashMap::new(), routes, apps: Vec::new() }

@@ -83,6 +83,7 @@ fn crowd(crowd: &Crowd) -> link::Crowd {
     link::Crowd {
         handshakes: crowd.handshakes,
         connections_per_ip: crowd.connections_per_ip,
+        connects_per_ip: crowd.connects_per_ip.map(rate),
         requests_per_ip: crowd.requests_per_ip.map(rate),
         exempt: crowd.exempt.clone(),
     }

@@ -44,7 +44,10 @@ fn clients() -> Keys {
 
 fn limits() -> Keys {
     let rate = || pattern("^ *[0-9]+ */ *[sm] *$");
-    let burst = table([("rate", rate()), ("burst", count(&defaults::REQUESTS_PER_IP))]);
+    let rate_per_ip = || {
+        let burst = table([("rate", rate()), ("burst", count(&defaults::RATE_PER_IP))]);
+        any([words(["off"]), rate(), burst])
+    };
     vec![
         ("connections", count(&defaults::CONNECTIONS.range)),
         ("header_bytes", size()),
@@ -60,7 +63,8 @@ fn limits() -> Keys {
         ("h2_requests", count(&defaults::H2_REQUESTS.range)),
         ("handshakes", count(&defaults::HANDSHAKES.range)),
         ("connections_per_ip", any([words(["off"]), count(&defaults::CONNECTIONS_PER_IP.range)])),
-        ("requests_per_ip", any([words(["off"]), rate(), burst])),
+        ("connects_per_ip", rate_per_ip()),
+        ("requests_per_ip", rate_per_ip()),
         ("exempt", list(text())),
     ]
 }

@@ -28,7 +28,13 @@ fn limits() -> Limits {
         write_stall: Duration::from_secs(1),
         keepalive_idle: Duration::from_secs(1),
         http2: Http2 { streams: 1, requests: 1 },
-        crowd: Crowd { handshakes: 16, connections_per_ip: None, requests_per_ip: None, exempt: Vec::new() },
+        crowd: Crowd {
+            handshakes: 16,
+            connections_per_ip: None,
+            connects_per_ip: None,
+            requests_per_ip: None,
+            exempt: Vec::new(),
+        },
     }
 }
 

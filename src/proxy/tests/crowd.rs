@@ -27,6 +27,29 @@ fn an_address_has_no_more_connections_than_it_may() {
 }
 
 #[test]
+fn an_address_begins_connections_no_more_often_than_it_may() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let positive = |number| NonZeroU32::new(number).unwrap();
+        let rate = Rate { count: positive(1), period: Duration::from_mins(1), burst: positive(2) };
+        let mut rig = Rig::limited(&worker, |limits| limits.crowd.connects_per_ip = Some(rate)).await;
+        tokio::spawn(worker.serve_all("x"));
+        let mut first = Client::connect(rig.http).await;
+        for _ in 0..3 {
+            assert_eq!(first.get("/").await.status(), 200, "requests on one connection are not what is counted");
+        }
+        // Over TLS as well, and before anything of a handshake has cost something.
+        drop(tls(&rig, b"http/1.1").await);
+        assert_eq!(Client::connect(rig.https).await.rest().await, "", "the third is closed at once");
+        rig.metric_becomes("portreeve_clients_cut_total", &[("why", "connects-per-ip")], 1).await;
+        rig.snapshot.limits.crowd.exempt = vec!["127.0.0.0/8".parse().unwrap()];
+        rig.publish().await;
+        assert_eq!(Client::connect(rig.http).await.get("/").await.status(), 200, "it is exempt now");
+        rig.stop().await;
+    });
+}
+
+#[test]
 fn an_address_sends_no_more_requests_than_it_may_whatever_the_connection() {
     run(async {
         let worker = Worker::start(1).await;

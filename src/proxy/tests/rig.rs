@@ -239,7 +239,13 @@ fn limits() -> Limits {
         write_stall: Duration::from_secs(10),
         keepalive_idle: Duration::from_mins(1),
         http2: Http2 { streams: 100, requests: 10_000 },
-        crowd: Crowd { handshakes: 16, connections_per_ip: None, requests_per_ip: None, exempt: Vec::new() },
+        crowd: Crowd {
+            handshakes: 16,
+            connections_per_ip: None,
+            connects_per_ip: None,
+            requests_per_ip: None,
+            exempt: Vec::new(),
+        },
     }
 }
 

@@ -23,12 +23,14 @@ pub enum Cut {
     RapidReset,
     /// Its address had as many connections as it may have.
     ConnectionsPerIp,
+    /// Its address has begun connections more often than it may.
+    ConnectsPerIp,
     /// Its address has asked for more than it may.
     RequestsPerIp,
 }
 
 impl Cut {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::SlowHead,
         Self::SlowBody,
         Self::WriteStall,
@@ -36,6 +38,7 @@ impl Cut {
         Self::Flood,
         Self::RapidReset,
         Self::ConnectionsPerIp,
+        Self::ConnectsPerIp,
         Self::RequestsPerIp,
     ];
 
@@ -50,6 +53,7 @@ impl Cut {
             Self::Flood => "flood",
             Self::RapidReset => "rapid-reset",
             Self::ConnectionsPerIp => "connections-per-ip",
+            Self::ConnectsPerIp => "connects-per-ip",
             Self::RequestsPerIp => "requests-per-ip",
         }
     }
