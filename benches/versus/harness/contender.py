@@ -72,8 +72,11 @@ class Contender:
         """What the program says its version is, in one line."""
         if self.is_direct or "version" not in self.spec:
             return "-"
-        shown = subprocess.run([self.program] + self.spec["version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        return (shown.stdout.strip().splitlines() or ["-"])[0]
+        shown = subprocess.run([self.program] + self.spec["version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               env=self.environment())
+        # PM2 greets whoever it does not know yet.
+        lines = [line for line in shown.stdout.splitlines() if re.search(r"\d", line)]
+        return lines[0] if lines else "-"
 
     # ------------------------------------------------------------ its configuration
 

@@ -1,8 +1,10 @@
-"""Reloads under load: the same clients, without retries, before and while a contender's configuration is reloaded.
+"""Reloads under load: the same clients, without retries, before and while a contender is reloaded.
 
 A contender takes part when its file says how it is reloaded, and answers with `X-Gen: ${GEN}`, by which the moment is
-seen at which the new configuration answers.
+seen at which the new configuration, or the new version of the app, answers. Every second request is an order with a number of
+its own; a contender whose app writes them down says where, so that those are seen that were handled twice.
 """
+import collections
 import json
 import os
 import signal
@@ -12,49 +14,66 @@ import time
 
 from . import load, machine, report
 
-CLIENTS = 32
-PAUSE = 2.0
-
-HEAD = ["contender", "clients", "new one answers after", "requests", "failed", "refused", "stale keep-alive",
+HEAD = ["contender", "clients", "new one answers after", "requests", "failed", "refused", "stale keep-alive", "handled twice",
         "p99 before", "p99 while", "longest before", "longest while"]
 
 
-def run(bench, reloads):
+class Plan:
+    """How many clients, how often, with how long a pause behind each reload, and which of the four kinds of clients."""
+
+    def __init__(self, clients=32, reloads=4, pause=2.0, kinds=None):
+        self.clients, self.reloads, self.pause = clients, reloads, pause
+        self.kinds = kinds or [(tls, how) for tls in (False, True) for how in ("keep", "close")]
+
+
+def run(bench, plan):
     """Prints one table of all contenders."""
     body = []
     for contender in bench.contenders:
         if "reload" not in contender.spec:
             print(f"Note: {contender.name} is left out: its file names no reload")
             continue
-        for tls in (False, True):
-            for how in ("keep", "close"):
-                if not (tls and "https" in contender.skip):
-                    body.append(_row(bench, contender, tls, how, reloads))
+        for tls, how in plan.kinds:
+            if not (tls and "https" in contender.skip):
+                body.append(_row(bench, contender, tls, how, plan))
     print("\n".join(report.table(HEAD, body)), flush=True)
 
 
-def _row(bench, contender, tls, how, reloads):
-    arguments = ["loop", contender.address(tls), "tls" if tls else "plain", CLIENTS]
+def _row(bench, contender, tls, how, plan):
+    arguments = ["loop", contender.address(tls), "tls" if tls else "plain", plan.clients]
     before = load.loadkit(bench, *arguments, 6, how)
-    while_reloaded, took = _under_load(bench, contender, [*arguments, 2 + (PAUSE + 1) * reloads, how], reloads)
+    while_reloaded, took = _under_load(bench, contender, [*arguments, 0, how], plan)
     clients = f"{'TLS' if tls else 'plain'}, {'keep-alive' if how == 'keep' else 'one connection each'}"
     counts = [report.number(while_reloaded[name]) for name in ("count", "failed", "refused", "stale")]
+    counts.append(report.number(_handled_twice(contender)) if "orders" in contender.spec else "-")
     times = [report.duration(seen[name]) for name in ("p99", "longest") for seen in (before, while_reloaded)]
     return [contender.name, clients, report.duration(report.median(took)), *counts, *times]
 
 
-def _under_load(bench, contender, arguments, reloads):
+def _handled_twice(contender):
+    with open(contender.command([contender.spec["orders"]])[0]) as orders:
+        return repeated(orders)
+
+
+def repeated(lines):
+    """How many of them stand there more often than once."""
+    return sum(1 for count in collections.Counter(lines).values() if count > 1)
+
+
+def _under_load(bench, contender, arguments, plan):
     """(what the clients saw, seconds that each reload took)"""
-    clients = machine.start([bench.loadkit, *map(str, arguments)], bench.load_cpus, stdout=subprocess.PIPE, text=True)
+    clients = machine.start([bench.loadkit, *map(str, arguments)], bench.load_cpus, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)
     replaced, took = [], []
     try:
         time.sleep(1)
-        for _ in range(reloads):
+        for _ in range(plan.reloads):
             started = time.monotonic()
             replaced += _reload(contender)
             took.append(_seconds_until_seen(contender, started))
-            time.sleep(PAUSE)
-        return json.loads(clients.communicate(timeout=60)[0]), took
+            time.sleep(plan.pause)
+        time.sleep(1)
+        return json.loads(clients.communicate(timeout=60)[0]), took  # closes their input, with which they end
     finally:
         machine.end(clients)
         for process in replaced:
@@ -72,7 +91,8 @@ def _reload(contender):
     if "replace" in spec:
         old, contender.process = contender.process, contender.launch(spec["replace"])
         return [old]
-    subprocess.run(contender.command(spec["command"]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    subprocess.run(contender.command(spec["command"]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+                   env=contender.environment(), cwd=contender.folder)
     return []
 
 

@@ -14,6 +14,7 @@ INSTALL = {
     "h2load": "apt install nghttp2-client   (Fedora: nghttp2, Homebrew and Arch: nghttp2)",
     "haproxy": "apt install haproxy",
     "nginx": "apt install nginx-light   (or nginx; it need not run as a service)",
+    "pm2": "npm install pm2   (in any folder; then PM2=FOLDER/node_modules/.bin/pm2)",
     "openssl": "apt install openssl",
     "strace": "apt install strace",
     "valgrind": "apt install valgrind",

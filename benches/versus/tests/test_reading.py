@@ -10,7 +10,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from harness import growth, instructions, load, machine, report  # noqa: E402
+from harness import growth, instructions, load, machine, reloads, report  # noqa: E402
 from harness.cases import CASES, QUICK, STANDARD  # noqa: E402
 from harness.contender import Contender  # noqa: E402
 
@@ -149,6 +149,12 @@ class Processes(unittest.TestCase):
         process.wait(5)
         self.assertTrue(machine.has_ended(process))
         machine.end(process)
+
+
+class Reloads(unittest.TestCase):
+    def test_an_order_that_stands_there_twice_was_handled_twice(self):
+        self.assertEqual(reloads.repeated(["/orders/1-0-2\n", "/orders/1-0-4\n", "/orders/1-0-2\n", "/orders/1-0-2\n"]), 1)
+        self.assertEqual(reloads.repeated(["/orders/1-0-2\n", "/orders/1-0-4\n"]), 0)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,16 @@ pub(crate) const GET: &[u8] = b"GET /small HTTP/1.1\r\nHost: localhost\r\nUser-A
 pub(crate) const GET_AND_CLOSE: &[u8] =
     b"GET /small HTTP/1.1\r\nHost: localhost\r\nUser-Agent: loadkit\r\nAccept: */*\r\nConnection: close\r\n\r\n";
 
+/// An order of this name, which is taken once.
+pub(crate) fn order(name: &str, close: bool) -> Vec<u8> {
+    let connection = if close { "Connection: close\r\n" } else { "" };
+    format!(
+        "POST /orders/{name} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: loadkit\r\nAccept: */*\r\n{connection}\
+         Content-Type: text/plain\r\nContent-Length: 10\r\n\r\none order\n"
+    )
+    .into_bytes()
+}
+
 /// The place of a sequence of bytes.
 pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)

@@ -6,7 +6,8 @@
 //!     loadkit bulk       ADDRESS plain|tls down|up BYTES CONNECTIONS TRANSFERS
 //!     loadkit websocket  ADDRESS plain|tls CONNECTIONS SECONDS SIZE   echo, one message in flight per connection
 //!     loadkit steady     ADDRESS plain|tls RATE SECONDS THREADS       constant rate, latency from the intended time of sending
-//!     loadkit loop       ADDRESS plain|tls CONNECTIONS SECONDS keep|close   one request after the other, without retries
+//!     loadkit loop       ADDRESS plain|tls CONNECTIONS SECONDS keep|close   one request after the other, every second one an order;
+//!                                                                     0 SECONDS: until stdin closes
 //!
 //! Only loopback addresses are accepted. Every load is bounded in time or number and prints one JSON line: what succeeded
 //! (`count`), what `failed`, and times in seconds.
