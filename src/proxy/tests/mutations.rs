@@ -393,9 +393,9 @@ fn answer(sent: &[u8], heard: &[u8]) -> Result<bool, String> {
             return if message.body.is_empty() { Ok(true) } else { Err("a body where there is none".into()) };
         }
         if has_no_body {
-            let Some(end) =
-                reader::find(rest, b"\n\r\n").map(|at| at + 3).or_else(|| Some(reader::find(rest, b"\n\n")? + 2))
-            else {
+            // Whichever empty line comes first.
+            let ends = [&b"\n\r\n"[..], b"\n\n"].map(|end| Some(reader::find(rest, end)? + end.len()));
+            let Some(end) = ends.into_iter().flatten().min() else {
                 return Err("an answer of which there is none".into());
             };
             rest = &rest[end..];
