@@ -37,8 +37,17 @@ struct Prepared {
     outgoing: Outgoing,
     /// The client's side of a tunnel, if it asks for one, and the worker's proof that it takes part.
     upgrade: Option<(OnUpgrade, HeaderValue)>,
-    /// Has its sender said that it may be handled twice?
-    has_key: bool,
+    awaits: Awaits,
+}
+
+/// What of its body has to be here before a request is sent.
+#[derive(Clone, Copy)]
+enum Awaits {
+    Nothing,
+    /// A short body: its sender has said that it may be handled twice.
+    Body,
+    /// The end of a body that is to have no byte. Over HTTP/2 some may come all the same, and then it was no request.
+    End,
 }
 
 /// What a worker has answered, and what is held of it until the last byte.
@@ -86,18 +95,25 @@ fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record
     }
     let upgrade = checked.websocket.clone().map(|proof| (hyper::upgrade::on(&mut request), proof));
     let has_key = app.retries_by_key && request.headers().contains_key(headers::IDEMPOTENCY_KEY);
+    let awaits = match checked.framing {
+        Framing::Length(0) if !request.body().is_end_stream() => Awaits::End,
+        _ if has_key => Awaits::Body,
+        _ => Awaits::Nothing,
+    };
     let client = checked.identity.as_ref().map(Identity::client);
     let outgoing = Outgoing::new(toward_worker(peer, checked, bounds, request, record), client);
-    Ok(Prepared { app, outgoing, upgrade, has_key })
+    Ok(Prepared { app, outgoing, upgrade, awaits })
 }
 
 async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Record) -> Result<Answer, Fault> {
-    let Prepared { app, mut outgoing, upgrade, has_key } = prepared?;
+    let Prepared { app, mut outgoing, upgrade, awaits } = prepared?;
     if app.maintenance.is_some() {
         return Err(Fault::Maintenance);
     }
-    if has_key {
-        outgoing = Box::pin(outgoing.with_body()).await?;
+    match awaits {
+        Awaits::Nothing => {}
+        Awaits::Body => outgoing = Box::pin(outgoing.with_body()).await?,
+        Awaits::End => outgoing = Box::pin(outgoing.once_ended()).await?,
     }
     let (mut response, mut carriage) = forward::forward(peer, &app, outgoing, record).await?;
     let proof = upgrade.as_ref().map(|(_, proof)| proof);
@@ -154,7 +170,8 @@ fn toward_worker(
     let trace = Trace::of(&head.headers, checked.survey, checked.starts_trace, record.id());
     headers::toward_worker(&mut head.headers, checked.survey, vouch(peer, &checked, record.id().clone(), trace));
     let body = match checked.framing {
-        Framing::Empty | Framing::Length(0) => Upload::none(),
+        Framing::Empty => Upload::none(),
+        Framing::Length(0) if incoming.is_end_stream() => Upload::none(),
         Framing::Length(_) | Framing::Chunked => {
             let streamed = Streamed::new(incoming, is_http2, bounds, peer);
             record.upload(streamed.progress());

@@ -43,6 +43,16 @@ impl Outgoing {
         Ok(Self { request, is_repeatable, is_left: true, client: self.client })
     }
 
+    /// The same request, once its body has ended without a byte.
+    ///
+    /// # Errors
+    /// When it does not end, or has bytes.
+    pub(crate) async fn once_ended(self) -> Result<Self, Fault> {
+        let (head, body) = self.request.into_parts();
+        body.whole().await?;
+        Ok(Self { request: Box::new(Request::from_parts(head, Upload::none())), ..self })
+    }
+
     /// Whom it is from, if not from our peer.
     pub(crate) fn client(&self) -> Option<IpAddr> {
         self.client
