@@ -157,6 +157,7 @@ fn limits() -> Limits {
         crowd: Crowd {
             handshakes: defaults::HANDSHAKES.default,
             connections_per_ip: None,
+            connects_per_ip: None,
             requests_per_ip: None,
             exempt: Vec::new(),
         },
