@@ -7,7 +7,7 @@ use std::path::Path;
 use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
-use super::{App, Forwarding, Kind, Readiness, Said, Server};
+use super::{App, BodyBytes, Forwarding, Kind, Readiness, Said, Server};
 use super::{bounds, contract, defaults, liveness, names, node, readiness, task, watch, worker};
 use crate::id::{Address, AppName};
 
@@ -126,6 +126,7 @@ fn upstream(table: &mut Table, base: &Path) -> Option<Vec<Address>> {
 
 fn forwarding(table: &mut Table) -> Forwarding {
     let inflight = |value| value::unless("unlimited", value, |value| value::count(value, &defaults::MAX_INFLIGHT));
+    let body_bytes = |value| value::unless("unlimited", value, |value| value::size(value, &defaults::BODY_BYTES));
     let response = &defaults::RESPONSE_TIMEOUT;
     let response_timeout = |value| value::unless("unlimited", value, |value| value::duration(value, &response.range));
     let shed = &defaults::SHED_AFTER;
@@ -137,6 +138,10 @@ fn forwarding(table: &mut Table) -> Forwarding {
     });
     Forwarding {
         max_inflight: table.take("max_inflight", inflight).flatten(),
+        body_bytes: match table.take("body_bytes", body_bytes) {
+            None => BodyBytes::Common,
+            Some(bytes) => bytes.map_or(BodyBytes::Unlimited, BodyBytes::Most),
+        },
         hold_requests,
         hold_time,
         shed_after,

@@ -302,11 +302,33 @@ pub enum ProbeKind {
     },
 }
 
+/// How many bytes the bodies of an app's requests may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyBytes {
+    /// As those of all apps: [`Limits::body_bytes`].
+    Common,
+    Unlimited,
+    Most(u64),
+}
+
+impl BodyBytes {
+    /// The bytes; `None`: unlimited.
+    #[must_use]
+    pub fn or(self, common: Option<u64>) -> Option<u64> {
+        match self {
+            Self::Common => common,
+            Self::Unlimited => None,
+            Self::Most(bytes) => Some(bytes),
+        }
+    }
+}
+
 /// How exchanges are forwarded to an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forwarding {
     /// Exchanges that one worker may have in flight; `None`: unlimited.
     pub max_inflight: Option<NonZeroU32>,
+    pub body_bytes: BodyBytes,
     pub hold_requests: u32,
     pub hold_time: Duration,
     /// When the oldest held request has waited for so long, others are turned away at once; `None`: they are not.

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::masked::{HIDDEN, looks_secret};
 use super::{
-    Amount, App, Bounds, Channel, Command, Environment, Inherit, Kind, Live, LogFormat, Memory, NodeMode, Output,
-    Overlap, Probe, ProbeKind, Program, Readiness, Restart, RestartPolicy, SecretSource, Server, Socket, StopSignal,
-    format_duration, format_size,
+    Amount, App, BodyBytes, Bounds, Channel, Command, Environment, Inherit, Kind, Live, LogFormat, Memory, NodeMode,
+    Output, Overlap, Probe, ProbeKind, Program, Readiness, Restart, RestartPolicy, SecretSource, Server, Socket,
+    StopSignal, format_duration, format_size,
 };
 
 /// What there is not, where something could be.
@@ -51,6 +51,14 @@ pub fn settings(app: &App) -> BTreeMap<String, String> {
     }
     let forwarding = &app.forwarding;
     all.or("max_inflight", forwarding.max_inflight, UNLIMITED);
+    all.put(
+        "body_bytes",
+        match forwarding.body_bytes {
+            BodyBytes::Common => "that of [limits]".to_owned(),
+            BodyBytes::Unlimited => UNLIMITED.to_owned(),
+            BodyBytes::Most(bytes) => format_size(bytes),
+        },
+    );
     all.put("hold.requests", forwarding.hold_requests);
     all.time("hold.time", forwarding.hold_time);
     all.or("hold.shed_after", forwarding.shed_after.map(format_duration), OFF);

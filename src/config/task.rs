@@ -86,7 +86,7 @@ pub(super) const OVERLAPS: [(&str, Overlap); 3] =
 /// Keys that only a task has.
 const OF_TASKS: [&str; 3] = ["schedule", "overlap", "run_timeout"];
 /// Keys about requests, and about the place where they come in.
-const OF_REQUESTS: [&str; 14] = [
+const OF_REQUESTS: [&str; 15] = [
     "deploy",
     "hosts",
     "path",
@@ -94,6 +94,7 @@ const OF_REQUESTS: [&str; 14] = [
     "listen",
     "node",
     "max_inflight",
+    "body_bytes",
     "hold",
     "connect_timeout",
     "response_timeout",

@@ -498,6 +498,18 @@ fn words_stand_for_no_limit() {
 }
 
 #[test]
+fn an_app_may_take_larger_or_smaller_bodies_than_all() {
+    let most = |line: &str| {
+        let config = good(&format!("[limits]\nbody_bytes = '10MiB'\n[app.a]\ncommand = 'x'\n{line}\n")).config;
+        config.apps.values().next().unwrap().forwarding.body_bytes.or(config.limits.body_bytes)
+    };
+    assert_eq!(most(""), Some(10 << 20));
+    assert_eq!(most("body_bytes = '1KiB'"), Some(1 << 10));
+    assert_eq!(most("body_bytes = '1GiB'"), Some(1 << 30));
+    assert_eq!(most("body_bytes = 'unlimited'"), None);
+}
+
+#[test]
 fn a_text_that_is_not_toml_is_told_what_is_certain() {
     assert_fault("[app.web]\ncommand = node server.js\n", "2:11", &["this is not TOML", "put it in quotes"]);
     assert_fault("[listen]\nhttp = 0.0.0.0:80\n", "2:11", &["this is not TOML", "addresses"]);

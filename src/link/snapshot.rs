@@ -49,6 +49,9 @@ pub struct App {
     pub condition: Condition,
     pub endpoints: Vec<Endpoint>,
     pub max_inflight: Option<NonZeroU32>,
+    /// Bytes of a request's body; `None`: unlimited.
+    #[serde(default)]
+    pub body_bytes: Option<u64>,
     pub hold: Hold,
     pub connect_timeout: Duration,
     pub response_timeout: Option<Duration>,
@@ -124,7 +127,6 @@ pub struct Limits {
     pub connections: u32,
     pub header_bytes: u32,
     pub header_count: u32,
-    pub body_bytes: Option<u64>,
     pub handshake_timeout: Duration,
     pub header_timeout: Duration,
     pub body_idle: Duration,

@@ -145,8 +145,13 @@ fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>,
         return Err(Fault::Misdirected);
     }
     let app = world.find(peer.listener, checked.host.name(), checked.path(request.uri())).ok_or(Fault::NoRoute)?;
+    if let (Framing::Length(length), Some(most)) = (checked.framing, app.body_bytes)
+        && length > most
+    {
+        return Err(Fault::LargeBody);
+    }
     let limits = &world.limits;
-    let bounds = upload::Bounds { bytes: limits.body_bytes, pace: Pace::new(limits.body_idle, limits.body_rate) };
+    let bounds = upload::Bounds { bytes: app.body_bytes, pace: Pace::new(limits.body_idle, limits.body_rate) };
     Ok((checked, Arc::clone(app), bounds))
 }
 

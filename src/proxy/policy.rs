@@ -68,11 +68,6 @@ pub(crate) fn check<B: Body>(request: &Request<B>, peer: IpAddr, world: &World) 
     check_expectation(request, survey)?;
     check_coding(request, survey)?;
     let framing = framing(request);
-    if let (Framing::Length(length), Some(limit)) = (framing, limits.body_bytes)
-        && length > limit
-    {
-        return Err(Fault::LargeBody);
-    }
     let may_upgrade =
         *request.method() == Method::GET && request.version() == Version::HTTP_11 && framing == Framing::Empty;
     let wants = may_upgrade && survey.wants_websocket(request.headers());

@@ -39,6 +39,8 @@ pub(crate) struct App {
     pub(crate) metrics: AppMetrics,
     pub(crate) connect_timeout: Duration,
     pub(crate) response_timeout: Option<Duration>,
+    /// Bytes that the body of a request may have.
+    pub(crate) body_bytes: Option<u64>,
     /// Idle time of a connection to a worker that does not say how long it keeps one.
     pub(crate) keepalive: Duration,
     /// May a request with an `Idempotency-Key` be sent twice?
@@ -93,7 +95,6 @@ impl World {
             connections: 0,
             header_bytes: 8 * 1024,
             header_count: 100,
-            body_bytes: Some(0),
             handshake_timeout: Duration::ZERO,
             header_timeout: Duration::ZERO,
             body_idle: Duration::ZERO,
@@ -204,6 +205,7 @@ impl Atlas {
             metrics: self.metrics.app(&said.name),
             connect_timeout: said.connect_timeout,
             response_timeout: said.response_timeout,
+            body_bytes: said.body_bytes,
             keepalive: said.keepalive,
             retries_by_key: said.retry_idempotency_key,
             maintenance: said.maintenance.clone().map(Bytes::from),

@@ -18,7 +18,8 @@ pub(super) fn snapshot(
     certificates: &[Certificate],
     config: &Config,
 ) -> Snapshot {
-    let apps = sites.iter().filter(|(_, site)| !site.is_task()).map(|(name, site)| app(name, site)).collect();
+    let apps = sites.iter().filter(|(_, site)| !site.is_task()).map(|(name, site)| app(name, site, &config.limits));
+    let apps = apps.collect();
     let listeners = listeners.iter().filter_map(listener).collect();
     let (clients, limits) = (told(&config.clients), translate(&config.limits));
     Snapshot { epoch, listeners, apps, certificates: certificates.to_vec(), clients, limits }
@@ -28,7 +29,7 @@ fn listener(group: &Group) -> Option<link::Listener> {
     Some(link::Listener { address: group.sockets.first()?.address, app: group.app.clone() })
 }
 
-fn app(name: &AppName, site: &Site) -> link::App {
+fn app(name: &AppName, site: &Site, common: &Limits) -> link::App {
     let app = site.app();
     let forwarding = &app.forwarding;
     link::App {
@@ -38,6 +39,7 @@ fn app(name: &AppName, site: &Site) -> link::App {
         condition: if site.is_expected() { Condition::Expected } else { Condition::Down },
         endpoints: site.endpoints(),
         max_inflight: forwarding.max_inflight,
+        body_bytes: forwarding.body_bytes.or(common.body_bytes),
         hold: link::Hold {
             requests: forwarding.hold_requests,
             time: forwarding.hold_time,
@@ -66,7 +68,6 @@ fn translate(limits: &Limits) -> link::Limits {
         connections: limits.connections,
         header_bytes: limits.header_bytes,
         header_count: limits.header_count,
-        body_bytes: limits.body_bytes,
         handshake_timeout: limits.handshake_timeout,
         header_timeout: limits.header_timeout,
         body_idle: limits.body_idle,

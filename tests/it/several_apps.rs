@@ -56,6 +56,18 @@ fn apps_that_cannot_run_do_not_touch_the_others() {
 }
 
 #[test]
+fn each_app_takes_bodies_up_to_a_length_of_its_own() {
+    let running = Portreeve::new()
+        .app("web", worker())
+        .app("echo", at("/echo", worker().set("body_bytes", "1KiB")))
+        .set("limits.body_bytes", "16B")
+        .start();
+    let status = |path: &str, bytes: usize| running.http().post(path, vec![b'x'; bytes]).status;
+    assert_eq!((status("/sink", 16), status("/sink", 17)), (200, 413));
+    assert_eq!((status("/echo", 1024), status("/echo", 1025)), (200, 413));
+}
+
+#[test]
 fn an_app_starts_after_those_that_it_depends_on_and_stops_before_them() {
     let mut running = Portreeve::new()
         .app("web", worker().set("depends_on", vec!["api"]))

@@ -238,6 +238,7 @@ fn forwarding() -> Keys {
     ];
     vec![
         ("max_inflight", any([words(["unlimited"]), count(&defaults::MAX_INFLIGHT)])),
+        ("body_bytes", any([words(["unlimited"]), size()])),
         ("hold", table(hold)),
         ("connect_timeout", duration()),
         ("response_timeout", any([words(["unlimited"]), duration()])),

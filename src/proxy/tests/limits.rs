@@ -57,7 +57,9 @@ fn a_long_head_is_refused() {
 fn a_long_body_is_refused_whether_or_not_its_length_is_told() {
     run(async {
         let worker = Worker::start(1).await;
-        let rig = Rig::limited(&worker, |limits| limits.body_bytes = Some(8)).await;
+        let mut rig = Rig::serving(&[&worker]).await;
+        rig.web().body_bytes = Some(8);
+        rig.publish().await;
         let mut client = Client::connect(rig.http).await;
         assert_eq!(client.post("/", "123456789").await.status(), 413);
         let mut client = Client::connect(rig.http).await;
