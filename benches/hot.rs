@@ -7,7 +7,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use portreeve::id::{Address, Generation, Serial, Slot};
 use portreeve::route::Table;
-use portreeve::upstream::{Bounds, Spec, Upstream};
+use portreeve::upstream::{Bounds, Spec, Streams, Upstream};
 
 fn upstream(endpoints: u32) -> Upstream<()> {
     let upstream = Upstream::new(1, Arc::new(|_| {}));
@@ -18,6 +18,8 @@ fn upstream(endpoints: u32) -> Upstream<()> {
         address: Address::Tcp(([127, 0, 0, 1], 1).into()),
         open: true,
         introduced: false,
+        leaving: false,
+        streams: Streams::Wait,
     };
     let bounds = Bounds {
         max_inflight: None,

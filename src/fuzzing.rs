@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 use crate::config;
 use crate::link::{FromProxy, ToProxy, codec};
 
-pub use crate::proxy::fuzzing::{forwarded_parser, path_normaliser, proxy_header, request_policy, response_policy};
+pub use crate::proxy::fuzzing::{
+    event_stream, forwarded_parser, path_normaliser, proxy_header, request_policy, response_policy, websocket_frames,
+};
 pub use crate::supervisor::fuzzing::{node_channel, notify};
 
 /// A reader with what it promises.
@@ -25,7 +27,7 @@ pub struct Target {
 }
 
 /// All of them; `fuzz/fuzz_targets` has a file for each.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "request_policy", body: request_policy, seeds: REQUESTS },
     Target { name: "response_policy", body: response_policy, seeds: RESPONSES },
     Target {
@@ -48,6 +50,19 @@ pub const TARGETS: [Target; 9] = [
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x10\xc0\0\x02\x01\x0a\0\0\x01\x12\x34\0\x50\x04\0\x01\x2aGET",
             b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
         ],
+    },
+    Target {
+        name: "websocket_frames",
+        body: websocket_frames,
+        seeds: &[
+            b"\x03\x81\x05hello\x01\x01a\x89\0\x80\x7e\0\x03abc\x88\x02\x03\xe8",
+            b"\x07\x82\x7f\0\0\0\0\0\0\0\x01x\x81\x85\x01\x02\x03\x04hello\x82\x7f\x80\0\0\0\0\0\0\0y",
+        ],
+    },
+    Target {
+        name: "event_stream",
+        body: event_stream,
+        seeds: &[b"\x02id: 1\ndata: a\n\n: still\r\n\r\ndata: b\r\rdata: c\n\r", b"\x01\n\n\r\n"],
     },
     Target { name: "config", body: config, seeds: &[include_bytes!("../config/portreeve.toml"), SMALL_CONFIG] },
     Target { name: "link_codec", body: link_codec, seeds: MESSAGES },

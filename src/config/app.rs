@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{App, BodyBytes, Forwarding, Kind, Readiness, Said, Server};
-use super::{bounds, contract, defaults, liveness, names, node, readiness, task, watch, worker};
+use super::{bounds, contract, defaults, liveness, names, node, readiness, streams, task, watch, worker};
 use crate::id::{Address, AppName};
 
 /// The app, or `None` when something about it is wrong and recorded.
@@ -150,5 +150,6 @@ fn forwarding(table: &mut Table) -> Forwarding {
         keepalive: table.duration("keepalive", &defaults::KEEPALIVE),
         proxy_protocol: table.boolean("proxy_protocol"),
         retry_idempotency_key: table.section("retry", |table| table.boolean("idempotency_key")),
+        streams: streams::streams(table),
     }
 }

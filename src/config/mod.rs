@@ -43,6 +43,7 @@ mod schema;
 mod sections;
 mod settings;
 mod shown;
+mod streams;
 mod task;
 mod units;
 mod unknown;
@@ -77,6 +78,7 @@ pub use said::{Changed, Said, Text};
 pub use schema::schema;
 pub use settings::{settings, shown_words};
 pub use shown::{Origin, Shown, shown};
+pub use streams::Streams;
 pub use task::{Job, Kind, Overlap};
 pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
@@ -342,6 +344,7 @@ pub struct Forwarding {
     pub proxy_protocol: bool,
     /// A request with an `Idempotency-Key` header may be sent twice whatever its method.
     pub retry_idempotency_key: bool,
+    pub streams: Streams,
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::masked::{HIDDEN, looks_secret};
 use super::{
     Amount, App, BodyBytes, Bounds, Channel, Command, Environment, Inherit, Kind, Live, LogFormat, Memory, NodeMode,
     Output, Overlap, Probe, ProbeKind, Program, Readiness, Restart, RestartPolicy, SecretSource, Server, Socket,
-    StopSignal, format_duration, format_size,
+    StopSignal, Streams, format_duration, format_size,
 };
 
 /// What there is not, where something could be.
@@ -67,6 +67,9 @@ pub fn settings(app: &App) -> BTreeMap<String, String> {
     all.time("keepalive", forwarding.keepalive);
     all.put("proxy_protocol", forwarding.proxy_protocol);
     all.put("retry.idempotency_key", forwarding.retry_idempotency_key);
+    if let Server::Command(_) = app.server {
+        all.streams(forwarding.streams);
+    }
     all.0.retain(|key, _| app.kind.has_meaning(key.split('.').next().unwrap_or(key)));
     all.kind(&app.kind);
     all.0
@@ -128,6 +131,16 @@ impl Settings {
         self.put("recycle.jitter", format!("{}%", command.recycle.jitter));
         self.or("recycle.schedule", command.recycle.schedule.as_ref(), NONE);
         self.output(&command.output);
+    }
+
+    fn streams(&mut self, streams: Streams) {
+        let (word, spread) = match streams {
+            Streams::Wait => ("wait", None),
+            Streams::Notify { spread } => ("notify", Some(spread)),
+            Streams::Cut => ("cut", None),
+        };
+        self.put("streams", word);
+        self.or("stream_spread", spread.map(format_duration), NONE);
     }
 
     fn kind(&mut self, kind: &Kind) {

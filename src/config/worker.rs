@@ -12,7 +12,7 @@ use super::{Command, StopSignal, Timeouts};
 use super::{bounds, command, contract, defaults, deploy, environment, output, recycle, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
-pub(super) const KEYS: [&str; 25] = [
+pub(super) const KEYS: [&str; 27] = [
     "depends_on",
     "shell",
     "directory",
@@ -30,6 +30,8 @@ pub(super) const KEYS: [&str; 25] = [
     "watchdog",
     "start_timeout",
     "drain_timeout",
+    "streams",
+    "stream_spread",
     "kill_timeout",
     "stop_signal",
     "deploy",

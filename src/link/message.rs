@@ -22,7 +22,12 @@ pub enum ToProxy {
     /// Swap this in, then acknowledge its epoch.
     Publish(Box<Snapshot>),
     /// Stop accepting, finish what is in flight within the given time, then exit 0.
-    Retire { within: Duration },
+    Retire {
+        within: Duration,
+        /// Does no other proxy take over?
+        #[serde(default)]
+        is_last: bool,
+    },
     /// Answer with [`FromProxy::Metrics`].
     Scrape { ticket: u64 },
     /// Open log files anew (they were rotated).

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How often a proxy says what has changed in the load of its endpoints.
 pub const LOAD_EVERY: Duration = Duration::from_secs(1);
 
+/// How long whoever is told that a stream ends may take to answer.
+pub const FAREWELL: Duration = Duration::from_secs(5);
+
 /// The descriptor number of the link in a proxy.
 pub const DESCRIPTOR: i32 = 3;
 
@@ -25,4 +28,5 @@ pub const FIRST_LISTENER: i32 = 5;
 pub use message::{FaultKind, FromProxy, Load, Manifest, ManifestEntry, ToProxy};
 pub use snapshot::{
     App, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, Hold, Http2, Limits, Listener, Rate, Snapshot,
+    Streams,
 };

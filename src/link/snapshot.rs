@@ -95,6 +95,24 @@ pub struct Endpoint {
     /// Is each connection to it to begin with a PROXY protocol header?
     #[serde(default)]
     pub proxy_protocol: bool,
+    /// Is it closed for good, its worker on its way out?
+    #[serde(default)]
+    pub leaving: bool,
+    #[serde(default)]
+    pub streams: Streams,
+}
+
+/// What becomes of tunnels, event streams and answers that last when their endpoint leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Streams {
+    /// They may go on for as long as the endpoint is listed.
+    #[default]
+    Wait,
+    /// Each client is told, at a random moment within this time, and has [`FAREWELL`](super::FAREWELL) to answer.
+    Notify { spread: Duration },
+    /// They end at once.
+    Cut,
 }
 
 /// A certificate chain with its key, PEM; `Debug` does not show the key.

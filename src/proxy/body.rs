@@ -15,6 +15,8 @@ use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::fault::Fault;
+use super::parting::Parting;
+use super::peer::Peer;
 use super::pulse::Turn;
 use super::record::Record;
 use super::wire::Wire;
@@ -40,6 +42,8 @@ pub(crate) struct Relayed {
     broken: Option<Fault>,
     /// Taken when the body is over.
     exchange: Option<(Record, Carriage)>,
+    /// How it ends when its worker leaves before that.
+    parting: Option<Box<Parting>>,
 }
 
 /// What an exchange holds of its worker: the claim, and the connection it travels on.
@@ -73,10 +77,12 @@ impl Body {
 }
 
 /// Passes a worker's body on; record and carriage are finished with its last byte.
-pub(crate) fn finish_with(response: Response<()>, carriage: Carriage, record: Record) -> Response<Body> {
+pub(crate) fn finish_with(peer: &Peer, response: Response<()>, carriage: Carriage, record: Record) -> Response<Body> {
     let is_http2 = record.is_http2();
+    let parting = Parting::of(peer, &response, &carriage).map(Box::new);
     response.map(|()| {
-        let mut relayed = Relayed { rest: Bytes::new(), is_http2, broken: None, exchange: Some((record, carriage)) };
+        let exchange = Some((record, carriage));
+        let mut relayed = Relayed { rest: Bytes::new(), is_http2, broken: None, exchange, parting };
         relayed.finish_if_over();
         Body::Relayed(Box::new(relayed))
     })
@@ -84,6 +90,9 @@ pub(crate) fn finish_with(response: Response<()>, carriage: Carriage, record: Re
 
 impl Relayed {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        if let Poll::Ready(end) = self.poll_parting(cx) {
+            return Poll::Ready(end);
+        }
         if !self.rest.is_empty() {
             return Poll::Ready(Some(Ok(self.pass())));
         }
@@ -103,9 +112,28 @@ impl Relayed {
             }
             Some(Ok(bytes)) => {
                 self.rest = bytes;
+                if let Some(parting) = &self.parting {
+                    parting.shorten(&mut self.rest);
+                }
                 Poll::Ready(Some(Ok(self.pass())))
             }
         }
+    }
+
+    /// Ends the body if it is time to and it may end here; else it goes on.
+    fn poll_parting(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
+        let Some(parting) = &mut self.parting else { return Poll::Pending };
+        ready!(parting.poll_due(cx));
+        if parting.is_cut() {
+            self.exchange.take().into_iter().for_each(|(record, _)| record.fail(Fault::Cut));
+            return Poll::Ready(Some(Err(Fault::Cut)));
+        }
+        parting.shorten(&mut self.rest);
+        if !self.rest.is_empty() || !parting.may_end() {
+            return Poll::Pending;
+        }
+        self.finish();
+        Poll::Ready(None)
     }
 
     fn poll_worker(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
@@ -127,6 +155,9 @@ impl Relayed {
                 record.pulse().conduct().pass(piece.len());
             }
             record.pulse().note_turn(Turn::Client);
+        }
+        if let Some(parting) = &mut self.parting {
+            parting.pass(&piece);
         }
         self.finish_if_over();
         piece

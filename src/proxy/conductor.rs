@@ -139,7 +139,7 @@ impl Conductor {
         match message {
             ToProxy::Manifest(_) => tracing::warn!("a second manifest is of no use"),
             ToProxy::Publish(snapshot) => self.publish(*snapshot).await,
-            ToProxy::Retire { within } => self.retire(within),
+            ToProxy::Retire { within, is_last } => self.retire(within, is_last),
             ToProxy::Scrape { ticket } => self.report_metrics(ticket).await,
             ToProxy::Reopen => self.proxy.access.iter().for_each(AccessLog::reopen),
         }
@@ -165,11 +165,13 @@ impl Conductor {
         self.outbox.say(FromProxy::Published { epoch }).await;
     }
 
-    fn retire(&mut self, within: Duration) {
+    fn retire(&mut self, within: Duration, is_last: bool) {
         // One supervisor may have said it, and the next says it again.
         let deadline = Instant::now() + within;
         self.deadline = Some(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
-        self.proxy.retire(GRACE.min(within / 2));
+        // Nobody is here to be flooded by clients that come back.
+        let spread = if is_last { Duration::ZERO } else { within.saturating_sub(link::FAREWELL.min(within / 4)) };
+        self.proxy.retire(GRACE.min(within / 2), spread);
         self.proxy.work.close();
     }
 

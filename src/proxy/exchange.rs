@@ -231,7 +231,7 @@ impl Answer {
             Some(client) if self.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 tunnel::open(peer, client, self.response, self.carriage, record)
             }
-            _ => body::finish_with(self.response, self.carriage, record),
+            _ => body::finish_with(peer, self.response, self.carriage, record),
         }
     }
 }

@@ -13,6 +13,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
+use super::events::Events;
+use super::frames::Frames;
 use super::headers::{self, Framing, Vouched};
 use super::policy::{self, Checked, Clients, Identity, Trace, answer};
 use super::world::World;
@@ -251,4 +253,69 @@ pub fn response_policy(data: &[u8]) {
     }
     assert!(status != StatusCode::SWITCHING_PROTOCOLS && status.as_u16() < 600 && count("x-request-id") == 1);
     assert!(!is_204 || count("content-length") == 0);
+}
+
+/// The first byte says how long the pieces are in which the others come.
+fn pieces(data: &[u8]) -> Option<(&[u8], usize)> {
+    let (length, rest) = data.split_first()?;
+    Some((rest, usize::from(*length).max(1)))
+}
+
+/// However frames are cut, their ends are the same; who reads as much as there is room for never goes beyond one.
+///
+/// # Panics
+/// When that does not hold.
+pub fn websocket_frames(data: &[u8]) {
+    let Some((text, length)) = pieces(data) else { return };
+    let mut by_bytes = Frames::default();
+    let mut places = vec![by_bytes.may_speak()];
+    for byte in text {
+        assert!(by_bytes.room() > 0);
+        by_bytes.pass(&[*byte]);
+        places.push(by_bytes.may_speak());
+    }
+    let (mut by_pieces, mut at) = (Frames::default(), 0);
+    for piece in text.chunks(length) {
+        at += piece.len();
+        by_pieces.pass(piece);
+        assert_eq!(by_pieces.may_speak(), places[at], "at {at}");
+    }
+    assert_eq!(by_bytes, by_pieces);
+    let (mut by_room, mut at) = (Frames::default(), 0);
+    while at < text.len() {
+        let room = usize::try_from(by_room.room()).unwrap_or(usize::MAX);
+        let end = at.saturating_add(room).min(text.len());
+        assert!(!places[at + 1..end].contains(&true), "it went beyond a place between two messages");
+        by_room.pass(&text[at..end]);
+        at = end;
+    }
+    assert_eq!(by_bytes, by_room);
+}
+
+/// However an event stream is cut, its events end at the same places, and each of these is behind an empty line.
+///
+/// # Panics
+/// When that does not hold.
+pub fn event_stream(data: &[u8]) {
+    let Some((text, length)) = pieces(data) else { return };
+    let mut by_bytes = Events::default();
+    let mut ends = Vec::new();
+    for (at, byte) in text.iter().enumerate() {
+        let is_end = by_bytes.whole(&[*byte]).is_some();
+        by_bytes.pass(&[*byte]);
+        assert_eq!(is_end, by_bytes.is_between());
+        if is_end {
+            let lines = [&b"\n\n"[..], b"\n\r\n", b"\r\r"];
+            assert!(at < 2 || lines.iter().any(|line| text[..=at].ends_with(line)));
+            ends.push(at + 1);
+        }
+    }
+    let (mut by_pieces, mut at) = (Events::default(), 0);
+    for piece in text.chunks(length) {
+        let last = ends.iter().rev().find(|end| **end > at && **end <= at + piece.len());
+        assert_eq!(by_pieces.whole(piece).map(|whole| at + whole), last.copied());
+        by_pieces.pass(piece);
+        at += piece.len();
+    }
+    assert_eq!(by_bytes, by_pieces);
 }

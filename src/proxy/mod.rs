@@ -17,9 +17,12 @@ mod cork;
 mod crowd;
 mod door;
 mod error;
+mod events;
 mod exchange;
+mod farewell;
 mod fault;
 mod forward;
+mod frames;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod headers;
@@ -32,6 +35,7 @@ mod load;
 mod meter;
 mod outgoing;
 mod pace;
+mod parting;
 mod peer;
 mod permits;
 mod policy;
@@ -99,6 +103,8 @@ struct Retirement {
     at: Instant,
     /// How long an idle HTTP/1 connection may wait for the last request that it is answered.
     grace: Duration,
+    /// Within which exchanges that last are to end.
+    spread: Duration,
 }
 
 impl Proxy {
@@ -111,8 +117,8 @@ impl Proxy {
     }
 
     /// Accepts no more and has every connection ended as soon as that loses nothing.
-    fn retire(&self, grace: Duration) {
-        self.retirement.get_or_init(|| Retirement { at: Instant::now(), grace });
+    fn retire(&self, grace: Duration, spread: Duration) {
+        self.retirement.get_or_init(|| Retirement { at: Instant::now(), grace, spread });
         self.retiring.cancel();
     }
 

@@ -1,6 +1,6 @@
 //! An exchange that has become a WebSocket: bytes both ways until one side is done or the worker goes.
 //!
-//! Does not know WebSocket frames. Invariants: the lease is held and the record kept to the tunnel's end; a side that takes
+//! Invariants: no byte is altered, unless the client is told that it is over (`farewell`); the lease is held and the record kept to the tunnel's end; a side that takes
 //! nothing of what there is for it ends the tunnel, so what is under way is bounded in time as well.
 
 use std::future::poll_fn;
@@ -22,12 +22,14 @@ use tokio::time::{Instant, timeout};
 use super::Proxy;
 use super::alarm::Alarm;
 use super::body::{Body, Carriage};
+use super::farewell::{self, Order, Speaker};
 use super::fault::Fault;
 use super::peer::Peer;
 use super::pulse::Pulse;
 use super::record::Record;
-use super::wire::Socket;
+use super::wire::{Socket, Wire};
 use crate::telemetry::exchange_metrics::Cut;
+use crate::upstream::{Lease, Streams};
 
 /// Bytes that may be under way in each direction.
 const BUFFER: usize = 16 * 1024;
@@ -75,7 +77,10 @@ async fn run(client: OnUpgrade, carriage: Carriage, mut record: Record, bounds: 
     let ended = Notify::new();
     let pulses = (Arc::clone(record.pulse()), Arc::new(Pulse::new(Instant::now())));
     let mut client = End::new(TokioIo::new(client), Bytes::new(), &ended, None);
-    let mut worker = End::new(worker, said, &ended, Some(&pulses.1));
+    let worker = End::new(worker, said, &ended, Some(&pulses.1));
+    let order = Order::default();
+    let is_told = matches!(lease.streams(), Streams::Notify { .. });
+    let mut worker = Speaker::new(worker, &order, is_told);
     let gone = lease.gone().clone();
     let mut alarm = Alarm::default();
     let stalled = poll_fn(|cx| poll_stalled(cx, &mut alarm, (&pulses.0, &pulses.1), bounds.stall));
@@ -84,11 +89,12 @@ async fn run(client: OnUpgrade, carriage: Carriage, mut record: Record, bounds: 
         biased;
         copied = copy(&mut client, &mut worker, &ended) => copied.map_err(|_| None),
         () = gone.cancelled() => Err(None),
+        told = take_leave(&lease, &bounds.proxy, &order) => told,
         stalled = stalled => Err(Some(stalled)),
     };
     // A farewell as TLS has it; whoever does not take it in time has gone.
     let _ = timeout(HANDOVER, client.shutdown()).await;
-    record.sent(worker.received);
+    record.sent(worker.get_ref().received);
     match copied {
         Ok(()) => record.finish(Instant::now()),
         Err(None) => record.fail(Fault::Cut),
@@ -101,6 +107,19 @@ async fn run(client: OnUpgrade, carriage: Carriage, mut record: Record, bounds: 
             record.fail(Fault::Timeout);
         }
     }
+}
+
+/// Ends the tunnel when its worker leaves, unless it may wait.
+async fn take_leave(lease: &Lease<Wire>, proxy: &Arc<Proxy>, order: &Order) -> Result<(), Option<Stalled>> {
+    if lease.streams() == Streams::Wait {
+        return std::future::pending().await;
+    }
+    farewell::due(lease, proxy).await;
+    if lease.streams() == Streams::Cut {
+        return Err(None);
+    }
+    order.carry_out().await;
+    Ok(())
 }
 
 /// Has one side taken nothing for too long? To be polled after everything that writes to either.
@@ -119,7 +138,11 @@ fn poll_stalled(
 /// Copies both ways until one side has said its last; the other has a moment to follow.
 ///
 /// A WebSocket knows no half-open state: who closes the connection is done in both directions (RFC 6455, 7.1.1).
-async fn copy(client: &mut End<'_, TokioIo<Upgraded>>, worker: &mut End<'_, Socket>, ended: &Notify) -> io::Result<()> {
+async fn copy(
+    client: &mut End<'_, TokioIo<Upgraded>>,
+    worker: &mut Speaker<'_, End<'_, Socket>>,
+    ended: &Notify,
+) -> io::Result<()> {
     let mut copied = pin!(copy_bidirectional_with_sizes(client, worker, BUFFER, BUFFER));
     tokio::select! {
         copied = &mut copied => copied.map(drop),

@@ -14,7 +14,7 @@ use crate::id::AppName;
 use crate::link::{self, Condition, Crowd, Http2, Limits, Snapshot};
 use crate::route::Table;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
-use crate::upstream::{Bounds, Budget, Endpoint, OnIdle, Spec, Upstream};
+use crate::upstream::{Bounds, Budget, Endpoint, OnIdle, Spec, Streams, Upstream};
 
 use bytes::Bytes;
 
@@ -238,6 +238,12 @@ fn listing(app: &link::App) -> (Vec<Spec>, Bounds) {
         address: endpoint.address.clone(),
         open: endpoint.open,
         introduced: endpoint.proxy_protocol,
+        leaving: endpoint.leaving,
+        streams: match endpoint.streams {
+            link::Streams::Wait => Streams::Wait,
+            link::Streams::Notify { spread } => Streams::Notify { spread },
+            link::Streams::Cut => Streams::Cut,
+        },
     });
     let bounds = Bounds {
         max_inflight: app.max_inflight,

@@ -23,6 +23,7 @@ impl Supervisor {
             site.machine.handle(clock::now(), event, &mut self.machines.todo);
             let report = site.machine.report();
             site.note_new_generation(&report);
+            self.published.dirty |= site.note_leaving(&report);
             site.tell_liveness(&app, &report);
             site.tell_of_stuck(&report);
             let is_job = site.runs.is_some();

@@ -51,6 +51,8 @@ impl Fixed {
             address: server.address.clone(),
             open: server.health.is_open(),
             proxy_protocol: self.app.forwarding.proxy_protocol,
+            leaving: false,
+            streams: link::Streams::Wait,
         };
         self.servers.iter().map(endpoint).collect()
     }

@@ -197,7 +197,7 @@ impl Proxies {
         for (number, proxy) in &mut self.alive {
             if Some(*number) != newest && proxy.state != State::Retiring {
                 proxy.state = State::Retiring;
-                proxy.send(ToProxy::Retire { within });
+                proxy.send(ToProxy::Retire { within, is_last: !keep_newest });
                 tracing::info!(proxy = *number, ?within, "proxy retires");
             }
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::listeners::{Group, Listeners};
 use super::site::Site;
-use crate::config::{Clients, Config, Crowd, Limits, Rate};
+use crate::config::{App, Clients, Config, Crowd, Limits, Rate, Server, Streams};
 use crate::id::AppName;
 use crate::link::{self, Certificate, Condition, Epoch, Snapshot};
 
@@ -50,6 +50,18 @@ fn app(name: &AppName, site: &Site, common: &Limits) -> link::App {
         keepalive: forwarding.keepalive,
         retry_idempotency_key: forwarding.retry_idempotency_key,
         maintenance: None,
+    }
+}
+
+/// What becomes of streams of the app's workers. Whoever is told in time has also time to answer before the drain is over.
+pub(super) fn streams(app: &App) -> link::Streams {
+    match (app.forwarding.streams, &app.server) {
+        (Streams::Notify { spread }, Server::Command(command)) => {
+            let drain = command.timeouts.drain;
+            link::Streams::Notify { spread: spread.min(drain.saturating_sub(link::FAREWELL.min(drain / 4))) }
+        }
+        (Streams::Cut, _) => link::Streams::Cut,
+        (Streams::Wait | Streams::Notify { .. }, _) => link::Streams::Wait,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Keeps what belongs together and decides nothing: decisions are the machine's, effects the driver's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,12 +17,15 @@ use super::launch::{Berth, Starter};
 use super::liveness::Told;
 use super::output::Files;
 use super::primary::Primary;
+use super::publish;
 use super::releases::Releases;
 use super::workers::Worker;
 use crate::config::{self, App};
 use crate::control::words::Footprint;
 use crate::id::{AppName, Generation, Serial, Slot, WorkerId};
-use crate::lifecycle::{self, AppState, Cause, RecycleReason, Recycles, Report, Restarts, Version, WorkerReport};
+use crate::lifecycle::{
+    self, AppState, Cause, RecycleReason, Recycles, Report, Restarts, Version, WorkerReport, WorkerState,
+};
 use crate::link;
 use crate::sys::spawn::Exit;
 
@@ -65,6 +68,8 @@ struct Noted {
     recycles: Recycles,
     /// Restarts of each slot of a generation that are no longer counted for people.
     forgiven: BTreeMap<(Generation, Slot), u64>,
+    /// Those that are closed for good, and listed still.
+    leaving: BTreeSet<Serial>,
 }
 
 /// What is counted of an end.
@@ -186,6 +191,7 @@ impl Supervised {
                 restarts: Restarts::default(),
                 recycles: Recycles::default(),
                 forgiven: BTreeMap::new(),
+                leaving: BTreeSet::new(),
             },
             upcoming: app,
         }
@@ -219,9 +225,11 @@ impl Supervised {
         let endpoint = |view: lifecycle::EndpointView| {
             let address = self.workers.get(&view.serial)?.berth.address()?;
             let lifecycle::EndpointView { serial, slot, generation, open } = view;
-            let release = self.releases.get(generation);
-            let proxy_protocol = release.is_some_and(|release| release.app.forwarding.proxy_protocol);
-            Some(link::Endpoint { serial, slot, generation, address, open, proxy_protocol })
+            let leaving = self.noted.leaving.contains(&serial);
+            let app = self.releases.get(generation).map(|release| &*release.app);
+            let proxy_protocol = app.is_some_and(|app| app.forwarding.proxy_protocol);
+            let streams = app.map(publish::streams).unwrap_or_default();
+            Some(link::Endpoint { serial, slot, generation, address, open, proxy_protocol, leaving, streams })
         };
         views.filter_map(endpoint).collect()
     }
@@ -287,6 +295,7 @@ impl Supervised {
             restarts: report.restarts,
             recycles: report.recycles,
             forgiven: BTreeMap::new(),
+            leaving: leaving(&report),
         };
     }
 
@@ -294,6 +303,12 @@ impl Supervised {
     pub(super) fn new_state(&mut self, report: &Report) -> Option<AppState> {
         let before = std::mem::replace(&mut self.noted.state, report.state);
         (before != report.state).then_some(report.state)
+    }
+
+    /// Takes note of who leaves; says whether that is anybody of whom the proxies have not been told.
+    pub(super) fn note_leaving(&mut self, report: &Report) -> bool {
+        let before = std::mem::replace(&mut self.noted.leaving, leaving(report));
+        !self.noted.leaving.is_subset(&before)
     }
 
     /// How many workers were started again since this was last asked, by reason.
@@ -366,6 +381,13 @@ impl Supervised {
         let ended = self.exits.find(serial).map(|record| &record.tail);
         alive.or(ended).map(|tail| tail.last(count)).unwrap_or_default()
     }
+}
+
+/// Those that are closed for good, and listed still.
+fn leaving(report: &Report) -> BTreeSet<Serial> {
+    let is_leaving = |worker: &&WorkerReport| matches!(worker.state, WorkerState::Quiescing | WorkerState::Draining);
+    let workers = report.generations.iter().flat_map(|generation| generation.workers.iter().chain(&generation.beside));
+    workers.filter(is_leaving).filter_map(|worker| worker.serial).collect()
 }
 
 fn restarts(report: &WorkerReport) -> u64 {

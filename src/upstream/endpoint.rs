@@ -11,6 +11,7 @@ use std::time::Instant;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use super::departure::{Departure, Streams};
 use super::gate::{Gate, Left};
 use super::hold::Hold;
 use super::pool::Pool;
@@ -38,6 +39,10 @@ pub struct Spec {
     pub open: bool,
     /// Is each connection made for one client, who is introduced on it?
     pub introduced: bool,
+    /// Is it closed for good, and its process soon to end?
+    pub leaving: bool,
+    /// Counts from the first time that it is listed.
+    pub streams: Streams,
 }
 
 /// Where one worker, or one server that something else runs, is reached. `C` is a connection to it.
@@ -52,7 +57,7 @@ pub struct Endpoint<C> {
     /// The right to make a connection.
     starts: Semaphore,
     tally: Tally,
-    gone: CancellationToken,
+    departure: Departure,
     hold: Arc<Hold<C>>,
     on_idle: OnIdle,
 }
@@ -69,7 +74,7 @@ impl<C> Endpoint<C> {
             idle: Pool::new(threads),
             starts: Semaphore::new(STARTS),
             tally: Tally::new(threads),
-            gone: CancellationToken::new(),
+            departure: Departure::new(spec.streams),
             hold,
             on_idle,
         };
@@ -173,7 +178,19 @@ impl<C> Endpoint<C> {
     /// Cancelled once the endpoint is no longer listed: tunnels on it must end.
     #[must_use]
     pub fn gone(&self) -> &CancellationToken {
-        &self.gone
+        &self.departure.gone
+    }
+
+    /// Cancelled once the endpoint leaves: what is to become of exchanges that last is said by [`streams`](Self::streams).
+    #[must_use]
+    pub fn leaving(&self) -> &CancellationToken {
+        &self.departure.leaving
+    }
+
+    /// What becomes of exchanges that last when it leaves.
+    #[must_use]
+    pub fn streams(&self) -> Streams {
+        self.departure.streams
     }
 
     /// How many exchanges are on it; `None` when it cannot be claimed.
@@ -211,10 +228,16 @@ impl<C> Endpoint<C> {
         self.report(self.gate.close());
     }
 
+    /// Has it leave: exchanges that last are to end. It is closed already, for good.
+    pub(super) fn leave(&self) {
+        self.departure.leaving.cancel();
+    }
+
     /// Ends its life: takes no claim, keeps no connection, ends its tunnels.
     pub(super) fn retire(&self) {
         self.close();
-        self.gone.cancel();
+        self.departure.leaving.cancel();
+        self.departure.gone.cancel();
         self.idle.clear();
     }
 

@@ -8,6 +8,7 @@
 
 mod atomic;
 mod budget;
+mod departure;
 mod endpoint;
 mod gate;
 mod hold;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 pub use budget::Budget;
+pub use departure::Streams;
 pub use endpoint::{Endpoint, OnIdle, Spec};
 pub use hold::Refused;
 pub use lease::Lease;
@@ -76,7 +78,8 @@ impl<C: Send + 'static> Upstream<C> {
     /// Lists the endpoints anew, and settles what this means for requests on hold.
     ///
     /// An endpoint listed before is the same one still, with its exchanges and connections, opened or closed as is said
-    /// now. One that is no longer listed is retired: closed for ever, its idle connections dropped, its tunnels told.
+    /// now. One that leaves has what lasts on it told. One that is no longer listed is retired: closed for ever, its idle
+    /// connections dropped, its tunnels ended.
     /// At no instant is nothing open that was and stays open, or that replaces what was.
     pub fn set(&self, specs: &[Spec], bounds: Bounds) {
         let _one_at_a_time = self.setting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,6 +95,9 @@ impl<C: Send + 'static> Upstream<C> {
         self.world.store(Arc::new(World { endpoints: endpoints.clone(), bounds }));
         for (endpoint, _) in endpoints.iter().zip(specs).filter(|(_, spec)| !spec.open) {
             endpoint.close();
+        }
+        for (endpoint, _) in endpoints.iter().zip(specs).filter(|(_, spec)| spec.leaving) {
+            endpoint.leave();
         }
         for endpoint in before.endpoints.iter().filter(|old| !specs.iter().any(|spec| spec.serial == old.serial)) {
             endpoint.retire();

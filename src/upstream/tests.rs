@@ -38,7 +38,16 @@ fn upstream() -> (Upstream<Connection>, Reports) {
 
 fn spec(serial: u64, open: bool) -> Spec {
     let address = Address::Unix(format!("/run/{serial}.sock").into());
-    Spec { serial: Serial(serial), slot: Slot(0), generation: Generation(serial), address, open, introduced: false }
+    Spec {
+        serial: Serial(serial),
+        slot: Slot(0),
+        generation: Generation(serial),
+        address,
+        open,
+        introduced: false,
+        leaving: false,
+        streams: Streams::Wait,
+    }
 }
 
 fn open(serial: u64) -> Spec {

@@ -23,7 +23,8 @@ fn reloads_under_clients_of_every_kind_lose_nothing() {
 
 #[test]
 fn a_websocket_that_is_cut_off_is_a_loss() {
-    let mut running = Portreeve::new().app("web", worker().set("drain_timeout", "100ms")).start();
+    let app = worker().set("drain_timeout", "100ms").set("streams", "wait");
+    let mut running = Portreeve::new().app("web", app).start();
     let (said, told) =
         prove(&running, &["--path", "/whoami", "--websocket", "/ws", "--reloads", "1", "--clients", "1"]);
     assert_eq!(said.code, 1, "{}", said.text);

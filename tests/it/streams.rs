@@ -2,12 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use http_body_util::BodyExt;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 use crate::harness::process::{self, Process};
@@ -152,7 +154,7 @@ fn a_websocket_passes_over_plain_and_tls_connections() {
 
 #[test]
 fn a_websocket_outlives_a_reload_and_its_worker_waits_for_it() {
-    let running = Portreeve::new().app("web", worker()).start();
+    let running = Portreeve::new().app("web", worker().set("streams", "wait")).start();
     let (mut socket, _) = tungstenite::client("ws://localhost/ws", connect(&running.http())).unwrap();
     let old = Process::find(running.pids("web", 1)[0]).unwrap();
     running.reload_live();
@@ -171,6 +173,123 @@ fn an_upgrade_that_the_worker_refuses_is_an_ordinary_answer() {
     let error = tungstenite::client("ws://localhost/whoami", connect(&running.http())).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("200"), "{error}");
     running.in_flight("web", 0.0);
+}
+
+/// A client's end of a WebSocket, over TLS or not, and the generation that it has reached.
+fn open(target: &Target) -> (WebSocket<Box<dyn Stream>>, u64) {
+    let stream: Box<dyn Stream> = match target {
+        Target::Tls(_, config) => {
+            let name = ServerName::try_from("localhost").unwrap();
+            Box::new(StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), connect(target)))
+        }
+        _ => Box::new(connect(target)),
+    };
+    let (socket, response) = tungstenite::client("ws://localhost/ws", stream).unwrap();
+    (socket, response.headers()["worker-generation"].to_str().unwrap().parse().unwrap())
+}
+
+trait Stream: Read + Write + Send {}
+impl<S: Read + Write + Send> Stream for S {}
+
+/// Talks until it is told that the service restarts; gives how many messages came back, each whole and in its turn.
+fn talk(socket: &mut WebSocket<Box<dyn Stream>>) -> usize {
+    let mut sent = 0;
+    for count in 0.. {
+        // More than one frame's worth of any buffer, so that most of what is interrupted is within a message.
+        let message = Message::binary(vec![count as u8; 40_000]);
+        if socket.send(message.clone()).is_ok() {
+            sent += 1;
+        }
+        match socket.read().unwrap() {
+            Message::Close(Some(close)) => {
+                assert_eq!((close.code, close.reason.as_str()), (CloseCode::Restart, "service restart"));
+                assert!(count + 1 >= sent);
+                // Answers, and sees the end of the connection.
+                while socket.read().is_ok() {}
+                return count;
+            }
+            answer => assert_eq!(answer, message),
+        }
+    }
+    unreachable!("it does not end by itself")
+}
+
+#[test]
+fn every_websocket_is_told_of_a_reload_after_a_whole_message_and_comes_back_to_the_new_generation() {
+    let app = worker().workers(2).set("stream_spread", "1s");
+    let running = Portreeve::new().https().app("web", app).start();
+    let old: Vec<_> = running.pids("web", 2).into_iter().map(|pid| Process::find(pid).unwrap()).collect();
+    let targets = [running.http(), running.https()].into_iter().cycle().take(12);
+    let clients: Vec<_> = targets
+        .map(|target| {
+            let (mut socket, generation) = open(&target);
+            assert_eq!(generation, 1);
+            std::thread::spawn(move || {
+                let before = Instant::now();
+                let count = talk(&mut socket);
+                (count, before.elapsed(), open(&target).1)
+            })
+        })
+        .collect();
+    running.in_flight("web", 12.0);
+    running.reload_live();
+    let ends: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    assert!(ends.iter().all(|(count, _, generation)| *count > 0 && *generation == 2), "{ends:?}");
+    let (first, last) = (ends.iter().map(|end| end.1).min().unwrap(), ends.iter().map(|end| end.1).max().unwrap());
+    assert!(last.saturating_sub(first) > Duration::from_millis(50), "they are told one by one: {ends:?}");
+    assert!(old.iter().all(|old| old.ends_within(SOON)), "nothing holds the old workers any more");
+}
+
+#[test]
+fn event_streams_end_behind_an_event_when_their_worker_goes_and_their_connections_live_on() {
+    let app = worker().workers(2).set("stream_spread", "200ms");
+    let running = Portreeve::new().https().app("web", app).start();
+    let targets = [running.http(), running.https(), running.h2()];
+    let streams: Vec<_> = targets
+        .into_iter()
+        .map(|target| {
+            std::thread::spawn(move || {
+                limited(async {
+                    let mut connection = Connection::open(&target).await.unwrap();
+                    let response = connection.send(request(Method::GET, "/events?ms=2", "")).await.unwrap();
+                    // Every frame is there without an error, the last one too.
+                    let events = response.into_body().collect().await.unwrap().to_bytes();
+                    let again = connection.exchange(request(Method::GET, "/whoami", "")).await.unwrap();
+                    (String::from_utf8(events.to_vec()).unwrap(), again.json()["generation"].to_string())
+                })
+            })
+        })
+        .collect();
+    running.in_flight("web", 3.0);
+    running.reload_live();
+    for stream in streams {
+        let (events, generation) = stream.join().unwrap();
+        let count = events.matches("\n\n").count();
+        assert!(count > 0 && events.ends_with(&format!("id: {0}\ndata: tick {0}\n\n", count - 1)), "{events}");
+        assert!(generation.contains('2'), "{generation}");
+    }
+}
+
+#[test]
+fn a_worker_that_is_one_too_many_tells_its_websockets_and_the_other_one_does_not() {
+    let app = worker().workers(2).set("stream_spread", "0s");
+    let running = Portreeve::new().app("web", app).start();
+    let mut sockets: Vec<_> = (0..8).map(|_| open(&running.http()).0).collect();
+    running.in_flight("web", 8.0);
+    assert_eq!(running.cli(&["scale", "web", "1"]).code, 0);
+    running.serving("web", 1);
+    let mut told = 0;
+    for socket in &mut sockets {
+        socket.send(Message::text("there?")).unwrap();
+        match socket.read().unwrap() {
+            Message::Close(Some(close)) => {
+                assert_eq!(close.code, CloseCode::Restart);
+                told += 1;
+            }
+            answer => assert_eq!(answer, Message::text("there?")),
+        }
+    }
+    assert!(told > 0 && told < 8, "{told}");
 }
 
 fn connect(target: &Target) -> TcpStream {

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{bounds, defaults, node, restart, sections, task, worker};
+use super::super::{bounds, defaults, node, restart, sections, streams, task, worker};
 use super::forms::{
     self, Keys, amount, any, any_text, boolean, count, duration, filled, list, map, number, pattern, several, size,
     table, text, words, words_of,
@@ -183,6 +183,8 @@ fn life() -> Keys {
     vec![
         ("start_timeout", duration()),
         ("drain_timeout", duration()),
+        ("streams", words_of(&streams::POLICIES)),
+        ("stream_spread", duration()),
         ("kill_timeout", duration()),
         ("stop_signal", signal()),
         ("deploy", table([("bake", duration()), ("retain", duration())])),

@@ -21,6 +21,7 @@ mod fields;
 mod holding;
 mod introduced;
 mod keepalive;
+mod leaving;
 mod limits;
 mod load;
 mod mutations;

@@ -12,7 +12,7 @@ use super::worker::Worker;
 use crate::id::{Address, AppName, Generation, Serial, Slot};
 use crate::link::{
     App, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, FromProxy, Hold, Http2, Limits, Listener, Manifest,
-    ManifestEntry, Snapshot, ToProxy, codec,
+    ManifestEntry, Snapshot, Streams, ToProxy, codec,
 };
 use crate::proxy::error::Error;
 use crate::proxy::run::{Ends, open, serve};
@@ -165,7 +165,7 @@ impl Rig {
     }
 
     pub(super) async fn retire(&mut self, within: Duration) {
-        self.tell(ToProxy::Retire { within }).await;
+        self.tell(ToProxy::Retire { within, is_last: false }).await;
     }
 
     /// Waits until the proxy has ended.
@@ -224,6 +224,8 @@ pub(super) fn endpoint_at(serial: Serial, address: Address) -> Endpoint {
         address,
         open: true,
         proxy_protocol: false,
+        leaving: false,
+        streams: Streams::Wait,
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) const HANDSHAKE: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upg
     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n";
 
 /// Opens a WebSocket through the proxy; returns both ends.
-async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     socket: S,
     worker: &Worker,
 ) -> (WebSocketStream<S>, WebSocketStream<TcpStream>) {
@@ -29,7 +29,7 @@ async fn open<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// One message there and one back.
-async fn echo<A, B>(client: &mut WebSocketStream<A>, worker: &mut WebSocketStream<B>, text: &str)
+pub(super) async fn echo<A, B>(client: &mut WebSocketStream<A>, worker: &mut WebSocketStream<B>, text: &str)
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
@@ -175,7 +175,7 @@ async fn fill(socket: &mut TcpStream) {
 }
 
 /// Opens a tunnel and returns the raw sockets at both ends.
-async fn open_raw(rig: &Rig, worker: &Worker) -> (TcpStream, TcpStream) {
+pub(super) async fn open_raw(rig: &Rig, worker: &Worker) -> (TcpStream, TcpStream) {
     use tokio::io::AsyncWriteExt;
     let mut client = TcpStream::connect(rig.http).await.unwrap();
     client.write_all(HANDSHAKE.as_bytes()).await.unwrap();

@@ -119,7 +119,7 @@ impl World {
                     self.plan_at(at, Happening::TakesIn { proxy: number });
                 }
             }
-            ToProxy::Retire { within } => {
+            ToProxy::Retire { within, .. } => {
                 let most = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
                 // One may take longer than it was given.
                 let wait = if !self.is_kind && self.chance(5) { within * 2 } else { self.millis(0..most.max(1)) };

@@ -14,7 +14,7 @@ use portreeve::config::defaults;
 use portreeve::id::{Address, Generation, Serial, Slot};
 use portreeve::link::{
     App, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, FromProxy, Hold, Http2, Limits, Listener, Manifest,
-    ManifestEntry, Snapshot, ToProxy, codec,
+    ManifestEntry, Snapshot, Streams, ToProxy, codec,
 };
 use portreeve::{proxy, sys};
 use socket2::SockRef;
@@ -138,6 +138,8 @@ fn endpoint(number: u32, server: SocketAddr) -> Endpoint {
         address: Address::Tcp(server),
         open: true,
         proxy_protocol: false,
+        leaving: false,
+        streams: Streams::Wait,
     }
 }
 
