@@ -57,7 +57,8 @@ pub(crate) struct Carriage {
 impl Carriage {
     /// Both bodies have ended cleanly: the connection may serve again, and then the claim ends.
     fn finish(mut self, thread: usize, now: Instant) {
-        if self.wire.is_idle() && !self.keep.is_zero() {
+        // Whether it has been closed since is looked at when it is taken.
+        if self.wire.has_rested() && !self.keep.is_zero() {
             self.wire.rest(now);
             self.lease.put_idle(thread, self.wire, (now + self.keep).into_std());
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
-use http::{Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -19,15 +19,18 @@ use super::body::{self, Body, Carriage};
 use super::crowd::Deed;
 use super::fault::Fault;
 use super::forward;
-use super::headers::{self, Framing, Vouched};
+use super::headers::{self, Framing};
 use super::outgoing::Outgoing;
 use super::pace::Pace;
 use super::peer::Peer;
 use super::policy::{self, Checked, Identity, Trace, answer};
 use super::pulse::Turn;
 use super::record::Record;
+use super::request_head::{self, Vouched};
+use super::retry;
 use super::tunnel;
 use super::upload::{self, Streamed, Upload};
+use super::wire::WorkerRequest;
 use super::world::App;
 use crate::telemetry::exchange_metrics::Cut;
 
@@ -101,7 +104,8 @@ fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record
         _ => Awaits::Nothing,
     };
     let client = checked.identity.as_ref().map(Identity::client);
-    let outgoing = Outgoing::new(toward_worker(peer, checked, bounds, request, record), client);
+    let is_safe = retry::is_safe(request.method());
+    let outgoing = Outgoing::new(toward_worker(peer, &checked, bounds, request, record), is_safe, client);
     Ok(Prepared { app, outgoing, upgrade, awaits })
 }
 
@@ -115,11 +119,11 @@ async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Re
         Awaits::Body => outgoing = Box::pin(outgoing.with_body()).await?,
         Awaits::End => outgoing = Box::pin(outgoing.once_ended()).await?,
     }
-    let (mut response, mut carriage) = forward::forward(peer, &app, outgoing, record).await?;
+    let ((mut response, survey), mut carriage) = forward::forward(peer, &app, outgoing, record).await?;
     let proof = upgrade.as_ref().map(|(_, proof)| proof);
-    answer::check(&response, proof).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
+    answer::check(&response, survey, proof).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
     let is_204 = response.status() == StatusCode::NO_CONTENT;
-    if let Some(keep) = headers::toward_client(response.headers_mut(), is_204, record.id()) {
+    if let Some(keep) = headers::toward_client(response.headers_mut(), survey, is_204, record.id()) {
         carriage.keep = keep;
     }
     if response.version() == Version::HTTP_10 {
@@ -165,15 +169,14 @@ fn leave_body(peer: &Peer, request: &Request<Incoming>) {
 /// The request as the worker is to see it.
 fn toward_worker(
     peer: &Arc<Peer>,
-    checked: Checked,
+    checked: &Checked,
     bounds: upload::Bounds,
     request: Request<Incoming>,
     record: &mut Record,
-) -> Request<Upload> {
-    let is_http2 = request.version() == Version::HTTP_2;
-    let (mut head, incoming) = request.into_parts();
-    let trace = Trace::of(&head.headers, checked.survey, checked.starts_trace, record.id());
-    headers::toward_worker(&mut head.headers, checked.survey, vouch(peer, &checked, record.id().clone(), trace));
+) -> WorkerRequest {
+    let head = head(peer, checked, &request, record.id());
+    let (is_head, is_http2) = (*request.method() == Method::HEAD, request.version() == Version::HTTP_2);
+    let incoming = request.into_body();
     let body = match checked.framing {
         Framing::Empty => Upload::none(),
         Framing::Length(0) if incoming.is_end_stream() => Upload::none(),
@@ -183,41 +186,36 @@ fn toward_worker(
             Upload::Streamed(Box::new(streamed))
         }
     };
-    let mut outgoing = Request::new(body);
-    *outgoing.method_mut() = head.method;
-    *outgoing.uri_mut() = checked.into_target(head.uri);
-    *outgoing.headers_mut() = head.headers;
-    outgoing
+    WorkerRequest { head: head.into(), is_head, framing: checked.framing, body }
 }
 
-/// What we say of the client: what we see, or what fronts say that we trust.
-fn vouch<'a>(peer: &Peer, checked: &'a Checked, id: HeaderValue, trace: Trace) -> Vouched<'a> {
-    let host = checked.host.value();
-    let mut vouched = Vouched {
-        host: host.clone(),
-        forwarded_for: peer.forwarded_for.clone(),
-        client: peer.forwarded_for.clone(),
-        forwarded_host: host.clone(),
-        is_https: peer.is_tls,
-        forwarded: None,
+/// Its head, with what we say of the client: what we see, or what fronts say that we trust.
+fn head(peer: &Peer, checked: &Checked, request: &Request<Incoming>, id: &HeaderValue) -> Vec<u8> {
+    let (said, host) = (checked.identity.as_ref(), checked.host.value());
+    let fronts = said.map(|said| (said.forwarded_for(), said.client_value()));
+    let (forwarded_for, client) =
+        fronts.as_ref().map_or((&peer.forwarded_for, &peer.forwarded_for), |(chain, client)| (chain, client));
+    let forwarded_host = said.and_then(|said| said.host.as_ref()).unwrap_or(host);
+    let is_https = said.and_then(|said| said.is_https).unwrap_or(peer.is_tls);
+    let forwarded = || {
+        let own = [peer.address.ip()];
+        policy::forwarded(said.map_or(&own[..], |said| &said.chain), is_https, forwarded_host)
+    };
+    let vouched = Vouched {
+        host,
+        forwarded_for,
+        client,
+        forwarded_host,
+        is_https,
+        forwarded: if checked.wants_forwarded { forwarded() } else { None },
         id,
-        trace,
+        trace: Trace::of(request.headers(), checked.survey, checked.starts_trace, id),
         framing: checked.framing,
         is_websocket: checked.websocket.is_some(),
         refused: &checked.refused,
     };
-    if let Some(said) = &checked.identity {
-        vouched.forwarded_for = said.forwarded_for();
-        vouched.client = HeaderValue::try_from(said.client().to_string()).expect("an address is a valid field value");
-        vouched.is_https = said.is_https.unwrap_or(peer.is_tls);
-        vouched.forwarded_host = said.host.clone().unwrap_or_else(|| host.clone());
-    }
-    if checked.wants_forwarded {
-        let own = [peer.address.ip()];
-        let chain = checked.identity.as_ref().map_or(&own[..], |said| &said.chain);
-        vouched.forwarded = policy::forwarded(chain, vouched.is_https, &vouched.forwarded_host);
-    }
-    vouched
+    let target = checked.target(request.uri());
+    request_head::write(request.method(), target, request.headers(), checked.survey, &vouched)
 }
 
 impl Answer {

@@ -7,7 +7,6 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use http::Response;
 use tokio::time::{Instant, timeout};
 
 use super::body::Carriage;
@@ -17,7 +16,7 @@ use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::record::Record;
 use super::retry::{self, Tries};
-use super::wire::{self, Wire};
+use super::wire::{self, Answered, Wire};
 use super::world::App;
 use crate::id::Serial;
 use crate::sys::exhaustion::is_exhausted;
@@ -35,14 +34,14 @@ pub(crate) async fn forward(
     app: &App,
     mut outgoing: Outgoing,
     record: &mut Record,
-) -> Result<(Response<()>, Carriage), Fault> {
+) -> Result<(Answered, Carriage), Fault> {
     let (mut tries, mut avoid) = (Tries::default(), Vec::new());
     let (mut lease, mut now) = claim(app, &avoid, record.started()).await?;
     loop {
         record.attempt(&lease, tries.attempts(), now);
         let reusable = tries.may_reuse().then_some(now);
         let fault = match attempt(peer, app, &lease, &mut outgoing, reusable).await {
-            Ok((response, wire)) => return Ok((response, Carriage { lease, wire, keep: app.keepalive })),
+            Ok((answered, wire)) => return Ok((answered, Carriage { lease, wire, keep: app.keepalive })),
             Err(fault) => fault,
         };
         record.blame(&lease, fault);
@@ -109,7 +108,7 @@ async fn attempt(
     lease: &Lease<Wire>,
     outgoing: &mut Outgoing,
     reusable: Option<Instant>,
-) -> Result<(Response<()>, Wire), Fault> {
+) -> Result<(Answered, Wire), Fault> {
     let introduction = lease.is_introduced().then(|| Introduction::of(peer, outgoing.client()));
     let idle = reusable.and_then(|now| Some((idle_wire(lease, peer.thread, now, introduction.as_ref())?, now)));
     let (mut wire, now) = match idle {
@@ -122,7 +121,7 @@ async fn attempt(
     let request = outgoing.next().ok_or(Fault::Unsent)?;
     let waiting = lease.wait(peer.thread);
     match wire.send(request, app.response_timeout, now).await {
-        Ok(response) => Ok((response, wire)),
+        Ok(answered) => Ok((answered, wire)),
         Err(failure) => {
             if failure.fault == Fault::Unsent {
                 waiting.take_back();

@@ -15,8 +15,9 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::events::Events;
 use super::frames::Frames;
-use super::headers::{self, Framing, Vouched};
+use super::headers::{self, Framing, Survey};
 use super::policy::{self, Checked, Clients, Identity, Trace, answer};
+use super::request_head::{self, Vouched};
 use super::world::World;
 use super::{introduction, policy::canonical};
 use crate::link;
@@ -96,7 +97,7 @@ pub fn request_policy(data: &[u8]) {
     let Some((request, peer)) = request(data) else { return };
     let Ok(checked) = policy::check(&request, peer, &WORLD) else { return };
     let (host, path) = (checked.host.clone(), checked.path(request.uri()).to_owned());
-    let sent = toward_worker(&request, checked);
+    let sent = toward_worker(&request, &checked);
     assert_eq!(sent.headers().get_all(header::HOST).iter().collect::<Vec<_>>(), [host.value()]);
     assert_fields(sent.headers());
     assert_path(&path);
@@ -105,34 +106,31 @@ pub fn request_policy(data: &[u8]) {
     assert_eq!(target.split('?').next(), Some(&*path));
     let again = policy::check(&sent, STRANGER, &WORLD).expect("what was let in is let in");
     assert_eq!((again.host.value(), again.path(sent.uri())), (host.value(), &*path));
-    assert!(again.into_target(sent.uri().clone()) == *sent.uri(), "the one form is itself");
+    assert!(again.target(sent.uri()) == target, "the one form is itself");
 }
 
-fn toward_worker(request: &Request<Shape>, checked: Checked) -> Request<Shape> {
-    let mut fields = request.headers().clone();
+/// What a worker reads of it.
+fn toward_worker(request: &Request<Shape>, checked: &Checked) -> Request<Shape> {
     let id = HeaderValue::from_static("0123456789abcdef0123456789abcdef");
-    let (host, said) = (checked.host.value().clone(), checked.identity.as_ref());
-    let forwarded = said.and_then(|said| policy::forwarded(&said.chain, true, &host));
+    let (host, said) = (checked.host.value(), checked.identity.as_ref());
+    let client = HeaderValue::from_static("192.0.2.1");
     let vouched = Vouched {
-        host: host.clone(),
-        forwarded_for: said.map_or(HeaderValue::from_static("192.0.2.1"), Identity::forwarded_for),
-        client: HeaderValue::from_static("192.0.2.1"),
-        forwarded_host: said.and_then(|said| said.host.clone()).unwrap_or(host),
+        host,
+        forwarded_for: &said.map_or(client.clone(), Identity::forwarded_for),
+        client: &client,
+        forwarded_host: said.and_then(|said| said.host.as_ref()).unwrap_or(host),
         is_https: said.and_then(|said| said.is_https).unwrap_or_default(),
-        forwarded,
-        trace: Trace::of(&fields, checked.survey, checked.starts_trace, &id),
-        id,
+        forwarded: said.and_then(|said| policy::forwarded(&said.chain, true, host)),
+        trace: Trace::of(request.headers(), checked.survey, checked.starts_trace, &id),
+        id: &id,
         framing: checked.framing,
         is_websocket: checked.websocket.is_some(),
         refused: &checked.refused,
     };
+    let target = checked.target(request.uri());
+    let text = request_head::write(request.method(), target, request.headers(), checked.survey, &vouched);
     let framing = if checked.framing == Framing::Length(0) { Framing::Empty } else { checked.framing };
-    headers::toward_worker(&mut fields, checked.survey, vouched);
-    let mut sent = Request::new(Shape(framing));
-    *sent.method_mut() = request.method().clone();
-    *sent.headers_mut() = fields;
-    *sent.uri_mut() = checked.into_target(request.uri().clone());
-    sent
+    request_head::read(&text).map(|()| Shape(framing))
 }
 
 /// Of a request for a worker.
@@ -240,11 +238,13 @@ pub fn response_policy(data: &[u8]) {
     let Some(fields) = fields(text.split(|byte| *byte == b'\n')) else { return };
     let mut response = Response::new(());
     (*response.status_mut(), *response.headers_mut()) = (status, fields);
-    if answer::check(&response, None).is_err() {
+    let mut survey = Survey::default();
+    response.headers().iter().for_each(|(name, value)| survey.note_answered(name, value));
+    if answer::check(&response, survey, None).is_err() {
         return;
     }
     let is_204 = status == StatusCode::NO_CONTENT;
-    headers::toward_client(response.headers_mut(), is_204, &HeaderValue::from_static("id"));
+    headers::toward_client(response.headers_mut(), survey, is_204, &HeaderValue::from_static("id"));
     let count = |name: &str| response.headers().get_all(name).iter().count();
     for gone in
         ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "x-accel-redirect", "x-sendfile"]

@@ -1,14 +1,11 @@
-//! Header fields on their way through: what belongs to one connection only is taken off, what we vouch for is put on.
+//! Header fields on their way through: what is there, and what belongs to one connection only and is taken off.
 //!
 //! Pure. Does not know what a request asks for. Each message is looked over once ([`Survey`]); what was not found is not
-//! looked for again. Invariant: names that `Connection` nominates are removed before ours are added, so no client can
-//! make a field of ours vanish (RFC 9110, section 7.6.1).
+//! looked for again. Invariant: names that `Connection` nominates are removed before ours are added (RFC 9110, section 7.6.1).
 
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-
-use super::policy::Trace;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const ATTEMPT: HeaderName = HeaderName::from_static("x-portreeve-attempt");
@@ -17,13 +14,11 @@ pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarde
 pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// Fields that go no further. Those of the first group belong to one connection (RFC 9110, section 7.6.1; RFC 9113,
 /// section 8.2.2); `Expect` is answered here; the others are for us to set, or to be set by nobody.
-const STRIPPED: [HeaderName; 15] = [
+pub(super) const STRIPPED: [HeaderName; 15] = [
     header::CONNECTION,
     KEEP_ALIVE,
     HeaderName::from_static("proxy-connection"),
@@ -44,11 +39,20 @@ const STRIPPED: [HeaderName; 15] = [
 /// Words of a worker to its front, in dialects that we do not speak. They name paths that no client should learn.
 const ORDERS: [&str; 3] = ["x-accel-redirect", "x-sendfile", "x-reproxy-url"];
 
+fn is_order(name: &str) -> bool {
+    ORDERS.contains(&name)
+}
+
 const CONNECTION: usize = 0;
 const KEPT_ALIVE: usize = 1;
 const TRANSFER_ENCODING: usize = 7;
 const UPGRADE: usize = 8;
 const EXPECT: usize = 10;
+
+/// Is it a field that goes no further?
+pub(crate) fn is_stripped(name: &str) -> bool {
+    stripped(name).is_some()
+}
 
 /// Where a name stands in [`STRIPPED`].
 fn stripped(name: &str) -> Option<usize> {
@@ -79,8 +83,8 @@ pub(crate) struct Survey {
     present: u16,
     /// How many there are, up to 255.
     pub(crate) hosts: u8,
-    cookies: u8,
-    lengths: u8,
+    pub(crate) cookies: u8,
+    pub(crate) lengths: u8,
     /// Of `traceparent`.
     pub(crate) traces: u8,
     pub(crate) has_trace_state: bool,
@@ -95,20 +99,29 @@ impl Survey {
     pub(crate) fn of(headers: &HeaderMap, is_doubtful: impl Fn(&str) -> bool) -> Self {
         let mut survey = Self::default();
         for (name, value) in headers {
-            survey.is_padded |= is_padded(value.as_bytes());
-            match name.as_str() {
-                "host" => survey.hosts = survey.hosts.saturating_add(1),
-                "cookie" => survey.cookies = survey.cookies.saturating_add(1),
-                "content-length" => survey.lengths = survey.lengths.saturating_add(1),
-                "traceparent" => survey.traces = survey.traces.saturating_add(1),
-                "tracestate" => survey.has_trace_state = true,
-                name => match stripped(name) {
-                    Some(index) => survey.present |= 1 << index,
-                    None => survey.is_doubtful |= is_doubtful(name),
-                },
-            }
+            survey.note(name.as_str(), value.as_bytes(), &is_doubtful);
         }
         survey
+    }
+
+    /// Looks at a field of a response.
+    pub(crate) fn note_answered(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.note(name.as_str(), value.as_bytes(), &is_order);
+    }
+
+    fn note(&mut self, name: &str, value: &[u8], is_doubtful: &impl Fn(&str) -> bool) {
+        self.is_padded |= is_padded(value);
+        match name {
+            "host" => self.hosts = self.hosts.saturating_add(1),
+            "cookie" => self.cookies = self.cookies.saturating_add(1),
+            "content-length" => self.lengths = self.lengths.saturating_add(1),
+            "traceparent" => self.traces = self.traces.saturating_add(1),
+            "tracestate" => self.has_trace_state = true,
+            name => match stripped(name) {
+                Some(index) => self.present |= 1 << index,
+                None => self.is_doubtful |= is_doubtful(name),
+            },
+        }
     }
 
     fn has(self, index: usize) -> bool {
@@ -123,6 +136,17 @@ impl Survey {
     /// Is there a `Transfer-Encoding`?
     pub(crate) fn has_coding(self) -> bool {
         self.has(TRANSFER_ENCODING)
+    }
+
+    /// Is there a `Connection`?
+    pub(crate) fn has_connection(self) -> bool {
+        self.has(CONNECTION)
+    }
+
+    /// The names in all `Connection` lines that are to be removed with it. Those that a message cannot do without stay: a client
+    /// that nominates them wants to make the worker see another request than we did.
+    pub(crate) fn nominated(self, headers: &HeaderMap) -> Vec<HeaderName> {
+        if self.has(CONNECTION) { nominated(headers) } else { Vec::new() }
     }
 
     /// Does the message ask to switch to a WebSocket, in both fields that this takes (RFC 6455, section 4.1)?
@@ -156,73 +180,18 @@ pub(crate) enum Framing {
     Chunked,
 }
 
-/// What a request carries to a worker that its client did not write.
-pub(crate) struct Vouched<'a> {
-    pub(crate) host: HeaderValue,
-    /// The client's address, and the fronts that it came through.
-    pub(crate) forwarded_for: HeaderValue,
-    pub(crate) client: HeaderValue,
-    /// As the client asked for it, at the first front.
-    pub(crate) forwarded_host: HeaderValue,
-    pub(crate) is_https: bool,
-    /// The same in the words of RFC 7239, where it is wanted.
-    pub(crate) forwarded: Option<HeaderValue>,
-    pub(crate) id: HeaderValue,
-    pub(crate) trace: Trace,
-    pub(crate) framing: Framing,
-    pub(crate) is_websocket: bool,
-    /// Names of fields that go no further.
-    pub(crate) refused: &'a [HeaderName],
-}
-
-/// Makes the fields of a client's request fit for a worker.
-pub(crate) fn toward_worker(headers: &mut HeaderMap, survey: Survey, vouched: Vouched<'_>) {
-    strip(headers, survey);
-    for name in vouched.refused {
-        headers.remove(name);
-    }
-    headers.reserve(8);
-    if survey.cookies > 1 {
-        join_cookies(headers);
-    }
-    frame(headers, survey, vouched.framing);
-    if vouched.is_websocket {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    }
-    let scheme = if vouched.is_https { "https" } else { "http" };
-    headers.insert(header::HOST, vouched.host);
-    headers.insert(FORWARDED_FOR, vouched.forwarded_for);
-    headers.insert(REAL_IP, vouched.client);
-    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
-    headers.insert(FORWARDED_HOST, vouched.forwarded_host);
-    headers.insert(REQUEST_ID, vouched.id);
-    if let Some(forwarded) = vouched.forwarded {
-        headers.insert(header::FORWARDED, forwarded);
-    }
-    trace(headers, survey, vouched.trace);
-}
-
-/// A trace that begins here, or is none, leaves nothing of what was said of another (W3C Trace Context, section 3.3).
-fn trace(headers: &mut HeaderMap, survey: Survey, trace: Trace) {
-    if trace != Trace::Pass && survey.has_trace_state {
-        headers.remove(TRACE_STATE);
-    }
-    match trace {
-        Trace::Pass => {}
-        Trace::Drop => drop(headers.remove(TRACE_PARENT)),
-        Trace::Start(begun) => drop(headers.insert(TRACE_PARENT, begun)),
-    }
-}
-
 /// Makes the fields of a worker's response fit for a client; returns for how long its connection may lie idle, if the worker
 /// says how long it keeps one.
 ///
 /// `Content-Length` goes when `Transfer-Encoding` was there too (RFC 9112, section 6.3) and from a 204 (RFC 9110, section
 /// 8.6); one that is repeated has been checked to say the same each time when the head was read, and is said once, in its
 /// shortest form.
-pub(crate) fn toward_client(headers: &mut HeaderMap, is_204: bool, id: &HeaderValue) -> Option<Duration> {
-    let survey = Survey::of(headers, |name| ORDERS.contains(&name));
+pub(crate) fn toward_client(
+    headers: &mut HeaderMap,
+    survey: Survey,
+    is_204: bool,
+    id: &HeaderValue,
+) -> Option<Duration> {
     if survey.is_doubtful {
         for name in ORDERS {
             headers.remove(name);
@@ -257,10 +226,8 @@ fn is_said_plainly(headers: &HeaderMap, survey: Survey) -> bool {
 
 /// Removes what goes no further: first what `Connection` nominates, then what is there of [`STRIPPED`].
 fn strip(headers: &mut HeaderMap, survey: Survey) {
-    if survey.has(CONNECTION) {
-        for name in nominated(headers) {
-            headers.remove(name);
-        }
+    for name in survey.nominated(headers) {
+        headers.remove(name);
     }
     let mut left = survey.present;
     while left != 0 {
@@ -269,8 +236,6 @@ fn strip(headers: &mut HeaderMap, survey: Survey) {
     }
 }
 
-/// The names in all `Connection` lines that are to be removed with it. Those that a message cannot do without stay:
-/// a client that nominates them wants to make the worker see another request than we did.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let is_protected = |name: &HeaderName| {
         matches!(*name, header::HOST | header::CONTENT_LENGTH | header::AUTHORIZATION | header::COOKIE)
@@ -279,35 +244,6 @@ fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(header::CONNECTION).iter();
     let names = lines.flat_map(tokens).filter(is_option).filter_map(|token| token.parse().ok());
     names.filter(|name| !is_protected(name)).collect()
-}
-
-/// HTTP/2 clients may split `Cookie` (RFC 9113, section 8.2.3). An empty crumb would leave white space at the end of the value.
-fn join_cookies(headers: &mut HeaderMap) {
-    let crumbs: Vec<&[u8]> =
-        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).filter(|crumb| !crumb.is_empty()).collect();
-    let joined = HeaderValue::from_maybe_shared(bytes::Bytes::from(crumbs.join(&b"; "[..])));
-    headers.insert(header::COOKIE, joined.expect("valid values joined by valid bytes are valid"));
-}
-
-/// Says in one way how the body ends. A length is written anew when it was not in its shortest form.
-fn frame(headers: &mut HeaderMap, survey: Survey, framing: Framing) {
-    match framing {
-        Framing::Length(length) => {
-            if !is_said_plainly(headers, survey) {
-                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-            }
-        }
-        Framing::Chunked => {
-            if survey.lengths > 0 {
-                headers.remove(header::CONTENT_LENGTH);
-            }
-            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        Framing::Empty if survey.lengths > 0 => {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        Framing::Empty => {}
-    }
 }
 
 /// For how long a connection may lie idle by the `timeout` of a `Keep-Alive` field: a second less, so that it is never

@@ -1,7 +1,7 @@
 //! The data plane: accepts, TLS, HTTP, routing, holding, forwarding.
 //!
 //! A request goes down these files in this order: [`listener`] → [`connection`] (with [`introduction`], [`io`], [`pulse`] and [`watch`] at its
-//! side) → [`exchange`], the one page → [`policy`] → [`headers`] → [`forward`] → [`wire`] → [`body`] or [`tunnel`]. What all
+//! side) → [`exchange`], the one page → [`policy`] → [`request_head`] → [`forward`] → [`wire`] → [`body`] or [`tunnel`]. What all
 //! of them share is [`Proxy`]; what changes under way is the [`World`]. It knows no process, no
 //! configuration and no life cycle: what it is to serve, it is told over the link.
 //!
@@ -42,6 +42,7 @@ mod policy;
 mod pulse;
 mod record;
 mod refusal;
+mod request_head;
 mod retry;
 mod run;
 mod socket;

@@ -5,18 +5,19 @@
 
 use std::net::IpAddr;
 
-use http::Request;
-use http::header::HeaderValue;
+use bytes::Bytes;
 use http_body::Body as _;
 
 use super::fault::Fault;
-use super::headers;
-use super::retry;
+use super::request_head;
 use super::upload::Upload;
+use super::wire::WorkerRequest;
 
 /// A request on its way.
 pub(crate) struct Outgoing {
-    request: Box<Request<Upload>>,
+    request: WorkerRequest,
+    /// Its head without a number, once it has one.
+    bare: Option<Bytes>,
     is_repeatable: bool,
     /// Can it be sent?
     is_left: bool,
@@ -26,31 +27,29 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// A request that may be sent again if it is safe by its method and has no body.
-    pub(crate) fn new(request: Request<Upload>, client: Option<IpAddr>) -> Self {
-        let is_repeatable = retry::is_safe(request.method()) && request.body().is_end_stream();
-        Self { request: Box::new(request), is_repeatable, is_left: true, client }
+    pub(crate) fn new(request: WorkerRequest, is_safe: bool, client: Option<IpAddr>) -> Self {
+        let is_repeatable = is_safe && request.body.is_end_stream();
+        Self { request, bare: None, is_repeatable, is_left: true, client }
     }
 
     /// The same request, whose sender has said that it may be handled twice: a short body is read now and kept.
     ///
     /// # Errors
     /// When the body does not come.
-    pub(crate) async fn with_body(self) -> Result<Self, Fault> {
-        let (head, body) = self.request.into_parts();
-        let body = body.whole().await?;
-        let is_repeatable = matches!(body, Upload::Whole(_));
-        let request = Box::new(Request::from_parts(head, body));
-        Ok(Self { request, is_repeatable, is_left: true, client: self.client })
+    pub(crate) async fn with_body(mut self) -> Result<Self, Fault> {
+        self.request.body = self.request.body.whole().await?;
+        self.is_repeatable = matches!(self.request.body, Upload::Whole(_));
+        Ok(self)
     }
 
     /// The same request, once its body has ended without a byte.
     ///
     /// # Errors
     /// When it does not end, or has bytes.
-    pub(crate) async fn once_ended(self) -> Result<Self, Fault> {
-        let (head, body) = self.request.into_parts();
-        body.whole().await?;
-        Ok(Self { request: Box::new(Request::from_parts(head, Upload::none())), ..self })
+    pub(crate) async fn once_ended(mut self) -> Result<Self, Fault> {
+        self.request.body.whole().await?;
+        self.request.body = Upload::none();
+        Ok(self)
     }
 
     /// Whom it is from, if not from our peer.
@@ -71,14 +70,15 @@ impl Outgoing {
     /// It will be tried for the so many-th time. From the second time on the worker is told.
     pub(crate) fn number(&mut self, attempt: u32) {
         if attempt > 1 {
-            self.request.headers_mut().insert(headers::ATTEMPT, HeaderValue::from(attempt));
+            let bare = self.bare.get_or_insert_with(|| self.request.head.clone());
+            self.request.head = request_head::numbered(bare, attempt).into();
         }
     }
 
     /// The request to send.
-    pub(crate) fn next(&mut self) -> Option<&mut Request<Upload>> {
+    pub(crate) fn next(&mut self) -> Option<&mut WorkerRequest> {
         let is_left = std::mem::replace(&mut self.is_left, self.is_repeatable);
-        is_left.then_some(&mut *self.request)
+        is_left.then_some(&mut self.request)
     }
 
     /// The request was not sent after all.
@@ -89,46 +89,33 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use http::{HeaderMap, Method, Uri};
-
     use super::*;
+    use crate::proxy::headers::Framing;
 
-    fn request(method: Method, body: &'static str) -> Request<Upload> {
-        Request::builder()
-            .method(method)
-            .uri("/x?y")
-            .header("host", "a:80")
-            .header("x-twice", "one")
-            .header("x-twice", "two: three")
-            .header("x-bytes", HeaderValue::from_bytes(b"\xff\x80 \t").unwrap())
-            .header("x-empty", "")
-            .body(Upload::Whole(Bytes::from_static(body.as_bytes())))
-            .unwrap()
-    }
+    const HEAD: &str = "POST /x?y HTTP/1.1\r\nhost: a:80\r\nx-twice: one\r\nx-twice: two\r\n\r\n";
 
-    fn parts(request: &Request<Upload>) -> (&Method, &Uri, &HeaderMap) {
-        (request.method(), request.uri(), request.headers())
+    fn request(body: &'static str) -> WorkerRequest {
+        let framing = if body.is_empty() { Framing::Empty } else { Framing::Length(body.len() as u64) };
+        WorkerRequest { head: HEAD.into(), is_head: false, framing, body: Upload::Whole(body.into()) }
     }
 
     #[test]
     fn what_is_sent_again_is_what_was_sent_and_says_so() {
-        let mut outgoing = Outgoing::new(request(Method::GET, ""), None);
-        let first = outgoing.next().unwrap();
-        assert_eq!(parts(first), parts(&request(Method::GET, "")));
-        let mut expected = request(Method::GET, "");
+        let mut outgoing = Outgoing::new(request(""), true, None);
+        outgoing.number(1);
+        assert_eq!(outgoing.next().unwrap().head, HEAD);
         for attempt in [2, 3] {
-            expected.headers_mut().insert(headers::ATTEMPT, HeaderValue::from(attempt));
             assert!(outgoing.is_left());
             outgoing.number(attempt);
-            assert_eq!(parts(outgoing.next().unwrap()), parts(&expected));
+            let numbered = HEAD.replace("two\r\n", &format!("two\r\nx-portreeve-attempt: {attempt}\r\n"));
+            assert_eq!(outgoing.next().unwrap().head, numbered);
         }
     }
 
     #[test]
     fn nothing_is_kept_of_what_must_not_be_sent_again() {
-        for request in [request(Method::POST, ""), request(Method::GET, "body"), request(Method::PUT, "")] {
-            let mut outgoing = Outgoing::new(request, None);
+        for (body, is_safe) in [("", false), ("body", true)] {
+            let mut outgoing = Outgoing::new(request(body), is_safe, None);
             assert!(outgoing.next().is_some());
             assert!(!outgoing.is_left() && outgoing.next().is_none());
         }
@@ -136,22 +123,22 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_after_all_can_be_sent() {
-        let mut outgoing = Outgoing::new(request(Method::POST, "once"), None);
+        let mut outgoing = Outgoing::new(request("once"), false, None);
         assert!(outgoing.next().is_some() && !outgoing.is_left());
         outgoing.put_back();
         outgoing.number(2);
         let again = outgoing.next().unwrap();
-        assert!(matches!(again.body(), Upload::Whole(body) if body == "once"));
-        assert_eq!(again.headers()[headers::ATTEMPT], "2");
+        assert!(matches!(&again.body, Upload::Whole(body) if body == "once"));
+        assert!(again.head.ends_with(b"\r\nx-portreeve-attempt: 2\r\n\r\n"));
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_body_that_is_here_is_kept_when_its_sender_allows_it() {
-        let mut outgoing = Outgoing::new(request(Method::POST, "twice"), None).with_body().await.unwrap();
+        let mut outgoing = Outgoing::new(request("twice"), false, None).with_body().await.unwrap();
         assert!(outgoing.is_repeatable());
         for _ in 0..2 {
             let request = outgoing.next().unwrap();
-            assert!(matches!(request.body(), Upload::Whole(body) if body == "twice"));
+            assert!(matches!(&request.body, Upload::Whole(body) if body == "twice"));
         }
     }
 }

@@ -26,7 +26,7 @@ use super::world::World;
 pub(crate) use identity::{Clients, Identity, forwarded};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use target::canonical;
-pub(crate) use trace::Trace;
+pub(crate) use trace::{Trace, write_digits};
 
 /// What an accepted request says.
 #[derive(Debug)]
@@ -89,17 +89,9 @@ impl Checked {
     }
 
     /// The target for the worker, without scheme and authority: what a server that is no proxy is sent (RFC 9112, section
-    /// 3.2.1).
-    pub(crate) fn into_target(self, uri: Uri) -> Uri {
-        match self.target {
-            Some(target) => Uri::from(target),
-            None if uri.authority().is_none() => uri,
-            None => {
-                let bare = uri.into_parts().path_and_query.map(Uri::from);
-                // Of a path that is a fragment only, nothing is left.
-                bare.filter(|bare| !bare.path().is_empty()).unwrap_or(Uri::from_static("/"))
-            }
-        }
+    /// 3.2.1). Of a path that is a fragment only, nothing is left but the slash.
+    pub(crate) fn target<'a>(&'a self, uri: &'a Uri) -> &'a str {
+        self.target.as_ref().or(uri.path_and_query()).map_or("/", PathAndQuery::as_str)
     }
 }
 

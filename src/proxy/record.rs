@@ -17,7 +17,7 @@ use super::body::Body;
 use super::fault::{Fault, Side};
 use super::headers;
 use super::peer::Peer;
-use super::policy::Identity;
+use super::policy::{Identity, write_digits};
 use super::pulse::Pulse;
 use super::upload::Progress;
 use super::wire::Wire;
@@ -262,17 +262,12 @@ impl Drop for Record {
 /// 128 random bits as hexadecimal digits.
 pub(crate) fn random_id() -> HeaderValue {
     let mut digits = [0; 32];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(fastrand::u128(..).to_be_bytes()) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 0xf)];
-    }
+    write_digits(&fastrand::u128(..).to_be_bytes(), &mut digits);
     let mut id = HeaderValue::from_bytes(&digits).expect("hexadecimal digits are a valid field value");
     // Keeps it out of HPACK's table (RFC 7541, section 7.1.3), where it would push out what does come again.
     id.set_sensitive(true);
     id
 }
-
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 impl Asked {
     fn of<B>(request: &Request<B>) -> Self {
@@ -316,6 +311,6 @@ mod tests {
     fn an_id_has_32_digits_and_is_new_each_time() {
         let ids: std::collections::HashSet<_> = (0..100).map(|_| random_id().to_str().unwrap().to_owned()).collect();
         assert_eq!(ids.len(), 100);
-        assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|digit| DIGITS.contains(&digit))));
+        assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|digit| b"0123456789abcdef".contains(&digit))));
     }
 }

@@ -162,6 +162,9 @@ impl Watch {
         };
         let stall = pulse.blocked().map(|since| (since + self.limits.stall, Limit::Stall));
         let fields = pulse.fields().map(|since| (since + self.limits.head, Limit::Fields));
+        if stall.is_none() && fields.is_none() {
+            return stage;
+        }
         stage.into_iter().chain(stall).chain(fields).min_by_key(|(deadline, _)| *deadline)
     }
 

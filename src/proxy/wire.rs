@@ -19,13 +19,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response};
+use http::Response;
 use http_body::SizeHint;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::alarm::Alarm;
 use super::fault::Fault;
+use super::headers::{Framing, Survey};
 use super::introducing::Introduction;
 use super::upload::{Progress, Upload};
 use crate::id::Address;
@@ -84,6 +85,19 @@ enum Answer {
     Close,
 }
 
+/// A request as it is sent to a worker.
+pub(crate) struct WorkerRequest {
+    /// As text, to its empty line. What it says of the body is that of `framing`.
+    pub(crate) head: Bytes,
+    /// Is it for the head of an answer only?
+    pub(crate) is_head: bool,
+    pub(crate) framing: Framing,
+    pub(crate) body: Upload,
+}
+
+/// The head of a response, and what is there in its fields.
+pub(crate) type Answered = (Response<()>, Survey);
+
 /// Why an exchange on a wire has no response.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -126,9 +140,14 @@ impl Connection {
         self.introduction.as_ref() == introduction
     }
 
-    /// Is it ready for an exchange, as far as is known? Once an exchange has failed it never is.
+    /// Has its last exchange ended so that there may be another one? Once one has failed that is never so.
+    pub(crate) fn has_rested(&self) -> bool {
+        self.may_stay && self.writer.is_some() && self.is_over() && self.inbox.is_empty()
+    }
+
+    /// Is it ready for an exchange, as far as is known?
     pub(crate) fn is_idle(&self) -> bool {
-        self.may_stay && self.writer.is_some() && self.is_over() && self.inbox.is_empty() && self.reader.is_quiet()
+        self.has_rested() && self.reader.is_quiet()
     }
 
     /// Notes that an exchange has ended cleanly.
@@ -148,16 +167,16 @@ impl Connection {
     /// wire that has been given up in here must be dropped.
     pub(crate) async fn send(
         &mut self,
-        request: &mut Request<Upload>,
+        request: &mut WorkerRequest,
         patience: Option<Duration>,
         now: Instant,
-    ) -> Result<Response<()>, Failure> {
+    ) -> Result<Answered, Failure> {
         let has_paused = self.rested.is_some_and(|rested| now.saturating_duration_since(rested) >= PAUSE);
         if has_paused && !self.reader.is_really_quiet() {
             return Err(Failure { fault: Fault::Unsent, is_unsent: true });
         }
         (self.answer, self.may_stay, self.has_heard, self.room) = (Answer::Head, false, false, LEAST_ROOM);
-        let progress = request.body().progress();
+        let progress = request.body.progress();
         let mut sending = Sending::new(request);
         let mut deadline = patience.map(|patience| now + patience);
         let answered = poll_fn(|cx| {
@@ -178,7 +197,7 @@ impl Connection {
         let answer = answered.await;
         let is_unsent = sending.is_untouched();
         if answer.is_ok() && !sending.is_over() {
-            self.go_on_sending(sending, replace(request.body_mut(), Upload::none()));
+            self.go_on_sending(sending, replace(&mut request.body, Upload::none()));
         }
         answer.map_err(|fault| Failure { fault, is_unsent: is_unsent && fault == Fault::Unsent })
     }
@@ -188,19 +207,20 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
         sending: &mut Sending,
-        request: &mut Request<Upload>,
-    ) -> Poll<Result<Response<()>, Fault>> {
-        let is_head = *request.method() == Method::HEAD;
+        request: &mut WorkerRequest,
+    ) -> Poll<Result<Answered, Fault>> {
         if let Some(writer) = &mut self.writer
-            && let Poll::Ready(Err(fault)) = sending.poll(cx, request.body_mut(), writer)
+            && let Poll::Ready(Err(fault)) = sending.poll(cx, &mut request.body, writer)
         {
             return Poll::Ready(Err(fault));
         }
         loop {
-            match head::read(&mut self.inbox, is_head) {
-                Ok(Some(head)) => return Poll::Ready(Ok(self.begin(head))),
-                Ok(None) => {}
-                Err(Nonsense) => return Poll::Ready(Err(Fault::Malformed)),
+            if !self.inbox.is_empty() {
+                match head::read(&mut self.inbox, request.is_head) {
+                    Ok(Some(head)) => return Poll::Ready(Ok(self.begin(head))),
+                    Ok(None) => {}
+                    Err(Nonsense) => return Poll::Ready(Err(Fault::Malformed)),
+                }
             }
             if !matches!(ready!(self.poll_fill(cx)), Ok(1..)) {
                 return Poll::Ready(Err(match (sending.has_begun(), self.has_heard) {
@@ -212,14 +232,14 @@ impl Connection {
         }
     }
 
-    fn begin(&mut self, head: Head) -> Response<()> {
+    fn begin(&mut self, head: Head) -> Answered {
         self.may_stay = head.may_stay && head.ending != Ending::Close;
         self.answer = match head.ending {
             Ending::Length(length) => Answer::Length(length),
             Ending::Chunks => Answer::Chunks(Chunks::default()),
             Ending::Close => Answer::Close,
         };
-        head.response
+        (head.response, head.survey)
     }
 
     /// A task of its own, for the client's side of the answer may stand still.

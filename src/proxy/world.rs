@@ -4,7 +4,7 @@
 //! it: an app's endpoints with their counts and connections, its retry budget. Does not know sockets or requests.
 //! Invariant: a snapshot is taken over whole or not at all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub(crate) struct World {
     pub(crate) limits: Limits,
     pub(crate) clients: Clients,
     /// Whom each listener is for; `None`: whom the routes say.
-    listeners: HashMap<SocketAddr, Option<Arc<App>>>,
+    listeners: BTreeMap<SocketAddr, Option<Arc<App>>>,
     routes: Table<Arc<App>>,
     apps: Vec<Arc<App>>,
 }
@@ -111,7 +111,7 @@ impl World {
             },
         };
         let routes = Table::build(Vec::new()).unwrap_or_else(|_| unreachable!("nothing conflicts with nothing"));
-        Self { limits, clients: Clients::default(), listeners: HashMap::new(), routes, apps: Vec::new() }
+        Self { limits, clients: Clients::default(), listeners: BTreeMap::new(), routes, apps: Vec::new() }
     }
 
     /// The app that serves a host and a path on this listener.

@@ -6,7 +6,7 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::super::fault::Fault;
-use super::super::headers;
+use super::super::headers::{self, Survey};
 use super::websocket;
 
 /// May it be passed on? A 101 only as the consent to a WebSocket that was asked for, whose `proof` it must give; and only
@@ -15,13 +15,13 @@ use super::websocket;
 ///
 /// # Errors
 /// [`Fault::Malformed`].
-pub(crate) fn check<B>(response: &Response<B>, proof: Option<&HeaderValue>) -> Result<(), Fault> {
+pub(crate) fn check<B>(response: &Response<B>, survey: Survey, proof: Option<&HeaderValue>) -> Result<(), Fault> {
     let fields = response.headers();
     let is_answer = match response.status() {
         StatusCode::SWITCHING_PROTOCOLS => {
             headers::is_websocket(fields) && proof.is_some_and(|proof| websocket::is_proven(fields, proof))
         }
-        status => (200..600).contains(&status.as_u16()) && is_uncoded(response),
+        status => (200..600).contains(&status.as_u16()) && (!survey.has_coding() || is_uncoded(response)),
     };
     if is_answer { Ok(()) } else { Err(Fault::Malformed) }
 }
@@ -34,6 +34,11 @@ fn is_uncoded<B>(response: &Response<B>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As it is called for a response whose fields have been looked over.
+    fn check<B>(response: &Response<B>, proof: Option<&HeaderValue>) -> Result<(), Fault> {
+        super::check(response, Survey::of(response.headers(), |_| false), proof)
+    }
 
     fn response(status: u16, fields: &[(&str, &str)]) -> Response<()> {
         let mut response = Response::builder().status(status);

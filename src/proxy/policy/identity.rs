@@ -99,6 +99,11 @@ impl Identity {
         self.chain[0]
     }
 
+    /// The same for a field.
+    pub(crate) fn client_value(&self) -> HeaderValue {
+        HeaderValue::try_from(self.client().to_string()).expect("an address is a valid field value")
+    }
+
     /// The client and the fronts for `X-Forwarded-For`.
     pub(crate) fn forwarded_for(&self) -> HeaderValue {
         let chain: Vec<_> = self.chain.iter().map(ToString::to_string).collect();

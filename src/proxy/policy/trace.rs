@@ -2,13 +2,20 @@
 //!
 //! Pure, but for the dice. We record nothing ourselves. Invariant: a worker that gets the field gets one, and it is valid.
 
+use std::ops::Range;
+
 use http::header::{HeaderMap, HeaderValue};
 
 use super::super::headers::{Survey, TRACE_PARENT};
 
-/// Whether the one that begins a trace recorded it is not known; said is that it may have (section 3.2.2.5.1), or apps that go
-/// by it would record nothing.
-const SAMPLED: &str = "01";
+/// A trace that begins, but for its name and that of its first span. Whether the one that begins it recorded it is not known; said
+/// is that it may have (`01`, section 3.2.2.5.1), or apps that go by it would record nothing.
+const BEGUN: [u8; 55] = *b"00-00000000000000000000000000000000-0000000000000000-01";
+
+const TRACE: Range<usize> = 3..35;
+const PARENT: Range<usize> = 36..52;
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// What becomes of a request's trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +25,7 @@ pub(crate) enum Trace {
     /// What it says is no trace, and taken off.
     Drop,
     /// This one begins.
-    Start(HeaderValue),
+    Start([u8; BEGUN.len()]),
 }
 
 impl Trace {
@@ -39,23 +46,39 @@ impl Trace {
 
 /// Is it `version-trace-parent-flags` (section 3.2)? A later version may say more behind a further hyphen.
 fn is_trace(value: &[u8]) -> bool {
-    let is_hex = |part: &[u8]| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let is_id = |part: &[u8]| is_hex(part) && part.iter().any(|byte| *byte != b'0');
-    let Some((known, rest)) = value.split_at_checked(55) else { return false };
-    let (version, trace, parent, flags) = (&known[..2], &known[3..35], &known[36..52], &known[53..]);
+    let Some((known, rest)) = value.split_at_checked(BEGUN.len()) else { return false };
+    let (version, flags) = (&known[..2], &known[53..]);
     let is_split = [2, 35, 52].iter().all(|at| known[*at] == b'-');
     let is_whole = rest.is_empty() || (version != b"00" && rest[0] == b'-');
-    is_split && is_whole && is_hex(version) && version != b"ff" && is_id(trace) && is_id(parent) && is_hex(flags)
+    let are_ids = is_id(&known[TRACE]) && is_id(&known[PARENT]);
+    is_split && is_whole && is_hex(version) && version != b"ff" && are_ids && is_hex(flags)
 }
 
-fn begin(id: &HeaderValue) -> HeaderValue {
-    let parent = fastrand::u64(1..);
-    let named = |trace: &str| format!("00-{trace}-{parent:016x}-{SAMPLED}");
-    let begun = Some(named(id.to_str().unwrap_or_default())).filter(|begun| is_trace(begun.as_bytes()));
-    let begun = begun.unwrap_or_else(|| named(&format!("{:032x}", fastrand::u128(1..))));
-    let mut begun = HeaderValue::try_from(begun).expect("digits and hyphens are a valid field value");
-    begun.set_sensitive(true);
+fn is_hex(part: &[u8]) -> bool {
+    part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_id(part: &[u8]) -> bool {
+    is_hex(part) && part.iter().any(|byte| *byte != b'0')
+}
+
+fn begin(id: &HeaderValue) -> [u8; BEGUN.len()] {
+    let (mut begun, id) = (BEGUN, id.as_bytes());
+    if id.len() == TRACE.len() && is_id(id) {
+        begun[TRACE].copy_from_slice(id);
+    } else {
+        write_digits(&fastrand::u128(1..).to_be_bytes(), &mut begun[TRACE]);
+    }
+    write_digits(&fastrand::u64(1..).to_be_bytes(), &mut begun[PARENT]);
     begun
+}
+
+/// Writes bytes as hexadecimal digits, two for each.
+pub(crate) fn write_digits(bytes: &[u8], into: &mut [u8]) {
+    for (pair, byte) in into.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 0xf)];
+    }
 }
 
 #[cfg(test)]
@@ -108,8 +131,9 @@ mod tests {
     fn a_trace_that_begins_is_named_as_the_exchange_is_if_it_can_be() {
         for (id, is_taken) in [(ID, true), ("edge-1", false), ("00000000000000000000000000000000", false)] {
             let Trace::Start(begun) = decided(&[], true, id) else { panic!("it begins") };
-            assert!(is_trace(begun.as_bytes()), "{begun:?}");
-            assert_eq!(begun.to_str().unwrap().contains(&format!("-{id}-")), is_taken, "{begun:?}");
+            let begun = std::str::from_utf8(&begun).unwrap();
+            assert!(is_trace(begun.as_bytes()), "{begun}");
+            assert_eq!(begun.contains(&format!("-{id}-")), is_taken, "{begun}");
         }
     }
 }

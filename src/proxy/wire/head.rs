@@ -1,4 +1,4 @@
-//! Heads on a worker's connection: of a request as it is written, of a response as it is read (RFC 9112, sections 2 to 6).
+//! The head of a response as it is read from a worker's connection (RFC 9112, sections 2 to 6).
 //!
 //! Pure. Strict, for what a worker says may have come from somebody else: what the parser takes for no head is none, fields
 //! are not folded, lengths agree. What a response says beyond its framing is looked over by `policy::answer`. Invariant:
@@ -8,7 +8,9 @@ use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode, Version};
+use http::{Response, StatusCode, Version};
+
+use crate::proxy::headers::Survey;
 
 /// Fields that a response may have.
 const MOST_FIELDS: usize = 100;
@@ -35,34 +37,11 @@ pub(super) enum Ending {
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) response: Response<()>,
+    /// Of its fields.
+    pub(super) survey: Survey,
     pub(super) ending: Ending,
     /// May another exchange follow on the connection?
     pub(super) may_stay: bool,
-}
-
-/// The head of a request as text. Its fields say how its body ends.
-pub(super) fn write<B>(request: &Request<B>) -> Vec<u8> {
-    let fields: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    let target = request.uri().path().len() + request.uri().query().map_or(0, |query| query.len() + 1);
-    // What else there is: two spaces, the version, and two line ends.
-    let mut text = Vec::with_capacity(request.method().as_str().len() + target + fields + 14);
-    let into = &mut text;
-    into.extend_from_slice(request.method().as_str().as_bytes());
-    into.push(b' ');
-    into.extend_from_slice(request.uri().path().as_bytes());
-    if let Some(query) = request.uri().query() {
-        into.push(b'?');
-        into.extend_from_slice(query.as_bytes());
-    }
-    into.extend_from_slice(b" HTTP/1.1\r\n");
-    for (name, value) in request.headers() {
-        into.extend_from_slice(name.as_str().as_bytes());
-        into.extend_from_slice(b": ");
-        into.extend_from_slice(value.as_bytes());
-        into.extend_from_slice(b"\r\n");
-    }
-    into.extend_from_slice(b"\r\n");
-    text
 }
 
 /// Takes the head of the response out of what has come, and the interim ones before it (RFC 9110, section 15.2), which are
@@ -80,10 +59,11 @@ pub(super) fn read(from: &mut BytesMut, is_head: bool) -> Result<Option<Head>, N
         if response.status().is_informational() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             continue;
         }
-        *response.headers_mut() = collect(&bytes, &places[..count])?;
-        let ending = ending(&response, is_head)?;
-        let may_stay = response.status() != StatusCode::SWITCHING_PROTOCOLS && !closes(response.headers());
-        return Ok(Some(Head { response, ending, may_stay }));
+        let survey = collect(&bytes, &places[..count], response.headers_mut())?;
+        let ending = ending(&response, survey, is_head)?;
+        let is_last = survey.has_connection() && closes(response.headers());
+        let may_stay = response.status() != StatusCode::SWITCHING_PROTOCOLS && !is_last;
+        return Ok(Some(Head { response, survey, ending, may_stay }));
     }
 }
 
@@ -119,32 +99,39 @@ fn parse(bytes: &[u8], places: &mut [Place; MOST_FIELDS]) -> Result<Option<(Resp
     Ok(Some((response, length, count)))
 }
 
-/// The fields of a head, whose values share its memory.
-fn collect(bytes: &Bytes, places: &[Place]) -> Result<HeaderMap, Nonsense> {
+/// The fields of a head, whose values share its memory, looked over on the way.
+fn collect(bytes: &Bytes, places: &[Place], fields: &mut HeaderMap) -> Result<Survey, Nonsense> {
     let range = |(start, end): (u32, u32)| start as usize..end as usize;
-    let mut fields = HeaderMap::with_capacity(places.len() + 1);
+    fields.reserve(places.len() + 1);
+    let mut survey = Survey::default();
     for place in places {
         let name = HeaderName::from_bytes(&bytes[range(place.name)]).map_err(|_| Nonsense)?;
         let value = HeaderValue::from_maybe_shared(bytes.slice(range(place.value))).map_err(|_| Nonsense)?;
+        survey.note_answered(&name, &value);
         fields.append(name, value);
     }
-    Ok(fields)
+    Ok(survey)
 }
 
 /// How the body ends (RFC 9112, section 6.3). A coding ranks before a length; which codings there may be is for
 /// `policy::answer` to say, and what is not chunked has no other end than the connection's.
-fn ending(response: &Response<()>, is_head: bool) -> Result<Ending, Nonsense> {
+fn ending(response: &Response<()>, survey: Survey, is_head: bool) -> Result<Ending, Nonsense> {
     let (status, fields) = (response.status(), response.headers());
     let is_bare = matches!(status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if is_bare || is_head {
         return Ok(Ending::Length(0));
     }
-    if let Some(coding) = fields.get_all(header::TRANSFER_ENCODING).iter().next_back() {
+    if survey.has_coding()
+        && let Some(coding) = fields.get_all(header::TRANSFER_ENCODING).iter().next_back()
+    {
         return match response.version() {
             Version::HTTP_10 => Err(Nonsense),
             _ if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(Ending::Chunks),
             _ => Ok(Ending::Close),
         };
+    }
+    if survey.lengths == 0 {
+        return Ok(Ending::Close);
     }
     let mut length = None;
     for value in fields.get_all(header::CONTENT_LENGTH) {
@@ -180,16 +167,6 @@ mod tests {
 
     fn ending_of(text: &str) -> Result<Ending, Nonsense> {
         read_text(text).map(|head| head.expect("a whole head").ending)
-    }
-
-    #[test]
-    fn a_request_is_written_with_its_path_and_fields() {
-        for (uri, target) in [("/a?b", "/a?b"), ("/", "/"), ("*", "*"), ("/a?", "/a?")] {
-            let request = Request::post(uri).header("host", "a").header("x", "y").body(()).unwrap();
-            let text = write(&request);
-            assert_eq!(text.len(), text.capacity());
-            assert_eq!(String::from_utf8(text).unwrap(), format!("POST {target} HTTP/1.1\r\nhost: a\r\nx: y\r\n\r\n"));
-        }
     }
 
     #[test]

@@ -11,12 +11,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::{Request, header};
 use http_body::Body as _;
 
 use super::socket::Writer;
-use super::{chunks, head};
+use super::{WorkerRequest, chunks};
 use crate::proxy::fault::Fault;
+use crate::proxy::headers::Framing;
 use crate::proxy::upload::Upload;
 
 /// Bytes of a body that may wait to be written.
@@ -44,17 +44,19 @@ enum Left {
 }
 
 impl Sending {
-    /// Begins with the head. Its fields say how the body ends, and no client has written those.
-    pub(super) fn new(request: &Request<Upload>) -> Self {
-        let (head, mut queue) = (Bytes::from(head::write(request)), VecDeque::new());
-        let left = match request.body() {
-            Upload::Whole(body) => {
+    /// Begins with the head.
+    pub(super) fn new(request: &WorkerRequest) -> Self {
+        let mut queue = VecDeque::new();
+        let left = match (&request.body, request.framing) {
+            (Upload::Whole(body), _) => {
                 queue.extend((!body.is_empty()).then(|| body.clone()));
                 Left::Bytes(0)
             }
-            Upload::Streamed(_) if request.headers().contains_key(header::TRANSFER_ENCODING) => Left::Chunks,
-            Upload::Streamed(_) => Left::Bytes(length(request)),
+            (Upload::Streamed(_), Framing::Chunked) => Left::Chunks,
+            (Upload::Streamed(_), Framing::Length(length)) => Left::Bytes(length),
+            (Upload::Streamed(_), Framing::Empty) => Left::Bytes(0),
         };
+        let head = request.head.clone();
         Self { head, queue, left, has_begun: false, has_taken: false, is_mute: false }
     }
 
@@ -176,10 +178,4 @@ impl Sending {
             self.queue.pop_front();
         }
     }
-}
-
-/// What `Content-Length` says; without it no body is expected.
-fn length(request: &Request<Upload>) -> u64 {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    length.unwrap_or(0)
 }

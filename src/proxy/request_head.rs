@@ -1,0 +1,156 @@
+//! The head of a request as a worker is sent it: what its client said and may go on, and what we say of the client.
+//!
+//! Pure. Written as text in one pass over the client's fields, for the map that they are in would have to grow for ours. Does not
+//! know what a request asks for. Invariant: a field that we write is there once, whatever the client sent; so none can make one
+//! vanish by nominating it (RFC 9110, section 7.6.1), and none can write it.
+
+use std::io::Write as _;
+
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use super::headers::{self, Framing, Survey};
+use super::policy::Trace;
+
+/// Bytes that most heads fit into.
+const ROOM: usize = 1024;
+
+/// What a request carries to a worker that its client did not write.
+pub(crate) struct Vouched<'a> {
+    pub(crate) host: &'a HeaderValue,
+    /// The client's address, and the fronts that it came through.
+    pub(crate) forwarded_for: &'a HeaderValue,
+    pub(crate) client: &'a HeaderValue,
+    /// As the client asked for it, at the first front.
+    pub(crate) forwarded_host: &'a HeaderValue,
+    pub(crate) is_https: bool,
+    /// The same in the words of RFC 7239, where it is wanted.
+    pub(crate) forwarded: Option<HeaderValue>,
+    pub(crate) id: &'a HeaderValue,
+    pub(crate) trace: Trace,
+    pub(crate) framing: Framing,
+    pub(crate) is_websocket: bool,
+    /// Names of fields that go no further.
+    pub(crate) refused: &'a [HeaderName],
+}
+
+/// Writes the head, its empty line included.
+pub(crate) fn write(
+    method: &Method,
+    target: &str,
+    fields: &HeaderMap,
+    survey: Survey,
+    vouched: &Vouched<'_>,
+) -> Vec<u8> {
+    let mut text = Vec::with_capacity(ROOM);
+    text.extend_from_slice(method.as_str().as_bytes());
+    text.push(b' ');
+    text.extend_from_slice(target.as_bytes());
+    text.extend_from_slice(b" HTTP/1.1\r\n");
+    line(&mut text, "host", vouched.host.as_bytes());
+    clients(&mut text, fields, survey, vouched);
+    frame(&mut text, survey, vouched.framing);
+    if vouched.is_websocket {
+        text.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n");
+    }
+    line(&mut text, "x-forwarded-for", vouched.forwarded_for.as_bytes());
+    line(&mut text, "x-real-ip", vouched.client.as_bytes());
+    let scheme: &[u8] = if vouched.is_https { b"x-forwarded-proto: https\r\n" } else { b"x-forwarded-proto: http\r\n" };
+    text.extend_from_slice(scheme);
+    line(&mut text, "x-forwarded-host", vouched.forwarded_host.as_bytes());
+    line(&mut text, "x-request-id", vouched.id.as_bytes());
+    if let Some(forwarded) = &vouched.forwarded {
+        line(&mut text, "forwarded", forwarded.as_bytes());
+    }
+    if let Trace::Start(begun) = &vouched.trace {
+        line(&mut text, "traceparent", begun);
+    }
+    text.extend_from_slice(b"\r\n");
+    text
+}
+
+/// The same head for the so many-th attempt, which its worker is told of.
+pub(crate) fn numbered(head: &[u8], attempt: u32) -> Vec<u8> {
+    let mut text = Vec::with_capacity(head.len() + 32);
+    text.extend_from_slice(head.strip_suffix(b"\r\n").unwrap_or(head));
+    let _ = write!(text, "{}: {attempt}\r\n\r\n", headers::ATTEMPT);
+    text
+}
+
+fn line(text: &mut Vec<u8>, name: &str, value: &[u8]) {
+    text.extend_from_slice(name.as_bytes());
+    text.extend_from_slice(b": ");
+    text.extend_from_slice(value);
+    text.extend_from_slice(b"\r\n");
+}
+
+/// The client's own fields, but for those that go no further or that we write ourselves.
+fn clients(text: &mut Vec<u8>, fields: &HeaderMap, survey: Survey, vouched: &Vouched<'_>) {
+    let nominated = survey.nominated(fields);
+    let has_crumbs = survey.cookies > 1;
+    for (name, value) in fields {
+        let is_left_out = is_replaced(name.as_str(), &vouched.trace)
+            || nominated.contains(name)
+            || vouched.refused.contains(name)
+            || (has_crumbs && *name == header::COOKIE);
+        if !is_left_out {
+            line(text, name.as_str(), value.as_bytes());
+        }
+    }
+    if has_crumbs {
+        cookie(text, fields);
+    }
+}
+
+/// Is it a field that only we write, or nobody? A trace that begins here, or is none, leaves nothing of what was said of another
+/// (W3C Trace Context, section 3.3).
+fn is_replaced(name: &str, trace: &Trace) -> bool {
+    match name {
+        "host" | "content-length" | "x-forwarded-for" | "x-real-ip" | "x-forwarded-proto" | "x-forwarded-host"
+        | "x-request-id" => true,
+        "traceparent" | "tracestate" => *trace != Trace::Pass,
+        name => headers::is_stripped(name),
+    }
+}
+
+/// HTTP/2 clients may split `Cookie` (RFC 9113, section 8.2.3). An empty crumb would leave white space at the end of the value.
+fn cookie(text: &mut Vec<u8>, fields: &HeaderMap) {
+    let crumbs = fields.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).filter(|crumb| !crumb.is_empty());
+    text.extend_from_slice(b"cookie: ");
+    for (at, crumb) in crumbs.enumerate() {
+        if at > 0 {
+            text.extend_from_slice(b"; ");
+        }
+        text.extend_from_slice(crumb);
+    }
+    text.extend_from_slice(b"\r\n");
+}
+
+/// Says in one way how the body ends, and a length in its shortest form.
+fn frame(text: &mut Vec<u8>, survey: Survey, framing: Framing) {
+    let length = match framing {
+        Framing::Length(length) => length,
+        Framing::Empty if survey.lengths > 0 => 0,
+        Framing::Empty => return,
+        Framing::Chunked => return text.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+    };
+    let _ = write!(text, "content-length: {length}\r\n");
+}
+
+/// Reads what was written, as a strict worker does.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read(text: &[u8]) -> http::Request<()> {
+    let mut fields = vec![httparse::EMPTY_HEADER; 1000];
+    let mut parsed = httparse::Request::new(&mut fields);
+    assert_eq!(parsed.parse(text), Ok(httparse::Status::Complete(text.len())), "{}", text.escape_ascii());
+    let mut request =
+        http::Request::builder().method(parsed.method.unwrap_or_default()).uri(parsed.path.unwrap_or_default());
+    for field in parsed.headers {
+        request = request.header(field.name, field.value);
+    }
+    request.body(()).expect("what was written is a request")
+}
+
+#[cfg(test)]
+#[path = "request_head_tests.rs"]
+mod tests;
