@@ -185,11 +185,12 @@ fn changes(changes: &[PastChange], has_clients: bool, room: Room) -> String {
 /// Why a change came to nothing, and what clients had of it.
 fn below_change(change: &PastChange, has_clients: bool) -> String {
     let reason = change.reason.as_ref().map(|reason| format!("    {}\n", plain(reason)));
+    let strategy = outcome::in_steps(change.strategy.as_deref()).map(|strategy| format!("    {}\n", plain(strategy)));
     let replaces = has_clients && ["reload", "restart"].contains(&change.order.as_str());
     let report = change.report.as_ref().filter(|_| replaces);
     let counts = report.and_then(|report| Some((report.apps.first()?, report.millis)));
     let counts = counts.map(|(app, millis)| format!("    {}", outcome::tell_report(app, millis)));
-    reason.into_iter().chain(counts).collect()
+    reason.into_iter().chain(strategy).chain(counts).collect()
 }
 
 /// Without what is smaller than a second.

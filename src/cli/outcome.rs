@@ -68,9 +68,15 @@ pub(super) fn told(order: Order, reloaded: &Reloaded, status: Option<&Status>) -
     let report_of = |app: &AppReloaded| reports.iter().find(|report| report.app == app.app && counts(app));
     let told = |app| {
         let report = report_of(app).map_or_else(String::new, |report| format!("  {}", tell_report(report, took)));
-        tell(order, app, status) + &report
+        let strategy = in_steps(app.strategy.as_deref()).map(|strategy| format!("  {strategy}\n"));
+        tell(order, app, status) + &strategy.unwrap_or_default() + &report
     };
     reloaded.apps.iter().map(told).collect()
+}
+
+/// How the workers were replaced, where it was not as it is with memory to spare.
+pub(super) fn in_steps(strategy: Option<&str>) -> Option<&str> {
+    strategy.filter(|strategy| !strategy.starts_with("blue-green"))
 }
 
 /// Have clients to do with an end of this kind?
@@ -118,7 +124,8 @@ fn tell(order: Order, app: &AppReloaded, status: Option<&Status>) -> String {
             format!("{name} did not come up: {reason}\n{}{next}", last_lines(app))
         }
         (Outcome::RolledBack, _) => {
-            format!("{name}: {generation}was bad and is rolled back, the old one serves again: {reason}\n")
+            let lines = last_lines(app);
+            format!("{name}: {generation}was bad and is rolled back, the old one serves again: {reason}\n{lines}")
         }
         (Outcome::Aborted, Order::Rollback) if app.generation.is_none() => {
             format!("{name}: not rolled back, it serves on: {reason}\n")
@@ -193,7 +200,7 @@ mod tests {
             _ => (None, Vec::new()),
         };
         let generation = Some(Generation(2));
-        AppReloaded { app: "web".parse().unwrap(), outcome, generation, reason, lines, millis: 1234 }
+        AppReloaded { app: "web".parse().unwrap(), outcome, generation, reason, lines, millis: 1234, strategy: None }
     }
 
     fn tell(order: Order, outcome: Outcome) -> String {

@@ -192,7 +192,7 @@ fn memory(table: &mut Table) -> Memory {
 }
 
 /// A size, or a share of the memory that there is.
-fn amount(value: Value) -> Result<Amount, Fault> {
+pub(super) fn amount(value: Value) -> Result<Amount, Fault> {
     let wanted = || value.mismatch("a size such as \"500M\" or \"1.5GiB\", or a share such as \"20%\"");
     let text = value.str().ok_or_else(wanted)?;
     let amount = units::parse_amount(text).map_err(|bad| {

@@ -178,6 +178,10 @@ pub const JITTER: u32 = 10;
 
 /// Off by default: it takes the memory of two generations for as long.
 pub const BAKE: Setting<Duration> = setting(millis(0), millis(0), hours(24));
+/// Of a reload: as many workers as there may be.
+pub const PART: RangeInclusive<u32> = RangeInclusive::new(0, 1024);
+/// What orchestrators wait for, and longer than any honest start.
+pub const PROGRESS_DEADLINE: Setting<Duration> = setting(mins(10), secs(1), hours(24));
 
 /// Unlimited by default: tunnels and event streams count as in flight.
 pub const MAX_INFLIGHT: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1), positive(1_000_000));

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::masked::{HIDDEN, looks_secret};
 use super::{
-    Amount, App, BodyBytes, Bounds, Channel, Command, Environment, Inherit, Kind, Live, LogFormat, Memory, NodeMode,
-    Output, Overlap, Probe, ProbeKind, Program, Readiness, Restart, RestartPolicy, SecretSource, Server, Socket,
-    StopSignal, Streams, format_duration, format_size,
+    Amount, App, BodyBytes, Bounds, Channel, Command, Deploy, Environment, Inherit, Kind, Live, LogFormat, Memory,
+    NodeMode, Output, Overlap, Part, Probe, ProbeKind, Program, Readiness, Restart, RestartPolicy, SecretSource,
+    Server, Socket, StopSignal, Streams, deploy, format_duration, format_size,
 };
 
 /// What there is not, where something could be.
@@ -119,8 +119,7 @@ impl Settings {
         self.time("drain_timeout", command.timeouts.drain);
         self.time("kill_timeout", command.timeouts.kill);
         self.put("stop_signal", signal(command.contract.stop_signal));
-        self.time("deploy.bake", command.deploy.bake);
-        self.time("deploy.retain", command.deploy.retain);
+        self.deploy(&command.deploy);
         self.contract(command, ready);
         self.environment(&command.environment);
         self.bounds(&command.bounds);
@@ -141,6 +140,22 @@ impl Settings {
         };
         self.put("streams", word);
         self.or("stream_spread", spread.map(format_duration), NONE);
+    }
+
+    fn deploy(&mut self, deploy: &Deploy) {
+        let strategy = deploy::STRATEGIES.iter().find(|(_, strategy)| *strategy == deploy.strategy);
+        self.or("deploy.strategy", strategy.map(|(name, _)| *name), "auto");
+        let part = |part: Part| match part {
+            Part::Count(count) => count.to_string(),
+            Part::Percent(percent) => format!("{percent}%"),
+        };
+        self.or("deploy.max_surge", deploy.max_surge.map(part), "auto");
+        self.put("deploy.max_unavailable", part(deploy.max_unavailable));
+        self.or("deploy.reserve", deploy.reserve.map(amount), "auto");
+        self.put("deploy.on_no_room", if deploy.holds { "hold" } else { "refuse" });
+        self.time("deploy.progress_deadline", deploy.progress);
+        self.time("deploy.bake", deploy.bake);
+        self.time("deploy.retain", deploy.retain);
     }
 
     fn kind(&mut self, kind: &Kind) {

@@ -298,6 +298,9 @@ pub struct AppReloaded {
     /// The last output lines of the worker that failed.
     pub lines: Vec<String>,
     pub millis: u64,
+    /// How its workers were replaced, and why so: `rolling, 2 at a time: ...`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
 }
 
 /// The ways in which a reload ends.

@@ -1,7 +1,7 @@
 //! One app: which of its generations serves, which is to follow, and which are on their way out.
 //!
 //! Composes generations and publishes what comes of it; how a generation or a worker behaves is theirs to know.
-//! Invariants: at most one generation is staging and it is the newest; at most one is live, and none exactly when the
+//! Invariants: at most one generation is on its way to take over, and it is the newest; at most one is live, and none exactly when the
 //! app is not wanted; at most one is retained; each version is published once, after the step that made it; at most three generations drain.
 
 mod record;
@@ -44,6 +44,8 @@ pub struct App {
     pub(super) restarts: Restarts,
     pub(super) recycles: Recycles,
     pub(super) ignored: u64,
+    /// Memory is short.
+    pub(super) is_pressed: bool,
 }
 
 /// What the proxies know of an app.
@@ -67,6 +69,7 @@ impl App {
             restarts: Restarts::default(),
             recycles: Recycles::default(),
             ignored: 0,
+            is_pressed: false,
         }
     }
 
@@ -84,6 +87,7 @@ impl App {
             Event::GoBack { ticket } => self.go_back(ticket, step),
             Event::Condemn { generation, reason } => self.condemn(generation, &reason, step),
             Event::Discard => self.discard(step),
+            Event::Pressure { is_short } => self.note_pressure(is_short),
             Event::Stop => self.stop(step),
             Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
             Event::SpawnFailed { serial, reason } => self.ended(serial, &End::NeverStarted(reason), step),
@@ -127,6 +131,24 @@ impl App {
         self.generations.iter().any(Generation::is_live)
     }
 
+    /// Do requests wait while its workers make way for others?
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.generations.iter().any(|one| one.is_stepwise() && one.plan.rollout.holds())
+    }
+
+    /// Does it matter to it whether programs wait for memory?
+    #[must_use]
+    pub fn minds_pressure(&self) -> bool {
+        self.is_pressed || self.generations.iter().any(|one| one.is_coming() || one.is_yielding())
+    }
+
+    /// Has it been told that programs wait for memory?
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        self.is_pressed
+    }
+
     /// The app as it is now.
     #[must_use]
     pub fn report(&self) -> Report {
@@ -143,7 +165,11 @@ impl App {
 
     fn reload(&mut self, ticket: Ticket, plan: &Plan, step: &mut Step<'_>) -> bool {
         if self.is_wanted() {
-            self.staging().for_each(|older| older.dismiss(Outcome::Superseded, step));
+            self.coming().for_each(|older| older.give_way(Outcome::Superseded, step));
+            if plan.is_stepwise() {
+                // Where there is no room for all, there is none for those who are only kept.
+                self.discard(step);
+            }
             self.generate(plan, Stage::Staging { ticket, progressed: step.now }, step);
         } else {
             let outcome = refusal(self.fresh_number(), "the app is not running");
@@ -153,7 +179,7 @@ impl App {
     }
 
     fn resize(&mut self, size: Size, step: &mut Step<'_>) -> bool {
-        let staying = self.generations.iter_mut().filter(|one| one.is_live() || one.is_staging());
+        let staying = self.generations.iter_mut().filter(|one| one.is_live() || one.is_coming());
         staying.map(|generation| generation.resize(size, step)).count() > 0
     }
 
@@ -193,7 +219,9 @@ impl App {
 
     fn ended(&mut self, serial: Serial, end: &End, step: &mut Step<'_>) -> bool {
         let gone = self.stranded.extract_if(.., |worker| worker.serial == serial).count();
-        gone > 0 || self.generations.iter_mut().any(|generation| generation.ended(serial, end, step))
+        let is_meant = gone > 0 || self.generations.iter_mut().any(|generation| generation.ended(serial, end, step));
+        self.coming().filter(|one| one.is_stepwise()).for_each(|generation| generation.note_progress(step.now));
+        is_meant
     }
 
     fn acknowledged(&mut self, version: Version, step: &mut Step<'_>) -> bool {
@@ -212,42 +240,67 @@ impl App {
     /// Draws the conclusions from whatever has just changed.
     fn settle(&mut self, step: &mut Step<'_>) {
         self.admit(step);
-        self.promote(step);
+        self.begin_to_roll(step);
+        let has_promoted = self.promote(step);
         self.judge_trial(step);
-        self.bound_draining(step);
         self.generations.iter_mut().for_each(|generation| generation.heed(step));
         self.generations.iter_mut().for_each(|generation| generation.dismiss_silent(step));
         self.replace_as_planned(Generation::send_away, step);
-        self.generations.iter_mut().for_each(|generation| generation.steer(step));
-        self.publish(step);
-        self.generations.iter_mut().for_each(|generation| generation.start_waiting(step));
+        self.steer(step);
+        // It may have been the last one of the old ones who made way.
+        let has_promoted = self.promote(step) || has_promoted;
+        self.bound_draining(step);
+        self.publish(has_promoted, step);
+        self.start_waiting(step);
         self.replace_as_planned(Generation::start_successors, step);
         self.retire(step);
     }
 
     fn admit(&mut self, step: &mut Step<'_>) {
         // Those first who may come to serve by it: whoever is to replace them then has to meet the full terms.
-        self.generations.iter_mut().filter(|one| !one.is_staging()).for_each(|generation| generation.admit(1, step));
+        let is_replacing = self.generations.iter().any(Generation::is_yielding) && self.somebody_serves();
+        for generation in self.generations.iter_mut().filter(|one| !one.is_coming()) {
+            generation.admit(if is_replacing { generation.plan.probing.successes } else { 1 }, step);
+        }
         let somebody_serves = self.somebody_serves();
-        for generation in self.staging() {
+        for generation in self.coming() {
             generation.admit(if somebody_serves { generation.plan.probing.successes } else { 1 }, step);
         }
     }
 
-    fn promote(&mut self, step: &mut Step<'_>) {
+    fn promote(&mut self, step: &mut Step<'_>) -> bool {
         let somebody_serves = self.somebody_serves();
-        let due = self.generations.iter().position(|generation| generation.may_be_promoted(somebody_serves));
-        if let Some(index) = due {
-            let (older, newer) = self.generations.split_at_mut(index);
-            let keeps = !newer[0].plan.trial.retain.is_zero();
-            for generation in older {
-                if keeps && generation.is_live() {
-                    generation.retain(step);
-                } else {
-                    generation.dismiss(Outcome::Superseded, step);
-                }
+        let is_due = |one: &Generation| one.may_be_promoted(somebody_serves) || self.has_rolled(one);
+        let Some(index) = self.generations.iter().position(is_due) else { return false };
+        let (older, newer) = self.generations.split_at_mut(index);
+        let keeps = !newer[0].plan.trial.retain.is_zero() && !newer[0].is_rolling();
+        for generation in older {
+            if keeps && generation.is_live() {
+                generation.retain(step);
+            } else {
+                generation.dismiss(Outcome::Superseded, step);
             }
-            newer[0].promote(step);
+        }
+        newer[0].promote(step);
+        true
+    }
+
+    /// Has requests go to those who are well, and to as many as are to serve.
+    fn steer(&mut self, step: &mut Step<'_>) {
+        loop {
+            self.generations.iter_mut().for_each(|generation| generation.steer(step));
+            // Whoever goes leaves other shares of those who serve and those who do not.
+            if !self.make_way(step) {
+                return;
+            }
+        }
+    }
+
+    /// Starts those who wait, the newest first: where there is room for one only, it is for whoever is to follow.
+    fn start_waiting(&mut self, step: &mut Step<'_>) {
+        for index in (0..self.generations.len()).rev() {
+            let room = self.room(index);
+            self.generations[index].start_waiting(room, step);
         }
     }
 
@@ -259,15 +312,18 @@ impl App {
     }
 
     /// What a reload is about to replace anyway is not replaced before.
-    fn replace_as_planned(&mut self, replace: fn(&mut Generation, &mut Step<'_>), step: &mut Step<'_>) {
-        if self.staging().next().is_none() {
-            self.generations.iter_mut().filter(|one| one.is_live()).for_each(|generation| replace(generation, step));
+    fn replace_as_planned(&mut self, replace: fn(&mut Generation, usize, &mut Step<'_>), step: &mut Step<'_>) {
+        let live = self.generations.iter().position(Generation::is_live);
+        if let Some(live) = live.filter(|_| !self.generations.iter().any(Generation::is_coming)) {
+            let room = self.room_beside(live);
+            replace(&mut self.generations[live], room, step);
         }
     }
 
-    fn publish(&mut self, step: &mut Step<'_>) {
+    /// `is_owed`: somebody waits for this version, whether it differs from the last one or not.
+    fn publish(&mut self, is_owed: bool, step: &mut Step<'_>) {
         let picture = Picture { endpoints: self.endpoints(), expected: self.is_expected() };
-        if picture != self.published {
+        if picture != self.published || is_owed {
             self.published = picture;
             self.version = step.version;
             step.push(Action::Publish { version: step.version });
@@ -289,17 +345,21 @@ impl App {
         }
     }
 
-    fn somebody_serves(&self) -> bool {
+    pub(super) fn somebody_serves(&self) -> bool {
         self.generations.iter().any(Generation::is_routed)
     }
 
-    pub(super) fn staging(&mut self) -> impl Iterator<Item = &mut Generation> {
-        self.generations.iter_mut().filter(|generation| generation.is_staging())
+    /// Who is on its way to take over.
+    pub(super) fn coming(&mut self) -> impl Iterator<Item = &mut Generation> {
+        self.generations.iter_mut().filter(|generation| generation.is_coming())
     }
 
     fn generate(&mut self, plan: &Plan, stage: Stage, step: &Step<'_>) {
+        let live = self.generations.iter().find(|one| one.is_live()).map(|live| live.number);
         let number = self.fresh_number();
-        self.generations.push(Generation::new(&self.name, number, plan, stage, step.now));
+        let mut generation = Generation::new(&self.name, number, plan, stage, step.now);
+        generation.base = live.unwrap_or(number);
+        self.generations.push(generation);
     }
 
     pub(super) fn fresh_number(&mut self) -> Number {

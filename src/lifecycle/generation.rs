@@ -15,13 +15,19 @@
 //!   Promoting ─ acknowledged, somebody is retained ─► Baking ─ time is over, nobody is retained ─► Live
 //!   (Promoting | Baking | Live) ─ replaced by one that goes on trial ─► Retained ─ it was bad, or asked for ─► Live
 //!                                                                          └─ not needed any more, stop ─► Draining
+//!
+//!   Verified ─ no room for all, the first is ready ─► Rolling ─ all serve ─► Promoting
+//!                                                       └─ failure, no progress, superseded ─► Yielding ─ others serve ─► Draining
 //! ```
 //! Later states have their place: Canary between Verified and Promoting. How a generation gets another number of slots is
-//! in [`resize`], how workers are replaced as planned in [`planned`], how it is tried and kept in [`trial`].
+//! in [`resize`], how workers are replaced as planned in [`planned`], how it is tried and kept in [`trial`], how it takes over
+//! in steps in [`rolling`], what follows when one ends by itself in [`restarts`].
 
 mod planned;
 mod record;
 mod resize;
+mod restarts;
+mod rolling;
 mod said;
 mod trial;
 
@@ -35,7 +41,7 @@ use super::report::Restarts;
 use super::state::State;
 use super::todo::{Step, after};
 use super::worker::{End, Failure, Worker};
-use super::{Action, EndpointView, Outcome, Plan, Ticket, Version};
+use super::{EndpointView, Outcome, Plan, Ticket, Version};
 use crate::id::{AppName, Generation as Number, Serial, Slot, WorkerId};
 
 #[derive(Clone, Debug)]
@@ -45,6 +51,8 @@ pub(super) struct Generation {
     pub(super) stage: Stage,
     pub(super) places: Vec<Place>,
     pub(super) circuit: Circuit,
+    /// The one that was live when it was declared: from there on processes count as beside its own.
+    pub(super) base: Number,
     removed: resize::Removed,
 }
 
@@ -54,6 +62,8 @@ pub(super) enum Stage {
     Staging { ticket: Ticket, progressed: Instant },
     /// The first worker is ready, the others start.
     Verified { ticket: Ticket, progressed: Instant },
+    /// It takes over in steps: who is ready serves, beside those of the live one that are still there.
+    Rolling { ticket: Ticket, progressed: Instant },
     /// Published in this version; some proxy may not act on it yet.
     Promoting { ticket: Ticket, version: Version },
     /// It serves, and is watched: the one before it could still take its place.
@@ -64,6 +74,8 @@ pub(super) enum Stage {
     Retained { until: Option<Instant> },
     /// It was live; its workers walk the stop order.
     Draining,
+    /// It was on its way to take over in steps: who serves does so until others do in its place.
+    Yielding,
     /// It never was live; its workers stop.
     Aborted,
 }
@@ -73,11 +85,17 @@ impl Generation {
         let place = |slot| Place::new(WorkerId { app: app.clone(), generation: number, slot: Slot(slot) }, now);
         let places = (0..plan.workers.max(1)).map(place).collect();
         let (circuit, removed) = (Circuit::new(), resize::Removed::default());
-        Self { number, plan: *plan, stage, places, circuit, removed }
+        let plan = Plan { rollout: plan.rollout.of(plan.size()), ..*plan };
+        Self { number, plan, stage, places, circuit, base: number, removed }
     }
 
     pub(super) fn is_staging(&self) -> bool {
         matches!(self.stage, Stage::Staging { .. } | Stage::Verified { .. })
+    }
+
+    /// Is it on its way to take over?
+    pub(super) fn is_coming(&self) -> bool {
+        self.is_staging() || matches!(self.stage, Stage::Rolling { .. })
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -90,7 +108,7 @@ impl Generation {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        !self.is_staging() && !self.is_live() && self.places.iter().all(Place::is_abandoned)
+        !self.is_coming() && !self.is_live() && self.places.iter().all(Place::is_abandoned)
     }
 
     /// Is it on its way out, with work in flight?
@@ -138,6 +156,10 @@ impl Generation {
             Stage::Staging { ticket, .. } | Stage::Verified { ticket, .. } if admitted > 0 => {
                 self.stage = Stage::Verified { ticket, progressed: step.now };
             }
+            Stage::Rolling { ticket, .. } if admitted > 0 => {
+                self.stage = Stage::Rolling { ticket, progressed: step.now };
+                self.serve(step);
+            }
             Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live => {
                 self.serve(step);
                 let full = self.plan.probing.successes;
@@ -149,15 +171,19 @@ impl Generation {
 
     /// May it take over, given whether anybody serves now?
     pub(super) fn may_be_promoted(&self, somebody_serves: bool) -> bool {
-        let ready = self.workers().filter(|worker| worker.state == State::Ready).count();
         let needed = if somebody_serves { self.plan.size() } else { 1 };
-        matches!(self.stage, Stage::Verified { .. }) && ready >= needed
+        let is_at_once = !somebody_serves || !self.plan.rollout.is_stepwise();
+        matches!(self.stage, Stage::Verified { .. }) && is_at_once && self.ready() >= needed
+    }
+
+    fn ready(&self) -> usize {
+        self.workers().filter(|worker| worker.state == State::Ready).count()
     }
 
     /// Serves with who is ready.
     pub(super) fn promote(&mut self, step: &mut Step<'_>) {
-        // Verified => Promoting
-        if let Stage::Verified { ticket, .. } = self.stage {
+        // (Verified | Rolling) => Promoting
+        if let Stage::Verified { ticket, .. } | Stage::Rolling { ticket, .. } = self.stage {
             self.stage = Stage::Promoting { ticket, version: step.version };
             self.serve(step);
         }
@@ -169,20 +195,23 @@ impl Generation {
         self.stage = match self.stage {
             // (Staging | Verified) => Aborted
             Stage::Staging { .. } | Stage::Verified { .. } => Stage::Aborted,
-            // (Promoting | Baking | Live | Retained) => Draining
-            Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live | Stage::Retained { .. } => Stage::Draining,
+            // (Rolling | Promoting | Baking | Live | Retained | Yielding) => Draining
+            Stage::Rolling { .. }
+            | Stage::Promoting { .. }
+            | Stage::Baking { .. }
+            | Stage::Live
+            | Stage::Retained { .. }
+            | Stage::Yielding => Stage::Draining,
             Stage::Draining | Stage::Aborted => return,
         };
         self.places.iter_mut().for_each(|place| place.leave(step));
-        if let Some(ticket) = ticket {
-            step.push(Action::Finish { ticket, outcome });
-        }
+        step.finish(ticket, outcome);
     }
 
-    /// Starts who waits and may; in staging the first place goes alone until it is verified.
-    pub(super) fn start_waiting(&mut self, step: &mut Step<'_>) {
+    /// Starts who waits and may, no more than there is room for; in staging the first place goes alone until it is verified.
+    pub(super) fn start_waiting(&mut self, room: usize, step: &mut Step<'_>) {
         let starting = self.workers().filter(|worker| worker.state.is_starting()).count();
-        let permits = (self.plan.concurrent_starts.max(1) as usize).saturating_sub(starting);
+        let permits = (self.plan.concurrent_starts.max(1) as usize).saturating_sub(starting).min(room);
         let reach = if matches!(self.stage, Stage::Staging { .. }) { 1 } else { self.places.len() };
         for place in self.places.iter_mut().take(reach).filter(|place| place.is_waiting()).take(permits) {
             place.start(&self.plan, step);
@@ -201,7 +230,7 @@ impl Generation {
             self.hold_back_at(index, step.now);
         } else if self.is_retained() {
             self.leave_for_later(index, was_let_go, &failure, step.now);
-        } else if was_let_go && (self.is_live() || self.is_staging()) {
+        } else if was_let_go && (self.is_live() || self.is_coming()) {
             self.vacated(index, step.now);
         } else {
             self.replace(index, &failure, step);
@@ -271,9 +300,10 @@ impl Generation {
         match self.stage {
             Stage::Staging { ticket, .. }
             | Stage::Verified { ticket, .. }
+            | Stage::Rolling { ticket, .. }
             | Stage::Promoting { ticket, .. }
             | Stage::Baking { ticket, .. } => Some(ticket),
-            Stage::Live | Stage::Retained { .. } | Stage::Draining | Stage::Aborted => None,
+            Stage::Live | Stage::Retained { .. } | Stage::Draining | Stage::Yielding | Stage::Aborted => None,
         }
     }
 
@@ -283,103 +313,28 @@ impl Generation {
 
     fn late(&mut self, index: usize, failure: Failure, step: &mut Step<'_>) {
         self.places[index].note(&failure);
-        if self.is_staging() {
+        if self.is_coming() {
             self.abort(failure, step);
         } else {
             self.circuit.put_off(&self.plan.restart, step.now);
         }
     }
 
-    /// The place is empty after a failure: what follows from it?
-    fn replace(&mut self, index: usize, failure: &Failure, step: &mut Step<'_>) {
-        if self.is_live() {
-            self.restart(index, failure, step);
-        } else if self.is_staging() {
-            self.places[index].note(failure);
-            self.abort(failure.clone(), step);
-        }
-    }
-
-    /// A worker of the live generation has ended; without another one its place stays empty.
-    fn restart(&mut self, index: usize, failure: &Failure, step: &mut Step<'_>) {
-        let restart = self.plan.restart;
-        if restart.is_fine(failure) {
-            self.places[index].note_success();
-        } else {
-            self.places[index].note(failure);
-        }
-        self.circuit.put_off(&restart, step.now);
-        if restart.counts(failure) && self.circuit.count(&restart, step.now) {
-            self.hold_back(step.now);
-        }
-        let place = &mut self.places[index];
-        if !restart.wants_another(failure) {
-            return place.call_off(step);
-        }
-        match self.circuit.mode {
-            _ if place.succeed(failure, step.now) => {}
-            Mode::Closed => place.retry(failure, &restart, step),
-            Mode::Looping { .. } => place.park(failure, step.now),
-            Mode::GivenUp => {}
-        }
-    }
-
-    /// A crash loop has begun: whoever was to start soon is not to.
-    fn hold_back(&mut self, now: Instant) {
-        (0..self.places.len()).for_each(|index| self.hold_back_at(index, now));
-    }
-
-    fn hold_back_at(&mut self, index: usize, now: Instant) {
-        match self.circuit.mode {
-            Mode::Looping { .. } => self.places[index].suspend(now),
-            Mode::GivenUp => self.places[index].give_up(now),
-            Mode::Closed => {}
-        }
-    }
-
-    /// In a crash loop: ends it, or tries one worker, if it is time to.
-    fn try_again(&mut self, step: &Step<'_>) {
-        if self.recovers_at().is_some_and(|at| step.is_due(at)) {
-            self.circuit.close();
-            self.places.iter_mut().for_each(|place| place.resume(step.now));
-        } else if self.next_trial_at().is_some_and(|at| step.is_due(at))
-            && let Some(place) = self.places.iter_mut().find(|place| place.is_parked())
-        {
-            place.resume(step.now);
-        }
-    }
-
-    /// When a worker will have served for long enough to end the crash loop, if none fails.
-    fn recovers_at(&self) -> Option<Instant> {
-        let Mode::Looping { since, .. } = self.circuit.mode else { return None };
-        let serving = self.workers().filter(|worker| worker.state == State::Serving);
-        serving.map(|worker| after(worker.since.max(since), self.plan.restart.backoff.reset)).min()
-    }
-
-    /// When one more worker may be tried in the crash loop; `None` while one is being tried.
-    fn next_trial_at(&self) -> Option<Instant> {
-        let Mode::Looping { since, next } = self.circuit.mode else { return None };
-        let is_new = |worker: &Worker| worker.state.is_in_service() && worker.since >= since;
-        let is_tried = self.workers().any(|worker| worker.state.is_starting() || is_new(worker));
-        let is_coming = self.places.iter().any(Place::is_waiting);
-        (!is_tried && !is_coming && self.places.iter().any(Place::is_parked)).then_some(next)
-    }
-
     fn abort(&mut self, failure: Failure, step: &mut Step<'_>) {
-        let worker = Some(failure.serial);
-        self.dismiss(Outcome::Aborted { generation: self.number, reason: failure.sentence, worker }, step);
+        self.fail(failure.sentence, Some(failure.serial), step);
     }
 
     fn give_up_if_stalled(&mut self, step: &mut Step<'_>) {
         if self.stalled_at().is_some_and(|at| step.is_due(at)) {
-            let reason = format!("no worker became ready within {:?}", self.plan.timeouts.progress);
-            self.dismiss(Outcome::Aborted { generation: self.number, reason, worker: None }, step);
+            self.fail(format!("no worker became ready within {:?}", self.plan.timeouts.progress), None, step);
         }
     }
 
     fn stalled_at(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Staging { progressed, .. } | Stage::Verified { progressed, .. } => {
+            Stage::Staging { progressed, .. }
+            | Stage::Verified { progressed, .. }
+            | Stage::Rolling { progressed, .. } => {
                 let stretched = self.workers().filter_map(Worker::stretched);
                 stretched.chain([after(progressed, self.plan.timeouts.progress)]).max()
             }

@@ -26,6 +26,8 @@ mod record;
 mod recycle;
 mod report;
 mod restart;
+mod rolling;
+mod rollout;
 mod state;
 mod todo;
 mod trial;
@@ -47,6 +49,7 @@ pub use record::{AppRecord, GenerationRecord};
 pub use recycle::{RecycleReason, Recycles, Recycling};
 pub use report::{AppState, GenerationReport, GenerationState, Report, Restarts, WorkerReport, WorkerState};
 pub use restart::{ExitCodes, OnLoop, Policy, Restart};
+pub use rollout::{Decision, Rollout, Room, Share, Strategy, Wishes, decide, need_of};
 pub use todo::Todo;
 pub use trial::Trial;
 pub use word::Word;
@@ -69,9 +72,11 @@ pub struct Plan {
     /// Workers of one generation on their way to readiness at any one time; 0 counts as 1.
     pub concurrent_starts: u32,
     /// May the successor of a worker run beside it? If not, a planned replacement ends the old one first. Whoever wants
-    /// that of a whole generation stops the app and starts it again: a reload is always beside.
+    /// that of a whole generation stops the app and starts it again.
     pub overlaps: bool,
     pub trial: Trial,
+    /// How it takes the place of the generation before it.
+    pub rollout: Rollout,
 }
 
 /// How many workers an app is to have.
@@ -146,6 +151,8 @@ pub enum Event {
     Condemn { generation: Generation, reason: String },
     /// The retained generation, if there is one, is not worth its memory any more.
     Discard,
+    /// Programs wait for memory, or do not any more: while they do, a reload starts nobody beside those who are there.
+    Pressure { is_short: bool },
     /// Stop all workers; answered by [`Action::Stopped`], unless a `Start` comes first.
     Stop,
     /// The process of this worker runs.
@@ -208,8 +215,8 @@ pub enum Outcome {
     /// The new generation is given up, the old one was not touched. `reason` is for people; `worker` is whose fault
     /// it was, if it was one worker's.
     Aborted { generation: Generation, reason: String, worker: Option<Serial> },
-    /// The new generation had served, and was bad: the one before it serves again. `reason` is for people.
-    RolledBack { generation: Generation, to: Generation, reason: String },
+    /// The new generation had served, and was bad: the one before it serves again. `reason` is for people, `worker` as above.
+    RolledBack { generation: Generation, to: Generation, reason: String, worker: Option<Serial> },
     /// A newer reload took its place.
     Superseded,
 }

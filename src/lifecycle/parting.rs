@@ -59,14 +59,18 @@ impl App {
         self.generations.iter().enumerate().find_map(|(index, generation)| {
             let worker = generation.workers().find(|worker| worker.serial == serial)?;
             let has_successor = self.generations[index + 1..].iter().any(Generation::is_live);
+            let has_predecessor = self.generations[..index].iter().any(Generation::is_live);
+            let makes_way = generation.is_live() && self.generations.iter().any(Generation::is_stepwise);
+            let is_wanted = worker.id.slot.0 < generation.plan.workers.max(1);
             let reason = recycled_for(generation, serial);
             let asked_for = match generation.stage {
                 _ if reason.is_some() => Cause::Recycled,
-                Stage::Aborted => Cause::Aborted,
+                Stage::Aborted | Stage::Yielding => Cause::Aborted,
+                _ if makes_way && is_wanted => Cause::Replaced,
                 _ if is_surplus(generation, serial) => Cause::Scaled,
                 _ if has_successor => Cause::Replaced,
-                // Nobody else leaves a generation that serves.
-                _ if generation.is_live() => Cause::Aborted,
+                // Nobody else leaves a generation that serves, or one that had taken over and was bad.
+                _ if generation.is_live() || has_predecessor => Cause::Aborted,
                 _ => Cause::Stopped,
             };
             Some(parting(worker, asked_for, reason))
@@ -76,7 +80,7 @@ impl App {
 
 /// Was it let go of while its generation stays?
 fn is_surplus(generation: &Generation, serial: Serial) -> bool {
-    let stays = generation.is_live() || generation.is_staging();
+    let stays = generation.is_live() || generation.is_coming();
     stays && generation.places.iter().filter_map(Place::worker).any(|sitter| sitter.serial == serial)
 }
 

@@ -134,6 +134,11 @@ impl Place {
         self.is_empty() && self.relay.beside.is_none()
     }
 
+    /// Do requests go to its sitter?
+    pub(super) fn is_open(&self) -> bool {
+        self.worker().is_some_and(|sitter| sitter.state.is_open())
+    }
+
     /// Was its sitter told to leave though nothing was wrong with it?
     pub(super) fn is_let_go(&self) -> bool {
         let is_free_to_stay = |sitter: &Worker| sitter.lateness().is_none() && sitter.said.farewell.is_none();

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::Recycles;
 use super::recycle::RecycleReason;
 use super::report::{Reason, Restarts};
+use super::{Recycles, Rollout};
 use crate::id::{Generation, Serial, Slot};
 
 /// An app.
@@ -38,6 +38,12 @@ pub struct GenerationRecord {
     /// Workers that it is to have.
     pub workers: u32,
     pub circuit: CircuitRecord,
+    /// How it takes the place of the one before it.
+    #[serde(default)]
+    pub rollout: Rollout,
+    /// The one that was live when it was declared; none is itself.
+    #[serde(default)]
+    pub base: Option<Generation>,
     /// Counted in slots that are gone.
     pub restarts: Restarts,
     pub recycles: Recycles,
@@ -51,6 +57,8 @@ pub enum StageRecord {
     Staging,
     Live,
     Draining,
+    /// It was on its way to serve, in steps, and gives back what it had taken.
+    Yielding,
     Aborted,
 }
 

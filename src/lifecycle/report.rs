@@ -187,6 +187,8 @@ named! {
     GenerationState {
         Staging = "staging",
         Verified = "verified",
+        /// It takes over in steps: some of its workers serve, and some of those before it.
+        Rolling = "rolling",
         Promoting = "promoting",
         /// It serves, and is watched.
         Baking = "baking",
@@ -194,6 +196,8 @@ named! {
         /// It has served, and could at once again.
         Retained = "retained",
         Draining = "draining",
+        /// It was on its way to take over in steps, and gives back what it had taken.
+        Yielding = "yielding",
         Aborted = "aborted",
     }
 }
@@ -256,8 +260,8 @@ fn app_state(generations: &[Generation]) -> AppState {
         _ if live.circuit.mode == Mode::GivenUp => AppState::GivenUp,
         _ if live.is_spent() => AppState::Exited,
         _ if !live.circuit.is_closed() => AppState::CrashLooping,
-        0 if !live.is_routed() => AppState::Starting,
-        _ if generations.iter().any(Generation::is_staging) => AppState::Reloading,
+        0 if !generations.iter().any(Generation::is_routed) => AppState::Starting,
+        _ if generations.iter().any(|one| one.is_coming() || one.is_yielding()) => AppState::Reloading,
         serving if serving < live.plan.size() => AppState::Degraded,
         _ => AppState::Running,
     }
@@ -267,11 +271,13 @@ fn generation(generation: &Generation) -> GenerationReport {
     let state = match generation.stage {
         Stage::Staging { .. } => GenerationState::Staging,
         Stage::Verified { .. } => GenerationState::Verified,
+        Stage::Rolling { .. } => GenerationState::Rolling,
         Stage::Promoting { .. } => GenerationState::Promoting,
         Stage::Baking { .. } => GenerationState::Baking,
         Stage::Live => GenerationState::Live,
         Stage::Retained { .. } => GenerationState::Retained,
         Stage::Draining => GenerationState::Draining,
+        Stage::Yielding => GenerationState::Yielding,
         Stage::Aborted => GenerationState::Aborted,
     };
     let wanted = generation.plan.size();

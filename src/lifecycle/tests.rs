@@ -44,6 +44,7 @@ pub(super) fn plan(workers: u32) -> Plan {
         concurrent_starts: 4,
         overlaps: true,
         trial: super::Trial::default(),
+        rollout: super::Rollout::default(),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Version};
+use super::{Action, Outcome, Ticket, Version};
 use crate::id::Serial;
 
 /// Stands for "never" where an addition to the clock would overflow.
@@ -60,6 +60,11 @@ pub(super) struct Step<'a> {
 impl Step<'_> {
     pub(super) fn push(&mut self, action: Action) {
         self.todo.actions.push(action);
+    }
+
+    /// Who waits for this reload, if anybody does, is told how it ended.
+    pub(super) fn finish(&mut self, ticket: Option<Ticket>, outcome: Outcome) {
+        self.todo.actions.extend(ticket.map(|ticket| Action::Finish { ticket, outcome }));
     }
 
     pub(super) fn after(&self, wait: Duration) -> Instant {

@@ -28,7 +28,7 @@ const NOBODY: &str = "no earlier generation is kept";
 impl App {
     /// Goes back, because somebody wants to; answered by one [`Action::Finish`].
     pub(super) fn go_back(&mut self, ticket: Ticket, step: &mut Step<'_>) -> bool {
-        self.staging().for_each(|newer| newer.dismiss(Outcome::Superseded, step));
+        self.coming().for_each(|newer| newer.give_way(Outcome::Superseded, step));
         if !self.roll_back("it was asked for", Some(ticket), step) {
             let outcome = refusal(self.fresh_number(), NOBODY);
             step.push(Action::Finish { ticket, outcome });
@@ -38,6 +38,13 @@ impl App {
 
     /// The answers of this generation are bad: if it is on trial, it has failed.
     pub(super) fn condemn(&mut self, number: Number, reason: &str, step: &mut Step<'_>) -> bool {
+        if let Some(rolling) = self.generations.iter_mut().find(|one| one.number == number && one.is_rolling()) {
+            let is_watched = !rolling.plan.trial.bake.is_zero();
+            if is_watched {
+                rolling.fail(reason.to_owned(), None, step);
+            }
+            return is_watched;
+        }
         let is_on_trial = |one: &Generation| one.number == number && one.is_on_trial();
         self.generations.iter().any(is_on_trial) && self.roll_back(reason, None, step)
     }
@@ -73,8 +80,10 @@ impl App {
         for bad in self.generations.iter_mut().filter(|one| one.is_live()) {
             let (generation, reason) = (bad.number, reason.to_owned());
             step.push(Action::RolledBack { generation, to, reason: reason.clone() });
-            bad.dismiss(Outcome::RolledBack { generation, to, reason }, step);
+            bad.dismiss(Outcome::RolledBack { generation, to, reason, worker: None }, step);
         }
+        // Whoever comes is to take over from this one now.
+        self.coming().for_each(|one| one.base = one.base.min(to));
         self.generations[index].reinstate(ticket, step);
         true
     }

@@ -253,7 +253,8 @@ fn sum(app: &AppName, families: &[Family], name: &str) -> u64 {
 fn leaving(app: &AppName, sites: &BTreeMap<AppName, Site>) -> impl Iterator<Item = (AppName, Generation)> + use<> {
     let generations = sites.get(app).and_then(Site::report).map(|report| report.generations).unwrap_or_default();
     let app = app.clone();
-    let is_leaving = |state| matches!(state, GenerationState::Draining | GenerationState::Aborted);
+    let is_leaving =
+        |state| matches!(state, GenerationState::Draining | GenerationState::Yielding | GenerationState::Aborted);
     generations.into_iter().filter(move |one| is_leaving(one.state)).map(move |one| (app.clone(), one.number))
 }
 

@@ -120,6 +120,7 @@ impl Supervisor {
     pub(super) fn measured(&mut self, measurements: Vec<Measurement>) {
         self.chores.gauges.is_busy = false;
         self.spare_memory();
+        self.note_pressure();
         for Measurement { app, serial, at, measured } in measurements {
             let Some(gauge) = self.chores.gauges.gauges.get_mut(&serial) else { continue };
             gauge.latest = Some(measured);

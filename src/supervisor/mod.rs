@@ -47,6 +47,7 @@ mod releases;
 mod reload;
 mod rights;
 mod rollback;
+mod rollout;
 mod roster;
 mod scale;
 mod scrape;

@@ -45,6 +45,8 @@ pub(super) struct Reload {
     pub(super) later: Vec<AppName>,
     waiting: BTreeMap<Ticket, AppName>,
     hopes: BTreeMap<AppName, Hope>,
+    /// How the workers of each app are replaced.
+    strategies: BTreeMap<AppName, String>,
     ended: Vec<AppReloaded>,
     reply: Option<Reply>,
 }
@@ -81,6 +83,7 @@ impl Reload {
             later: apps,
             waiting,
             hopes,
+            strategies: BTreeMap::new(),
             ended: Vec::new(),
             reply,
         }
@@ -104,6 +107,11 @@ impl Reload {
 
     pub(super) fn await_ticket(&mut self, app: &AppName, ticket: Ticket) {
         self.waiting.insert(ticket, app.clone());
+    }
+
+    /// So the workers of an app are replaced.
+    pub(super) fn note_strategy(&mut self, app: &AppName, strategy: String) {
+        self.strategies.insert(app.clone(), strategy);
     }
 
     /// Waits for what is hoped for, but in a reload of everything: that an app comes or goes is not what its end tells of.
@@ -133,7 +141,8 @@ impl Reload {
     fn end_with(&mut self, app: &AppName, end: End) {
         let millis = clock::since(self.began).as_millis().try_into().unwrap_or(u64::MAX);
         let End { outcome, generation, reason, lines } = end;
-        self.ended.push(AppReloaded { app: app.clone(), outcome, generation, reason, lines, millis });
+        let strategy = self.strategies.remove(app);
+        self.ended.push(AppReloaded { app: app.clone(), outcome, generation, reason, lines, millis, strategy });
     }
 }
 
@@ -170,9 +179,11 @@ impl Supervisor {
     /// Notes how the reload of one app ended; [`Supervisor::answer_reloads`] tells.
     pub(super) fn finish(&mut self, name: &AppName, ticket: Ticket, outcome: lifecycle::Outcome) {
         let lines = match (&outcome, self.sites.get(name)) {
-            (lifecycle::Outcome::Aborted { worker: Some(worker), .. }, Some(Site::Supervised(site))) => {
-                site.last_lines(*worker, SHOWN_LINES)
-            }
+            (
+                lifecycle::Outcome::Aborted { worker: Some(worker), .. }
+                | lifecycle::Outcome::RolledBack { worker: Some(worker), .. },
+                Some(Site::Supervised(site)),
+            ) => site.last_lines(*worker, SHOWN_LINES),
             _ => Vec::new(),
         };
         let Some(reload) = self.reloads.open.iter_mut().find(|reload| reload.waiting.contains_key(&ticket)) else {

@@ -19,7 +19,7 @@ pub(super) struct Past(BTreeMap<AppName, VecDeque<(u64, PastChange)>>);
 impl Past {
     /// A change has ended for these apps.
     pub(super) fn note(&mut self, (deploy, began): (u64, Timestamp), order: Order, ended: &[AppReloaded]) {
-        for AppReloaded { app, outcome, generation, reason, millis, .. } in ended {
+        for AppReloaded { app, outcome, generation, reason, millis, strategy, .. } in ended {
             let changes = self.0.entry(app.clone()).or_default();
             if changes.len() == KEPT {
                 changes.pop_front();
@@ -31,6 +31,7 @@ impl Past {
                 generation: *generation,
                 reason: reason.clone(),
                 millis: *millis,
+                strategy: strategy.clone(),
                 report: None,
             };
             changes.push_back((deploy, change));
@@ -70,8 +71,15 @@ mod tests {
         for number in 0..KEPT as u64 + 5 {
             let generation = Some(Generation(number));
             let (reason, lines) = (None, Vec::new());
-            let ended =
-                AppReloaded { app: web.clone(), outcome: Outcome::Live, generation, reason, lines, millis: number };
+            let ended = AppReloaded {
+                app: web.clone(),
+                outcome: Outcome::Live,
+                generation,
+                reason,
+                lines,
+                millis: number,
+                strategy: None,
+            };
             past.note((number, Timestamp::UNIX_EPOCH), Order::Reload, &[ended]);
         }
         let told = past.of(&web);

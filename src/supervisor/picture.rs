@@ -10,7 +10,7 @@ use super::site::{Fixed, Site, Supervised};
 use super::{Supervisor, clock};
 use crate::control::words::{self, Status};
 use crate::id::{Address, AppName, Serial};
-use crate::lifecycle::{self, AppState, WorkerReport, WorkerState};
+use crate::lifecycle::{self, AppState, GenerationState, WorkerReport, WorkerState};
 use crate::telemetry::exposition::Family;
 use crate::telemetry::supervisor_metrics::{Picture, Worker};
 
@@ -205,9 +205,10 @@ fn recycling(report: &lifecycle::Report) -> Vec<words::Recycling> {
 fn supervised(site: &Supervised, loads: &Loads) -> Vec<words::Worker> {
     let report = site.machine.report();
     let mut workers = Vec::new();
+    let rolls = report.generations.iter().any(|one| one.state == GenerationState::Rolling);
     for generation in &report.generations {
-        // Where the live generation has a slot without a worker, somebody is missing; in a leaving one that is the aim.
-        let is_live = generation.is_live();
+        // Where the live generation has a slot without a worker, somebody is missing; in one that makes way that is the aim.
+        let is_live = generation.is_live() && !rolls;
         let shown = generation.workers.iter().filter(|worker| is_live || worker.serial.is_some());
         let shown = shown.chain(&generation.beside);
         workers.extend(shown.filter_map(|report| worker(site, report, loads)));

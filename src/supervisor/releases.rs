@@ -82,6 +82,11 @@ impl Releases {
         Some(app)
     }
 
+    /// The next generation runs what is upcoming after all.
+    pub(super) fn forget_recalled(&mut self) {
+        self.next = None;
+    }
+
     /// Workers of this generation have answered so.
     pub(super) fn note_answers(&mut self, generation: Generation, now: Instant, answers: Answers) {
         if let Some(run) = self.running.get_mut(&generation) {
@@ -92,7 +97,9 @@ impl Releases {
     /// Why this generation is worse than the one before it, if it is.
     pub(super) fn fault(&self, generation: Generation) -> Option<String> {
         let answers = |generation: Generation| self.running.get(&generation).map(|run| run.answers.recent());
-        let before = self.former.filter(|former| *former != generation).and_then(answers)?;
+        // One that is only coming is measured by the one that serves.
+        let before = if self.live == Some(generation) { self.former } else { self.live };
+        let before = before.filter(|before| *before != generation).and_then(answers)?;
         answers(generation)?.fault(before)
     }
 

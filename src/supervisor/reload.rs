@@ -250,9 +250,9 @@ impl Supervisor {
                 reload.await_hope(name, hope);
             }
             Order::Reload => {
+                let Some(plan) = self.plan_of_reload(name, app, reload) else { return };
                 let ticket = self.reloads.fresh_ticket();
                 reload.await_ticket(name, ticket);
-                let plan = plan(app, self.roster.scaled(app));
                 self.machines.queue.push_back((name.clone(), lifecycle::Event::Reload { ticket, plan }));
             }
             Order::Restart => {

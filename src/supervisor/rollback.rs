@@ -19,7 +19,6 @@ const NOTHING: &str = "there is no earlier generation to go back to, or it ran t
 impl Supervisor {
     /// Goes back to what served before.
     pub(super) fn begin_rollback(&mut self, name: &AppName, reload: &mut Reload) {
-        let ticket = self.reloads.fresh_ticket();
         let Some(Site::Supervised(site)) = self.sites.get_mut(name).filter(|site| !site.is_job()) else {
             return reload.end_because(
                 name,
@@ -27,17 +26,26 @@ impl Supervisor {
                 "it is not an app of which generations follow each other",
             );
         };
-        let event = if site.has_retained() {
-            lifecycle::Event::GoBack { ticket }
-        } else if site.machine.is_wanted()
-            && let Some(app) = site.releases.recall()
-        {
-            lifecycle::Event::Reload { ticket, plan: plan(&app, self.roster.scaled(&app)) }
-        } else {
-            return reload.end_because(name, Outcome::Aborted, NOTHING);
+        let (has_retained, is_wanted) = (site.has_retained(), site.machine.is_wanted());
+        let recalled = if has_retained || !is_wanted { None } else { site.releases.recall() };
+        let plan = recalled.map(|app| self.plan_of_reload(name, &app, reload));
+        let ticket = self.reloads.fresh_ticket();
+        let event = match plan {
+            _ if has_retained => lifecycle::Event::GoBack { ticket },
+            Some(Some(plan)) => lifecycle::Event::Reload { ticket, plan },
+            // It has ended.
+            Some(None) => return self.forget_recalled(name),
+            None => return reload.end_because(name, Outcome::Aborted, NOTHING),
         };
         reload.await_ticket(name, ticket);
         self.machines.queue.push_back((name.clone(), event));
+    }
+
+    /// What was set aside for the next generation is not to run.
+    fn forget_recalled(&mut self, name: &AppName) {
+        if let Some(Site::Supervised(site)) = self.sites.get_mut(name) {
+            site.releases.forget_recalled();
+        }
     }
 
     /// The machine has gone back.
@@ -68,8 +76,9 @@ impl Supervised {
             return None;
         }
         let mut generations = self.machine.report().generations.into_iter();
-        let is_baking = generations.any(|one| one.number == generation && one.state == GenerationState::Baking);
-        let reason = self.releases.fault(generation).filter(|_| is_baking)?;
+        let is_watched = |state| matches!(state, GenerationState::Baking | GenerationState::Rolling);
+        let is_watched = generations.any(|one| one.number == generation && is_watched(one.state));
+        let reason = self.releases.fault(generation).filter(|_| is_watched)?;
         Some(lifecycle::Event::Condemn { generation, reason })
     }
 }

@@ -10,13 +10,14 @@ use super::proxies::Recipe;
 use crate::certs::{self, CertError};
 use crate::config::{self, Amount, App, Config, LogFormat};
 use crate::lifecycle::{
-    Backoff, Liveness, OnLoop, Overlap, Plan, Policy, Probing, Readiness, Recycling, Restart, Terms, Timeouts, Trial,
+    Backoff, Liveness, OnLoop, Overlap, Plan, Policy, Probing, Readiness, Recycling, Restart, Rollout, Terms, Timeouts,
+    Trial,
 };
 use crate::link::Certificate;
 use crate::sys::memory;
 use crate::sys::spawn::Identity;
 
-/// A reload in which no worker becomes ready for so long, beyond a worker's own start timeout, is given up.
+/// A reload is given up no sooner than so long after a worker's own start timeout, which says more of what is wrong.
 const PROGRESS_MARGIN: Duration = Duration::from_secs(5);
 
 /// So many unexpected ends in a period are no crash loop, however few workers there are.
@@ -31,7 +32,7 @@ pub(super) fn plan(app: &App, scaled: Option<NonZeroU32>) -> Plan {
     let workers = scaled.or(command.workers).map_or(cpus, NonZeroU32::get);
     Plan {
         workers,
-        timeouts: timeouts(&command.timeouts),
+        timeouts: timeouts(&command.timeouts, command.deploy.progress),
         probing: Probing {
             readiness: match command.contract.ready {
                 config::Readiness::Probe => Readiness::Probed,
@@ -55,6 +56,8 @@ pub(super) fn plan(app: &App, scaled: Option<NonZeroU32>) -> Plan {
         concurrent_starts: cpus,
         overlaps: app.kind != config::Kind::Task { overlaps: false },
         trial: Trial { bake: command.deploy.bake, retain: command.deploy.retain },
+        // How a reload goes is decided when it begins.
+        rollout: Rollout::AT_ONCE,
     }
 }
 
@@ -66,9 +69,9 @@ pub(super) fn configured_workers(app: &App) -> Option<u32> {
     }
 }
 
-fn timeouts(timeouts: &config::Timeouts) -> Timeouts {
+fn timeouts(timeouts: &config::Timeouts, progress: Duration) -> Timeouts {
     let config::Timeouts { start, drain, kill } = *timeouts;
-    Timeouts { start, drain, kill, progress: start + PROGRESS_MARGIN }
+    Timeouts { start, drain, kill, progress: progress.max(start + PROGRESS_MARGIN) }
 }
 
 fn liveness(live: &config::Live) -> Liveness {

@@ -108,9 +108,27 @@ pub fn is_scarce() -> bool {
 fn scarce(meminfo: &str, pressure: &str) -> bool {
     let number = |name| kibibytes(meminfo, name);
     let is_short = number("MemAvailable:").zip(number("MemTotal:")).is_some_and(|(left, all)| left < all / 20);
-    let waits = pressure.lines().find_map(|line| line.strip_prefix("some avg10="));
-    let share = waits.and_then(|line| line.split(' ').next()?.parse::<f64>().ok());
-    is_short || share.is_some_and(|share| share > 10.0)
+    is_short || waits(pressure)
+}
+
+/// Has some task waited for memory a tenth of the last 10 s? Where the kernel does not say, none has.
+#[must_use]
+pub fn is_pressed() -> bool {
+    waits(&fs::read_to_string("/proc/pressure/memory").unwrap_or_default())
+}
+
+fn waits(pressure: &str) -> bool {
+    let line = pressure.lines().find_map(|line| line.strip_prefix("some avg10="));
+    let share = line.and_then(|line| line.split(' ').next()?.parse::<f64>().ok());
+    share.is_some_and(|share| share > 10.0)
+}
+
+/// Bytes of memory that programs could still have here: of the machine, and of what our control group and those above it may
+/// use. What was read from files and not touched for long counts as free. `None`: nobody says.
+#[must_use]
+pub fn available() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| kibibytes(&text, "MemAvailable:"));
+    machine.into_iter().chain(cgroup::memory_left()).min()
 }
 
 fn kibibytes(text: &str, name: &str) -> Option<u64> {
@@ -150,6 +168,8 @@ mod tests {
     #[test]
     fn there_is_memory_here() {
         assert!(total().unwrap() > 1 << 20);
+        let available = available().unwrap();
+        assert!(available > 1 << 20 && available <= total().unwrap(), "{available}");
     }
 
     #[test]

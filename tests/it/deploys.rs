@@ -1,9 +1,12 @@
 //! While a reload or a restart goes on it is shown how far it has come, and in the end what it has cost.
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::harness::{Load, Portreeve, SOON, Terminal, portreeve, until, worker};
+use toml::{Table, Value};
+
+use crate::harness::{App, Load, Portreeve, Running, SOON, Terminal, portreeve, until, worker};
 
 /// The report that a verb with `--json` has printed, which is one object and nothing else.
 #[track_caller]
@@ -143,4 +146,181 @@ fn on_a_terminal_a_bar_grows_and_is_gone_in_the_end() {
         "ended with 0",
     ]);
     assert!(!clean.contains("ready"), "{clean}");
+}
+
+/// An app whose generations follow each other so.
+fn deployed(workers: usize, deploy: &[(&str, Value)]) -> App {
+    let deploy: Table = deploy.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    worker().workers(workers).set("deploy", deploy)
+}
+
+/// More than any machine has: there is no room for another worker.
+const ALL_OF_IT: &str = "500000GiB";
+
+/// Does this, and says how many processes of the app there were at any one time meanwhile, as far as that is seen.
+fn most_processes<T>(running: &Running, act: impl FnOnce() -> T) -> (T, usize) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let mut most = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                let status = running.status();
+                most = most.max(status.app("web").workers.iter().filter(|worker| worker.pid.is_some()).count());
+            }
+            most
+        });
+        let done = act();
+        is_over.store(true, Ordering::SeqCst);
+        (done, watching.join().unwrap())
+    })
+}
+
+/// Reloads three times under load: nothing fails, and the strategy is called so. Gives the most processes that were seen.
+fn reloads_by(running: &Running, strategy: &str) -> usize {
+    let load = Load::new().clients(6, &running.http()).start();
+    let mut most = 0;
+    for _ in 0..3 {
+        let (reloaded, seen) = most_processes(running, || running.reload());
+        let [app] = &reloaded.apps[..] else { panic!("not one app: {reloaded:?}") };
+        assert_eq!(app.outcome, "live", "{reloaded:?}");
+        assert!(app.strategy.as_ref().is_some_and(|said| said.starts_with(strategy)), "{reloaded:?}");
+        most = most.max(seen);
+        load.goes_on(20);
+    }
+    let tally = load.finish();
+    println!("{strategy}: {} requests over 3 reloads, 0 failed, {most} processes at most", tally.answered());
+    tally.assert_nothing_failed();
+    tally.assert_each_order_once(running.ledger());
+    most
+}
+
+#[test]
+fn with_room_for_all_of_them_all_new_workers_come_beside_all_old_ones() {
+    let running = Portreeve::new().app("web", deployed(2, &[("reserve", "1MiB".into())])).start();
+    assert!(reloads_by(&running, "blue-green: 2 workers of ") <= 4);
+}
+
+#[test]
+fn with_a_surge_of_one_the_workers_are_replaced_one_by_one_without_a_failed_request() {
+    let running = Portreeve::new().app("web", deployed(3, &[("max_surge", 1.into())])).start();
+    assert!(reloads_by(&running, "rolling, 1 at a time: ") <= 4);
+    assert_eq!(running.pids("web", 3).len(), 3);
+}
+
+#[test]
+fn without_room_for_another_one_an_old_worker_goes_first_without_a_failed_request() {
+    let running = Portreeve::new().app("web", deployed(3, &[("reserve", ALL_OF_IT.into())])).start();
+    assert!(reloads_by(&running, "shrink-first: 3 workers of ") <= 3);
+    let said = running.cli(&["reload"]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert!(said.stdout.contains("\n  shrink-first: 3 workers of "), "{}", said.text);
+    assert!(said.stdout.contains("are kept free: room for none more\n"), "{}", said.text);
+}
+
+#[test]
+fn one_worker_without_room_is_replaced_while_requests_wait_where_that_is_wanted() {
+    let deploy = [("reserve", ALL_OF_IT.into()), ("on_no_room", "hold".into())];
+    let running = Portreeve::new().app("web", deployed(1, &deploy)).start();
+    assert!(reloads_by(&running, "hold: 1 worker of ") <= 1);
+    assert!(running.metrics().sum("portreeve_held_total", &[("app", "web")]) > 0.0);
+}
+
+#[test]
+fn one_worker_without_room_is_not_replaced_where_requests_are_not_to_wait() {
+    let running = Portreeve::new().app("web", deployed(1, &[("reserve", ALL_OF_IT.into())])).start();
+    let before = running.pids("web", 1);
+    let said = running.cli(&["reload"]);
+    assert_eq!(said.code, 1, "{}", said.text);
+    assert!(said.text.contains("the old one serves on: there is no room for a second worker"), "{}", said.text);
+    assert!(said.text.contains("room for none more") && said.text.contains("`on_no_room = \"hold\"`"), "{}", said.text);
+    assert_eq!(running.pids("web", 1), before);
+}
+
+/// Says no to the second worker of an app in whose folder there is a file of that name.
+const SECOND_MAY_FAIL: &str = "if [ \"$PORTREEVE_SLOT\" = 1 ] && [ -e ../broken ]; then echo no luck >&2; exit 3; fi";
+
+fn break_second(running: &Running) {
+    std::fs::write(running.site("web").release().with_file_name("broken"), "").unwrap();
+}
+
+#[test]
+fn when_a_later_worker_fails_the_old_ones_come_back_and_no_client_notices() {
+    let app = deployed(3, &[("max_surge", 1.into())]).after(SECOND_MAY_FAIL).set("restart", "on-failure");
+    let running = Portreeve::new().app("web", app).start();
+    break_second(&running);
+    let load = Load::new().clients(6, &running.http()).start();
+    let said = running.cli(&["reload"]);
+    assert_eq!(said.code, 2, "{}", said.text);
+    assert!(said.text.contains("worker web 2.1 exited with exit code 3 before it was ready"), "{}", said.text);
+    assert!(said.text.contains("  | no luck\n"), "{}", said.text);
+    load.goes_on(20);
+    until(SOON, "three of the old generation serve", || {
+        let workers = running.serving("web", 3);
+        workers.iter().all(|worker| worker.generation == 1).then_some(())
+    });
+    load.finish().assert_nothing_failed();
+}
+
+#[test]
+fn a_broken_build_costs_one_old_worker_its_place_for_a_moment_and_it_comes_back_as_it_was() {
+    let running = Portreeve::new().app("web", deployed(2, &[("strategy", "shrink-first".into())])).start();
+    let before = running.pids("web", 2);
+    running.site("web").rewrite(&["say=boom", "exit=3"]);
+    let load = Load::new().clients(4, &running.http()).start();
+    let (said, most) = most_processes(&running, || running.cli(&["reload"]));
+    assert_eq!(said.code, 1, "{}", said.text);
+    assert!(said.stdout.contains("  | boom\n"), "{}", said.text);
+    assert!(most <= 2, "{most}");
+    load.goes_on(20);
+    // The script of the scripted worker is not part of its release.
+    running.site("web").rewrite(&[]);
+    until(SOON, "both places of the old generation are taken", || {
+        let workers = running.serving("web", 2);
+        workers.iter().all(|worker| worker.generation == 1).then_some(())
+    });
+    load.finish().assert_nothing_failed();
+    assert!(running.pids("web", 2).contains(&before[0]), "the other one never noticed");
+}
+
+#[test]
+fn a_reload_in_steps_can_be_scaled_and_a_newer_one_wins() {
+    let app = deployed(2, &[("strategy", "rolling".into())]).says("late=200ms");
+    let running = Portreeve::new().app("web", app).start();
+    let load = Load::new().clients(4, &running.http()).start();
+    thread::scope(|scope| {
+        let first = scope.spawn(|| running.reload());
+        until(SOON, "the first of the new ones serves", || {
+            (running.get("/whoami").generation() == Some(2)).then_some(())
+        });
+        let scaled = scope.spawn(|| running.cli(&["scale", "web", "3"]));
+        let second = running.reload();
+        assert_eq!(second.apps[0].outcome, "live", "{second:?}");
+        assert_eq!(first.join().unwrap().apps[0].outcome, "superseded");
+        let scaled = scaled.join().unwrap();
+        assert!([0, 3].contains(&scaled.code), "{}", scaled.text);
+    });
+    let newest = running.reload_live();
+    assert!(running.serving("web", 3).iter().all(|worker| worker.generation == newest));
+    load.goes_on(20);
+    load.finish().assert_nothing_failed();
+}
+
+#[test]
+fn a_fourth_generation_that_drains_ends_the_patience_with_the_first() {
+    let mut running = Portreeve::new().app("web", worker().set("drain_timeout", "10m")).start();
+    let target = running.http();
+    let hanging = thread::spawn(move || target.try_post("/hang", ""));
+    running.in_flight("web", 1.0);
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        running.reload_live();
+        slow.push(running.http().get_meanwhile("/slow?ms=5000"));
+        running.in_flight("web", 1.0 + slow.len() as f64);
+        assert!(!hanging.is_finished(), "three may drain");
+    }
+    running.reload_live();
+    assert_eq!(hanging.join().unwrap().unwrap().status, 502);
+    assert!(slow.into_iter().all(|one| one.join().unwrap().unwrap().status == 200), "the others are waited for");
+    running.excuse("portreeve_drain_forced_total");
+    running.excuse("portreeve_upstream_reset_stopping_total");
 }

@@ -69,7 +69,7 @@ fn stand(app: &App, before: &Before) -> Option<Stand> {
         slots: newest.slots,
         phase: match newest.state.as_str() {
             "baking" => Phase::Bakes,
-            "aborted" => Phase::CalledOff,
+            "aborted" | "yielding" => Phase::CalledOff,
             "draining" => Phase::Stops,
             _ => Phase::Comes,
         },
@@ -80,7 +80,7 @@ fn stand(app: &App, before: &Before) -> Option<Stand> {
 }
 
 fn is_leaving(generation: &GenerationProgress) -> bool {
-    matches!(generation.state.as_str(), "draining" | "aborted")
+    matches!(generation.state.as_str(), "draining" | "yielding" | "aborted")
 }
 
 impl Stand {

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{bounds, defaults, node, restart, sections, streams, task, worker};
+use super::super::{bounds, defaults, deploy, node, restart, sections, streams, task, worker};
 use super::forms::{
     self, Keys, amount, any, any_text, boolean, count, duration, filled, list, map, number, pattern, several, size,
     table, text, words, words_of,
@@ -187,12 +187,27 @@ fn life() -> Keys {
         ("stream_spread", duration()),
         ("kill_timeout", duration()),
         ("stop_signal", signal()),
-        ("deploy", table([("bake", duration()), ("retain", duration())])),
+        ("deploy", table(deploys())),
         ("restart", any([words_of(&restart::POLICIES), table(restarts())])),
         ("recycle", table(recycle)),
         ("live", any([words(["off"]), table(probe().into_iter().chain(more))])),
         ("watch", any([boolean(), filled(text()), table(watch)])),
         ("log", table(output())),
+    ]
+}
+
+/// How a new generation comes into service.
+fn deploys() -> Keys {
+    let part = || any([count(&defaults::PART), pattern("^[0-9]+ *%$")]);
+    vec![
+        ("strategy", words_of(&deploy::STRATEGIES)),
+        ("max_surge", any([words(["auto"]), part()])),
+        ("max_unavailable", part()),
+        ("reserve", any([words(["auto"]), amount()])),
+        ("on_no_room", words_of(&deploy::WITHOUT_ROOM)),
+        ("progress_deadline", duration()),
+        ("bake", duration()),
+        ("retain", duration()),
     ]
 }
 

@@ -62,6 +62,9 @@ pub struct PastChange {
     /// Why it came to nothing, if it did.
     pub reason: Option<String>,
     pub millis: u64,
+    /// As of the change itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
     /// What clients had of it, for this app alone; `None`: not known yet.
     #[serde(default)]
     pub report: Option<Report>,

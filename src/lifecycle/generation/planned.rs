@@ -28,27 +28,27 @@ impl Generation {
     }
 
     /// Sends those away who have wished first, where their successors may not run beside them.
-    pub(in crate::lifecycle) fn send_away(&mut self, step: &mut Step<'_>) {
+    pub(in crate::lifecycle) fn send_away(&mut self, _: usize, step: &mut Step<'_>) {
         if !self.plan.overlaps {
-            self.for_wishes(step, Place::send_away);
+            self.for_wishes(usize::MAX, step, Place::send_away);
         }
     }
 
-    /// Starts successors for those who have wished first.
-    pub(in crate::lifecycle) fn start_successors(&mut self, step: &mut Step<'_>) {
+    /// Starts successors for those who have wished first, as far as there is room.
+    pub(in crate::lifecycle) fn start_successors(&mut self, room: usize, step: &mut Step<'_>) {
         if self.plan.overlaps {
             let plan = self.plan;
-            self.for_wishes(step, |place, step| place.start_successor(&plan, step));
+            self.for_wishes(room, step, |place, step| place.start_successor(&plan, step));
         }
     }
 
     /// Does this for the oldest wishes, as far as there are permits; in a crash loop there are none.
-    fn for_wishes(&mut self, step: &mut Step<'_>, replace: impl Fn(&mut Place, &mut Step<'_>)) {
+    fn for_wishes(&mut self, room: usize, step: &mut Step<'_>, replace: impl Fn(&mut Place, &mut Step<'_>)) {
         let starting = self.workers().filter(|worker| worker.state.is_starting()).count();
         let starts = (self.plan.concurrent_starts.max(1) as usize).saturating_sub(starting);
         let permits = recycle::permits(self.places.len()).saturating_sub(self.changing());
         let kept = self.kept();
-        for _ in 0..if self.circuit.is_closed() { permits.min(starts) } else { 0 } {
+        for _ in 0..if self.circuit.is_closed() { permits.min(starts).min(room) } else { 0 } {
             let wished =
                 self.places[..kept].iter_mut().filter_map(|place| Some((place.wished_since(step.now)?, place)));
             let Some((_, place)) = wished.min_by_key(|(since, _)| *since) else { return };

@@ -1,7 +1,7 @@
 //! A generation: written down, and taken up.
 //!
 //! Of a crash loop it is known that it is one, and not which ends have led to it. A trial is not continued: who serves is live,
-//! and who was kept to go back to leaves.
+//! and who was kept to go back to leaves. Neither is a reload that goes in steps: what it has taken is given back.
 
 use std::time::Instant;
 
@@ -18,6 +18,7 @@ impl Generation {
         let stage = match self.stage {
             Stage::Staging { .. } | Stage::Verified { .. } => StageRecord::Staging,
             Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live => StageRecord::Live,
+            Stage::Rolling { .. } | Stage::Yielding => StageRecord::Yielding,
             Stage::Draining | Stage::Retained { .. } => StageRecord::Draining,
             Stage::Aborted => StageRecord::Aborted,
         };
@@ -33,6 +34,8 @@ impl Generation {
             stage,
             workers: self.plan.workers,
             circuit,
+            rollout: self.plan.rollout,
+            base: Some(self.base),
             restarts: self.removed.restarts,
             recycles: self.removed.recycles,
             places: self.places.iter().map(|place| place.record(now)).collect(),
@@ -56,12 +59,12 @@ impl Generation {
         let stage = match record.stage {
             StageRecord::Live => Stage::Live,
             StageRecord::Draining => Stage::Draining,
+            StageRecord::Yielding => Stage::Yielding,
             StageRecord::Staging | StageRecord::Aborted => Stage::Aborted,
         };
-        if stage != Stage::Live {
-            for place in &mut places {
-                place.leave(step);
-            }
+        let stays = |place: &Place| stage == Stage::Live || (stage == Stage::Yielding && place.is_open());
+        for place in places.iter_mut().filter(|place| !stays(place)) {
+            place.leave(step);
         }
         let mut circuit = Circuit::new();
         circuit.mode = match record.circuit {
@@ -72,6 +75,8 @@ impl Generation {
             CircuitRecord::GivenUp => Mode::GivenUp,
         };
         let removed = Removed { restarts: record.restarts, recycles: record.recycles };
-        Self { number, plan: *plan, stage, places, circuit, removed }
+        let plan = Plan { rollout: record.rollout, ..*plan };
+        let base = record.base.unwrap_or(number);
+        Self { number, plan, stage, places, circuit, base, removed }
     }
 }

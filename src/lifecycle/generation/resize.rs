@@ -72,7 +72,7 @@ impl Generation {
 
     /// Lets go of the surplus worker that may go now, if there is one.
     pub(in crate::lifecycle) fn let_go(&mut self, step: &mut Step<'_>) -> bool {
-        if !self.is_live() && !self.is_staging() {
+        if !self.is_live() && !self.is_coming() {
             return false;
         }
         self.clear_surplus(step);
@@ -104,7 +104,7 @@ impl Generation {
     }
 
     /// A worker is to come to this slot, as soon as that may be.
-    fn fill(&mut self, slot: usize, now: Instant) {
+    pub(super) fn fill(&mut self, slot: usize, now: Instant) {
         let place = &mut self.places[slot];
         place.await_first(now);
         match self.circuit.mode {

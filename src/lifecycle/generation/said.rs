@@ -33,7 +33,7 @@ impl Generation {
     /// In a crash loop nobody gets a successor, and who has fallen silent would wait for one for ever: it goes at once, as one
     /// that was tried and has failed.
     pub(in crate::lifecycle) fn dismiss_silent(&mut self, step: &mut Step<'_>) {
-        if !self.is_live() || self.circuit.is_closed() {
+        if !(self.is_live() || self.is_yielding()) || self.circuit.is_closed() {
             return;
         }
         for index in 0..self.places.len() {

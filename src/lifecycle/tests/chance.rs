@@ -11,7 +11,8 @@ use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
 use crate::lifecycle::{
-    Backoff, Event, Liveness, OnLoop, Plan, Policy, Probing, Readiness, RecycleReason, Restart, Timeouts, Version, Word,
+    Backoff, Event, Liveness, OnLoop, Plan, Policy, Probing, Readiness, RecycleReason, Restart, Rollout, Timeouts,
+    Version, Word,
 };
 
 pub(super) const WILD: Mischief = Mischief {
@@ -19,6 +20,7 @@ pub(super) const WILD: Mischief = Mischief {
     recycles: 60,
     resizes: 60,
     doubts: 60,
+    squeezes: 30,
     stops: 3,
     starts: 4,
     crashes: 60,
@@ -86,6 +88,15 @@ fn readiness() -> impl Strategy<Value = Readiness> {
     ]
 }
 
+fn rollouts() -> impl Strategy<Value = Rollout> {
+    prop_oneof![
+        2 => Just(Rollout::AT_ONCE),
+        3 => (1..=3_u32, 0..=1_u32).prop_map(|(surge, unavailable)| Rollout { surge, unavailable }),
+        2 => Just(Rollout { surge: 0, unavailable: 1 }),
+        1 => Just(Rollout::ONE_AFTER_THE_OTHER),
+    ]
+}
+
 prop_compose! {
     pub(super) fn plans()(
         workers in 1..=4_u32,
@@ -98,7 +109,7 @@ prop_compose! {
         readiness in readiness(),
         overlaps in any::<bool>(),
         liveness in proptest::option::of(liveness()),
-        watchdog in proptest::option::of(1..=60_u64),
+        (watchdog, rollout) in (proptest::option::of(1..=60_u64), rollouts()),
     ) -> Plan {
         Plan {
             timeouts: Timeouts {
@@ -118,6 +129,12 @@ prop_compose! {
             watchdog: watchdog.map(Duration::from_secs),
             concurrent_starts,
             overlaps,
+            // The last worker of an app goes first only where requests may wait; tasks come at once.
+            rollout: match rollout {
+                _ if !overlaps => Rollout::AT_ONCE,
+                Rollout { surge: 0, .. } if workers == 1 => Rollout::ONE_AFTER_THE_OTHER,
+                rollout => rollout,
+            },
             ..plan(workers)
         }
     }

@@ -15,6 +15,7 @@ const ANYTHING: Mischief = Mischief {
     reloads: 9,
     recycles: 9,
     doubts: 9,
+    squeezes: 9,
     stops: 9,
     starts: 9,
     crashes: 9,
@@ -156,6 +157,9 @@ fn end(outcome: &Outcome) -> String {
             format!("aborted {generation} by {worker}: {reason}")
         }
         Outcome::Aborted { generation, reason, worker: None } => format!("aborted {generation}: {reason}"),
+        Outcome::RolledBack { generation, to, worker: Some(worker), .. } => {
+            format!("rolled back {generation} to {to} by {worker}")
+        }
         Outcome::RolledBack { generation, to, .. } => format!("rolled back {generation} to {to}"),
         Outcome::Superseded => "superseded".to_owned(),
     }
@@ -167,6 +171,7 @@ mod loops;
 mod partings;
 mod recycles;
 mod reloads;
+mod rolls;
 mod sizes;
 mod starts;
 mod stops;

@@ -13,7 +13,7 @@ use key::Key;
 use super::world::{Choice, Mischief, World};
 use super::{alternating, declared, lasting, plan};
 use crate::lifecycle::{
-    AppState, Backoff, Liveness, OnLoop, Outcome, Plan, Policy, Probing, Restart, Timeouts, Trial, WorkerState,
+    AppState, Backoff, Liveness, OnLoop, Outcome, Plan, Policy, Probing, Restart, Rollout, Timeouts, Trial, WorkerState,
 };
 
 /// No walk may take more steps than this.
@@ -426,6 +426,49 @@ fn two_slots_that_are_resized_in_a_crash_loop_and_where_workers_end_as_they_may(
 fn two_slots_that_are_resized_while_one_fails_its_probes() {
     let found = walk(watched(2), Mischief { resizes: 1, ills: 1, ..Mischief::NONE }, 1_000);
     assert!(found.workers.contains(&WorkerState::Unready), "{found:?}");
+}
+
+/// A new generation takes over in steps.
+fn rolling(plan: Plan, surge: u32, unavailable: u32) -> Plan {
+    Plan { rollout: Rollout { surge, unavailable }, concurrent_starts: plan.workers, ..plan }
+}
+
+#[test]
+fn two_slots_replaced_one_at_a_time() {
+    let found = walk(rolling(short(2), 1, 0), Mischief { reloads: 1, ..Mischief::NONE }, 1_000);
+    assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "rolled back"]));
+}
+
+#[test]
+fn two_slots_replaced_where_one_goes_first() {
+    let found = walk(rolling(short(2), 0, 1), Mischief { reloads: 1, ..Mischief::NONE }, 1_000);
+    assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "rolled back"]));
+}
+
+#[test]
+fn one_slot_replaced_while_requests_wait() {
+    let plan = Plan { rollout: Rollout::ONE_AFTER_THE_OTHER, ..short(1) };
+    let found = walk(plan, Mischief { reloads: 2, stops: 1, ..Mischief::NONE }, 1_000);
+    assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "superseded"]));
+    walk(plan, Mischief { reloads: 1, crashes: 2, spawn_failures: 1, ..Mischief::NONE }, 1_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn three_slots_replaced_two_at_a_time() {
+    let plan = Plan { probing: Probing { successes: 1, ..short(3).probing }, ..declared(rolling(short(3), 2, 0)) };
+    walk(plan, Mischief { reloads: 1, ..Mischief::NONE }, 1_000);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_slots_replaced_in_steps_while_they_crash_and_memory_is_short() {
+    let some = Mischief { reloads: 1, crashes: 1, ..Mischief::NONE };
+    walk(rolling(short(2), 1, 0), some, 1_000);
+    walk(rolling(short(2), 0, 1), some, 1_000);
+    walk(rolling(short(2), 1, 0), Mischief { reloads: 2, ..Mischief::NONE }, 1_000);
+    let plan = Plan { concurrent_starts: 2, ..declared(short(2)) };
+    walk(plan, Mischief { reloads: 1, squeezes: 1, ..Mischief::NONE }, 1_000);
 }
 
 /// A new generation is watched for 5 s, and the one before it kept for 10.

@@ -20,6 +20,7 @@ mod books;
 mod choice;
 mod health;
 mod judge;
+mod rolls;
 mod sizes;
 mod words;
 
@@ -27,6 +28,7 @@ use books::Books;
 use choice::Past;
 pub(super) use choice::{Choice, Mischief, Says};
 use health::Health;
+use rolls::Roll;
 use sizes::Sizes;
 pub(super) use words::MORE;
 
@@ -44,6 +46,10 @@ pub(super) struct World {
     opened: BTreeMap<Generation, Version>,
     /// Generations that came of a reload.
     staged: Vec<Generation>,
+    /// How they come.
+    rolls: BTreeMap<Generation, Roll>,
+    /// Programs wait for memory.
+    pub(super) is_pressed: bool,
     pub(super) tickets: Vec<Ticket>,
     pub(super) outcomes: Vec<(Ticket, Outcome)>,
     pub(super) stop_owed: bool,
@@ -104,6 +110,8 @@ impl World {
             sets: BTreeMap::from([(Version(0), Vec::new())]),
             opened: BTreeMap::new(),
             staged: Vec::new(),
+            rolls: BTreeMap::new(),
+            is_pressed: false,
             tickets: Vec::new(),
             outcomes: Vec::new(),
             stop_owed: false,
@@ -174,6 +182,11 @@ impl World {
     pub(super) fn is_at_rest(&self) -> bool {
         let all_serve = match self.app.generations.as_slice() {
             [] => !self.app.is_wanted(),
+            // Where nobody is started any more, those serve on who were to be replaced.
+            [one, other] if one.is_yielding() || other.is_yielding() => {
+                let mut live = [one, other].into_iter().filter(|one| one.is_live());
+                live.any(|live| live.circuit.mode == Mode::GivenUp || live.is_spent())
+            }
             [live] => {
                 let all_serve = live.serving() + empty(live) == live.places.len();
                 let has_size = live.places.len() == live.plan.size() || live.serving() <= live.plan.size();
@@ -202,11 +215,9 @@ impl World {
             Choice::Start => self.start(),
             Choice::Reload => self.reload(),
             Choice::Resize(workers) => self.resize(workers),
-            Choice::Recycle(serial) => {
-                self.mischief.recycles = self.mischief.recycles.saturating_sub(1);
-                Event::Recycle { serial, reason: RecycleReason::Asked }
-            }
+            Choice::Recycle(serial) => self.recycle(serial),
             Choice::GoBack | Choice::Condemn => self.doubt(choice),
+            Choice::Squeeze | Choice::Ease => self.squeeze(choice == Choice::Squeeze),
             Choice::Stop => {
                 self.mischief.stops = self.mischief.stops.saturating_sub(1);
                 self.stop_owed = true;
@@ -260,13 +271,19 @@ impl World {
         }
     }
 
+    fn recycle(&mut self, serial: Serial) -> Event {
+        self.mischief.recycles = self.mischief.recycles.saturating_sub(1);
+        Event::Recycle { serial, reason: RecycleReason::Asked }
+    }
+
     /// Somebody wants to go back, or the generation on trial answers badly.
     fn doubt(&mut self, choice: Choice) -> Event {
         self.mischief.doubts = self.mischief.doubts.saturating_sub(1);
         if choice == Choice::GoBack {
             return Event::GoBack { ticket: self.fresh_ticket() };
         }
-        let tried = self.app.generations.iter().find(|one| one.is_on_trial()).map(|one| one.number);
+        let is_watched = |one: &&Generated| one.is_on_trial() || one.is_rolling();
+        let tried = self.app.generations.iter().find(is_watched).map(|one| one.number);
         Event::Condemn { generation: tried.unwrap_or(Generation(0)), reason: "its answers are bad".into() }
     }
 
@@ -290,6 +307,7 @@ impl World {
         self.mischief.reloads = self.mischief.reloads.saturating_sub(1);
         let ticket = self.fresh_ticket();
         self.staged.push(Generation(self.next_number));
+        self.note_roll(Generation(self.next_number));
         self.next_number += 1;
         Event::Reload { ticket, plan: self.plan }
     }

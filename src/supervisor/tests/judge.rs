@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fronts::endpoints;
 use super::simulation::Simulation;
 use super::town::{CALM, Kind, name};
-use crate::id::{AppName, Serial, Slot};
-use crate::lifecycle::{AppState, Report};
+use crate::id::{AppName, Generation, Serial, Slot};
+use crate::lifecycle::{AppState, GenerationState, Report};
 use crate::link::Epoch;
 use crate::supervisor::clock;
 use crate::supervisor::shutdown::Phase;
@@ -32,7 +32,7 @@ impl Simulation {
     pub(super) fn judge(&mut self) {
         let reports = self.supervised().map(|(app, site)| (app.clone(), site.machine.report())).collect();
         self.judge_books(&reports);
-        self.judge_snapshot();
+        self.judge_snapshot(&reports);
         self.judge_slots(&reports);
         self.judge_starts();
         self.judge_stops();
@@ -64,15 +64,21 @@ impl Simulation {
     }
 
     /// What was published last: one worker serves in a slot, and the calm app is whole.
-    fn judge_snapshot(&mut self) {
+    fn judge_snapshot(&mut self, reports: &Reports) {
         if self.seen.epoch == self.supervisor.published.epoch {
             return;
         }
         self.seen.epoch = self.supervisor.published.epoch;
         let snapshot = self.supervisor.snapshot();
         for app in &snapshot.apps {
-            let mut slots = BTreeMap::<Slot, u32>::new();
-            app.endpoints.iter().filter(|one| one.open).for_each(|one| *slots.entry(one.slot).or_default() += 1);
+            let mut slots = BTreeMap::<(Option<Generation>, Slot), u32>::new();
+            // Two generations serve at once only while one takes over in steps, or gives back.
+            let in_steps = |state| matches!(state, GenerationState::Rolling | GenerationState::Yielding);
+            let rolls = reports.get(&app.name).is_some_and(|one| one.generations.iter().any(|one| in_steps(one.state)));
+            self.world.borrow_mut().tally.rolls += u64::from(rolls);
+            for one in app.endpoints.iter().filter(|one| one.open) {
+                *slots.entry((Some(one.generation).filter(|_| rolls), one.slot)).or_default() += 1;
+            }
             let twice = slots.iter().find(|(_, count)| **count > 1);
             self.require(twice.is_none(), || format!("{}: two workers serve in slot {twice:?}", app.name));
             let open = slots.len();

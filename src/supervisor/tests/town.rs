@@ -78,6 +78,16 @@ impl Town {
     }
 }
 
+/// How the workers of an app are replaced; where one alone has to make way, requests wait.
+const DEPLOYS: [&str; 6] = [
+    "",
+    "deploy = { strategy = 'rolling' }\n",
+    "deploy = { strategy = 'rolling', max_surge = '50%', max_unavailable = 1 }\n",
+    "deploy = { strategy = 'hold' }\n",
+    "deploy = { max_surge = 1, bake = '3s', progress_deadline = '20s' }\n",
+    "deploy = { max_surge = 0, on_no_room = 'hold', progress_deadline = '30s' }\n",
+];
+
 impl Spec {
     /// As chance has it; it may depend on these.
     pub(super) fn draw(chance: &mut fastrand::Rng, others: &[String]) -> Self {
@@ -108,6 +118,7 @@ impl Spec {
                 keys += ["", "live = 'off'\n", "live = { interval = '2s', failures = 2, replace_after = '6s' }\n"]
                     [chance.usize(0..3)];
                 keys += if !ages && chance.bool() { "recycle = { max_requests = 200 }\n" } else { "" };
+                keys += DEPLOYS[chance.usize(0..DEPLOYS.len())];
             }
             Kind::Task | Kind::Alone => keys += "ready = { uptime = '1s' }\n",
             Kind::Job => {

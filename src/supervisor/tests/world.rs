@@ -81,15 +81,17 @@ pub(super) struct Tally {
     pub(super) recycles: u64,
     pub(super) overlaps: u64,
     pub(super) runs: u64,
+    /// Publications while two generations serve.
+    pub(super) rolls: u64,
 }
 
 impl Tally {
     /// Has everything happened that the world is there for?
     pub(super) fn lacks_nothing(self) -> bool {
         let Self { births, stillbirths, crashes, deaf_to_term, unkillable, proxies_lost, forced, .. } = self;
-        let Self { orders, refusals, live, aborted, scaled, recycles, overlaps, runs, .. } = self;
+        let Self { orders, refusals, live, aborted, scaled, recycles, overlaps, runs, rolls, .. } = self;
         let of_world = [births, stillbirths, crashes, deaf_to_term, unkillable, proxies_lost, forced];
-        let of_orders = [orders, refusals, live, aborted, scaled, recycles, overlaps, runs];
+        let of_orders = [orders, refusals, live, aborted, scaled, recycles, overlaps, runs, rolls];
         of_world.into_iter().chain(of_orders).all(|count| count > 0)
     }
 
@@ -112,6 +114,7 @@ impl Tally {
             recycles: self.recycles + more.recycles,
             overlaps: self.overlaps + more.overlaps,
             runs: self.runs + more.runs,
+            rolls: self.rolls + more.rolls,
         }
     }
 }

@@ -140,6 +140,6 @@ impl Drop for Group {
 }
 
 /// The number behind a name in a file of such lines.
-fn field(text: &str, name: &str) -> Option<u64> {
+pub(super) fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }

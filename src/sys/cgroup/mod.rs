@@ -34,6 +34,21 @@ pub fn memory_limit() -> Option<u64> {
     own.ancestors().filter_map(limit).min()
 }
 
+/// Bytes of memory that our own group and those above it have left of what they may use; `None` where nothing limits them.
+#[must_use]
+pub fn memory_left() -> Option<u64> {
+    place::own_group()?.ancestors().filter_map(left_in).min()
+}
+
+/// Of what the group of this folder may use; what was read from files and not touched for long can be had back.
+fn left_in(folder: &Path) -> Option<u64> {
+    let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+    let limit: u64 = read("memory.max")?.trim().parse().ok()?;
+    let current: u64 = read("memory.current")?.trim().parse().ok()?;
+    let idle = read("memory.stat").and_then(|text| group::field(&text, "inactive_file")).unwrap_or(0);
+    Some(limit.saturating_sub(current.saturating_sub(idle)))
+}
+
 /// Which kinds of limits and figures there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Controllers {

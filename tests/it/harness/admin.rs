@@ -124,6 +124,8 @@ pub(crate) struct AppReloaded {
     pub(crate) reason: Option<String>,
     pub(crate) lines: Vec<String>,
     pub(crate) millis: u64,
+    #[serde(default)]
+    pub(crate) strategy: Option<String>,
 }
 
 impl Status {

@@ -12,7 +12,7 @@ use crate::lifecycle::place::{Place, Seat};
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::tests::world::{Mischief, World};
 use crate::lifecycle::worker::Worker;
-use crate::lifecycle::{Plan, Restart, Version};
+use crate::lifecycle::{Plan, Restart, Rollout, Version};
 
 /// Deadlines further away than this are all alike: none of the walks waits for one.
 const FAR: u64 = 20;
@@ -35,7 +35,7 @@ impl Key {
         for worker in &world.app.stranded {
             key.worker(worker, world);
         }
-        key.add(u64::from(world.stop_owed));
+        key.add(u64::from(world.stop_owed) << 1 | u64::from(world.is_pressed));
         key.version(world.in_force());
         key
     }
@@ -45,7 +45,9 @@ impl Key {
         let Self { mut hash, .. } = self;
         let orders =
             [left.reloads, left.recycles, left.resizes, left.doubts, left.stops, left.starts, left.ills, left.hangs];
-        for count in orders.into_iter().chain([left.crashes, left.endings, left.spawn_failures, left.words]) {
+        for count in
+            orders.into_iter().chain([left.crashes, left.endings, left.spawn_failures, left.words, left.squeezes])
+        {
             hash = mix(hash, u64::from(count));
         }
         hash
@@ -76,8 +78,16 @@ impl Key {
             Stage::Live => self.add(4),
             Stage::Retained { until: Some(until) } => self.stage(8, until),
             Stage::Retained { until: None } => self.add(9),
+            Stage::Rolling { progressed, .. } => self.stage(10, progressed + generation.plan.timeouts.progress),
+            Stage::Yielding => self.add(11),
             Stage::Draining => self.add(5),
             Stage::Aborted => self.add(6),
+        }
+        if generation.plan.rollout.is_stepwise() && !matches!(generation.stage, Stage::Draining | Stage::Live) {
+            let Rollout { surge, unavailable } = generation.plan.rollout;
+            self.add(0x90 + (u64::from(surge) << 8) + (u64::from(unavailable) << 40));
+            let later = world.app.generations.iter().filter(|one| one.number >= generation.base);
+            self.add(later.count() as u64);
         }
         for place in &generation.places {
             self.place(place, &generation.plan, world);

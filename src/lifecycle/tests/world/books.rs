@@ -55,7 +55,8 @@ impl World {
             return;
         }
         if !is_late && !leaves && self.state(serial).is_some_and(State::is_leaving) {
-            // It was surplus, and was asked to end.
+            // It was surplus or made way, and was asked to end.
+            self.books.vacated.insert(id);
             return;
         }
         let restart = &plan.restart;

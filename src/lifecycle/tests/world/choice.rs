@@ -22,6 +22,9 @@ pub(crate) enum Choice {
     GoBack,
     /// What the generation on trial answers is bad.
     Condemn,
+    /// Programs wait for memory, or do not any more.
+    Squeeze,
+    Ease,
     Stop,
     Spawned(Serial),
     SpawnFailed(Serial),
@@ -93,6 +96,8 @@ pub(crate) struct Mischief {
     pub(crate) resizes: u32,
     /// Reasons to go back that are not seen in workers.
     pub(crate) doubts: u32,
+    /// Times when programs wait for memory.
+    pub(crate) squeezes: u32,
     pub(crate) stops: u32,
     pub(crate) starts: u32,
     /// Exits that nobody asked for.
@@ -123,6 +128,7 @@ impl Mischief {
         recycles: 0,
         resizes: 0,
         doubts: 0,
+        squeezes: 0,
         stops: 0,
         starts: 1,
         crashes: 0,
@@ -170,6 +176,15 @@ impl World {
         if self.mischief.doubts > 0 && self.app.generations.iter().any(Generation::could_serve_again) {
             orders.push(Choice::GoBack);
             orders.extend(self.app.generations.iter().any(Generation::is_on_trial).then_some(Choice::Condemn));
+        }
+        let is_watched = |one: &Generation| one.is_rolling() && !one.plan.trial.bake.is_zero();
+        if self.mischief.doubts > 0 && self.app.generations.iter().any(is_watched) {
+            orders.push(Choice::Condemn);
+        }
+        if self.is_pressed {
+            orders.push(Choice::Ease);
+        } else if self.mischief.squeezes > 0 && self.app.generations.iter().any(Generation::is_coming) {
+            orders.push(Choice::Squeeze);
         }
         if self.mischief.recycles > 0 {
             let wishable = self.processes.keys().filter(|serial| self.may_be_recycled(**serial));
@@ -234,6 +249,9 @@ impl World {
         let watches = self.app.generations.iter().any(|generation| is_watched(&generation.plan));
         if watches && self.is_at_rest() {
             return None;
+        }
+        if self.is_pressed {
+            return Some(Choice::Ease);
         }
         let acknowledgement = (self.sets.len() > 1).then(|| Choice::Acknowledged(self.version()));
         let processes = || self.processes.iter().find_map(|(serial, process)| self.kindest_of(*serial, process));

@@ -119,7 +119,8 @@ impl World {
                     "unready and routed, or ready and not, without a panic",
                 );
             }
-            self.require(generation.is_live() || ill == 0, "somebody is unready in a generation that does not serve");
+            let serves = generation.is_live() || generation.is_rolling() || generation.is_yielding();
+            self.require(serves || ill == 0, "somebody is unready in a generation that does not serve");
         }
         let panics = self.app.generations.iter().any(crate::lifecycle::generation::Generation::is_panicking);
         self.require(self.app.report().is_panicking == panics, "a panic is reported");

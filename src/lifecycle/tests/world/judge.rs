@@ -52,6 +52,7 @@ impl World {
             self.beside.insert(serial);
         }
         self.require(self.app.is_wanted(), "a process is started for an app that is to stop");
+        self.require_room(worker.generation);
         self.enter(&worker, replaced.is_some());
         let process = Process {
             is_trial: self.is_in_loop(worker.generation),
@@ -108,7 +109,7 @@ impl World {
         self.require(wanted, "a replacement that nobody wants");
         let serves = self.latest().iter().any(|one| one.open && one.serial == serial);
         self.require(serves || is_aside, "two processes in one slot, and the first does not serve");
-        let staging = self.app.generations.iter().any(Generation::is_staging);
+        let staging = self.app.generations.iter().any(Generation::is_coming);
         let loops = self.is_in_loop(self.processes[&serial].worker.generation);
         self.require(!staging && !loops, "a planned replacement at a bad time");
     }
@@ -176,9 +177,10 @@ impl World {
         let open = set.iter().filter(|one| one.open).count();
         let overlaps = self.app.generations.iter().all(|one| one.plan.overlaps);
         let is_own_will = self.processes.values().any(|process| process.leaves || process.health.hangs);
-        let may_be_empty = serving == 0 || !self.app.is_wanted() || !overlaps || is_own_will;
+        let may_be_empty = serving == 0 || !self.app.is_wanted() || !overlaps || is_own_will || self.may_hold();
         self.require(may_be_empty || open > 0, "I4: the set was emptied by our own action");
         self.require_kept(before, &set);
+        self.require_floor(before, &set);
         let is_fresh = |one: &&EndpointView| one.open && !is_open_in(before, one.serial);
         let is_known = |one: &&EndpointView| {
             let process = &self.processes[&one.serial];
@@ -211,7 +213,10 @@ impl World {
             let serves = one.open && !is_unready && self.processes.get(&one.serial).is_some_and(is_well);
             serves && is_live(one.generation) && open_in(set, one) == 0 && !self.may_make_way(one.serial)
         });
-        lost.copied().collect::<Vec<_>>().into_iter().for_each(|lost| self.let_go(lost, set));
+        let lost: Vec<_> = lost.copied().filter(|_| !self.is_rolling()).collect();
+        for lost in lost {
+            self.let_go(lost, set);
+        }
     }
 
     fn list(&mut self, one: EndpointView, version: Version) {
@@ -238,10 +243,12 @@ impl World {
     fn require_gated(&self, one: EndpointView, serving: usize, set: &[EndpointView]) {
         let first = self.staged.contains(&one.generation) && !self.opened.contains_key(&one.generation);
         let generation = self.app.generations.iter().find(|generation| generation.number == one.generation);
-        let full_terms = |generation: &Generation| (generation.plan.probing.successes, generation.plan.size());
+        let width = |one: &Generation| if one.plan.rollout.is_stepwise() { 1 } else { one.plan.size() };
+        let full_terms = |generation: &Generation| (generation.plan.probing.successes, width(generation));
         let stays = |old: &EndpointView| self.processes.get(&old.serial).is_some_and(|process| !process.leaves);
         let replaces = self.latest().iter().find(|old| old.open && stays(old) && self.is_relay(old, &one));
-        let terms = generation.filter(|_| first && serving > 0).map(full_terms);
+        let is_of_roll = generation.is_some_and(Generation::is_rolling);
+        let terms = generation.filter(|_| (first || is_of_roll) && serving > 0).map(full_terms);
         let terms = terms.or(generation.filter(|_| replaces.is_some()).map(|one| (one.plan.probing.successes, 1)));
         let (needed, width) = terms.unwrap_or((1, 1));
         let process = &self.processes[&one.serial];
@@ -265,9 +272,10 @@ impl World {
     pub(super) fn judge(&mut self) {
         self.judge_sizes();
         let generations = &self.app.generations;
-        let staging = generations.iter().filter(|generation| generation.is_staging()).count();
-        let newest = generations.last().is_none_or(|newest| staging == 0 || newest.is_staging());
-        self.require(staging <= 1 && newest, "one generation is staging, the newest");
+        let staging = generations.iter().filter(|generation| generation.is_coming()).count();
+        let newest = generations.last().is_none_or(|newest| staging == 0 || newest.is_coming());
+        self.require(staging <= 1 && newest, "one generation is on its way to take over, the newest");
+        self.judge_rolls();
         self.require(generations.iter().filter(|one| one.is_live()).count() <= 1, "one generation is live");
         self.require(generations.iter().filter(|one| one.is_draining()).count() <= 3, "three generations drain");
         self.judge_trial();
@@ -279,8 +287,11 @@ impl World {
             self.require(starting <= generation.plan.concurrent_starts as usize, "too many starts at once");
             let permits = starting < generation.plan.concurrent_starts as usize;
             let waiting = generation.places.iter().any(Place::is_waiting);
-            self.require(!(waiting && permits && generation.is_live()), "nobody waits while there are permits");
-            self.judge_recycles(generation, staging > 0, permits);
+            // The first that goes in steps, and has taken over from nobody, waits for those that it has replaced.
+            let is_bounded = self.is_rolling() || (generation.plan.rollout.is_stepwise() && generations.len() > 1);
+            let is_waiting = waiting && permits && generation.is_live() && !is_bounded;
+            self.require(!is_waiting, "nobody waits while there are permits");
+            self.judge_recycles(generation, staging > 0 || self.is_rolling(), permits);
         }
         self.require(!self.stop_owed || !generations.is_empty() || self.app.is_wanted(), "a stop is not confirmed");
         self.require(self.app.endpoints() == self.latest(), "the published set is the present one");

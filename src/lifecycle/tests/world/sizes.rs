@@ -11,7 +11,7 @@ use crate::lifecycle::{EndpointView, Event, Size};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sizes {
-    wanted: BTreeMap<Generation, usize>,
+    pub(super) wanted: BTreeMap<Generation, usize>,
     /// Workers that served and were let go of because they are surplus.
     let_go: BTreeSet<Serial>,
 }
@@ -32,7 +32,7 @@ impl World {
 
     pub(super) fn note_size(&mut self, event: &Event) {
         let Event::Resize(size) = event else { return };
-        for generation in self.app.generations.iter().filter(|one| one.is_live() || one.is_staging()) {
+        for generation in self.app.generations.iter().filter(|one| one.is_live() || one.is_coming()) {
             let before = self.sizes.wanted.insert(generation.number, size.workers as usize);
             // Slots that come, come anew, whatever became of those of their number.
             self.books.renew(generation.number, before.unwrap_or_default());
@@ -55,7 +55,7 @@ impl World {
             sizes.wanted.entry(generation.number).or_insert(generation.plan.size());
         }
         sizes.let_go.retain(|serial| processes.contains_key(serial));
-        for generation in self.app.generations.iter().filter(|one| one.is_live() || one.is_staging()) {
+        for generation in self.app.generations.iter().filter(|one| one.is_live() || one.is_coming()) {
             self.judge_size(generation);
         }
     }

@@ -1,0 +1,135 @@
+//! The world's own account of reloads that go in steps: how many processes there may be, and how few that serve.
+
+use super::World;
+use crate::id::{Generation as Number, Serial};
+use crate::lifecycle::generation::{Generation, Stage};
+use crate::lifecycle::place::Place;
+use crate::lifecycle::state::State;
+use crate::lifecycle::{EndpointView, Event, Rollout};
+
+/// What is known of a generation that came of a reload.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Roll {
+    /// Which was live then.
+    pub(super) base: Number,
+    pub(super) rollout: Rollout,
+}
+
+impl World {
+    /// A reload is about to be asked for.
+    pub(super) fn note_roll(&mut self, number: Number) {
+        let base = self.app.generations.iter().find(|one| one.is_live()).map_or(number, |live| live.number);
+        let Rollout { surge, .. } = self.plan.rollout;
+        let rollout = if surge >= self.plan.workers.max(1) { Rollout::AT_ONCE } else { self.plan.rollout };
+        self.rolls.insert(number, Roll { base, rollout });
+    }
+
+    /// Programs wait for memory, or do not any more.
+    pub(super) fn squeeze(&mut self, is_short: bool) -> Event {
+        self.is_pressed = is_short;
+        if is_short {
+            self.mischief.squeezes = self.mischief.squeezes.saturating_sub(1);
+            self.note_pressure();
+        }
+        Event::Pressure { is_short }
+    }
+
+    /// What was to come at once goes on in steps.
+    fn note_pressure(&mut self) {
+        let Some(staging) = self.app.generations.iter().find(|one| one.is_staging()) else { return };
+        let size = staging.plan.workers;
+        if let Some(roll) = self.rolls.get_mut(&staging.number).filter(|roll| !roll.rollout.is_stepwise() && size > 1) {
+            roll.rollout = Rollout { surge: size - 1, unavailable: 0 };
+        }
+    }
+
+    /// Of this generation, if it goes in steps and has not ended.
+    fn roll_of(&self, generation: &Generation) -> Option<Roll> {
+        let is_over = matches!(generation.stage, Stage::Draining | Stage::Retained { .. });
+        self.rolls.get(&generation.number).copied().filter(|roll| roll.rollout.is_stepwise() && !is_over)
+    }
+
+    /// Those that are under way, or are being undone.
+    fn rolls_under_way(&self) -> impl Iterator<Item = (&Generation, Roll)> {
+        let rolls = self.app.generations.iter().filter_map(|one| Some((one, self.roll_of(one)?)));
+        rolls.filter(|(one, _)| one.is_coming() || matches!(one.stage, Stage::Yielding | Stage::Aborted))
+    }
+
+    pub(super) fn is_rolling(&self) -> bool {
+        self.rolls_under_way().next().is_some()
+    }
+
+    /// May requests find nobody for a while?
+    pub(super) fn may_hold(&self) -> bool {
+        self.app.generations.iter().filter_map(|one| self.roll_of(one)).any(|roll| roll.rollout.holds())
+    }
+
+    /// Another process would be one too many.
+    fn is_full(&self, (generation, roll): (&Generation, Roll)) -> bool {
+        let wanted = |number: Number| self.sizes.wanted.get(&number).copied().unwrap_or_default();
+        let is_there = |number: Number| self.app.generations.iter().any(|one| one.number == number);
+        let before = wanted(roll.base);
+        let surge = if self.is_pressed { 0 } else { roll.rollout.surge as usize };
+        let counts = |(serial, number): (&Serial, Number)| {
+            number >= roll.base && is_there(number) && self.state(*serial) != Some(State::Unkillable)
+        };
+        let all = self.processes.iter().map(|(serial, process)| (serial, process.worker.generation));
+        all.filter(|one| counts(*one)).count()
+            >= wanted(generation.number).max(generation.plan.size()).max(before) + surge
+    }
+
+    /// A process is about to be started.
+    pub(super) fn require_room(&self, number: Number) {
+        let Some(generation) = self.app.generations.iter().find(|one| one.number == number) else { return };
+        let is_at_once = generation.is_coming() && self.roll_of(generation).is_none();
+        let is_full = self.rolls_under_way().any(|roll| self.is_full(roll));
+        self.require(is_at_once || !is_full, "a reload starts more processes than it may");
+        let rolls = self.app.generations.iter().any(|one| matches!(one.stage, Stage::Rolling { .. }));
+        self.require(!(rolls && generation.is_live()), "a worker comes that is about to be replaced");
+    }
+
+    /// Nobody who may start, waits.
+    pub(super) fn judge_rolls(&self) {
+        for (generation, roll) in self.rolls_under_way().filter(|(one, _)| one.is_coming()) {
+            let starting = generation.workers().filter(|worker| worker.state.is_starting()).count();
+            let permits = starting < generation.plan.concurrent_starts as usize;
+            let reach = if matches!(generation.stage, Stage::Staging { .. }) { 1 } else { generation.places.len() };
+            let waits = generation.places[..reach].iter().any(Place::is_waiting);
+            let is_full = self.rolls_under_way().any(|other| self.is_full(other));
+            self.require(!(waits && permits) || is_full, "nobody comes though there is room");
+            self.require(self.app.generations.iter().any(Generation::is_live), "it takes over from one that is live");
+            let _ = roll;
+        }
+    }
+
+    /// So many serve at least, as long as a reload goes in steps, and as far as it is its doing.
+    pub(super) fn require_floor(&self, before: &[EndpointView], set: &[EndpointView]) {
+        let opens = |set: &[EndpointView], serial| set.iter().any(|one| one.open && one.serial == serial);
+        let is_well = |serial: &Serial| {
+            let is_unready = matches!(self.state(*serial), Some(State::Unready { .. }));
+            let process = self.processes.get(serial);
+            process.is_some_and(|one| !one.leaves && !one.health.is_ill && !one.health.hangs) && !is_unready
+        };
+        let is_relieved = |old: &EndpointView| {
+            set.iter().any(|one| one.open && (one.slot, one.generation) == (old.slot, old.generation))
+        };
+        let is_gone = |one: &EndpointView| one.open && !opens(set, one.serial) && is_well(&one.serial);
+        let sent_away = before.iter().any(|one| is_gone(one) && !is_relieved(one));
+        let version = self.version().next();
+        let is_fresh = |one: &&Generation| {
+            let has_just_taken_over = matches!(one.stage, Stage::Promoting { version: new, .. } if new == version);
+            one.is_coming() || one.is_yielding() || has_just_taken_over
+        };
+        let mut rolls = self.app.generations.iter().rev().filter(is_fresh);
+        let newest = rolls.find_map(|one| Some((one, self.roll_of(one)?)));
+        let Some((generation, roll)) = newest.filter(|_| sent_away && self.app.is_wanted()) else { return };
+        let live = self.app.generations.iter().find(|one| one.is_live());
+        let ended = live.map_or(0, super::empty) + super::empty(generation);
+        let before = self.sizes.wanted.get(&roll.base).copied().unwrap_or_default();
+        let size = before.min(generation.plan.size()).saturating_sub(ended);
+        let floor =
+            if roll.rollout.holds() { 0 } else { size.saturating_sub(roll.rollout.unavailable as usize).max(1) };
+        let open = set.iter().filter(|one| one.open).count();
+        self.require(open >= floor, "too few serve, by our own doing");
+    }
+}
