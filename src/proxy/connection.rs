@@ -64,15 +64,26 @@ pub(crate) struct Accepted {
     pub(crate) admission: Admission,
 }
 
-/// Serves a connection to its end.
+/// Serves a connection to its end. What is large is boxed, so that little is left of what has had its time when the connection
+/// lies idle.
 pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) {
+    let Some((peer, io, limits)) = Box::pin(settle(proxy, thread, accepted)).await else { return };
+    if peer.is_http2 {
+        Box::pin(serve_http2(peer, Cork::new(io), limits)).await;
+    } else {
+        serve_http1(peer, io, limits).await;
+    }
+}
+
+/// Finds out who speaks, and how; `None`: nobody whom we could serve.
+async fn settle(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) -> Option<(Arc<Peer>, Io, Box<Limits>)> {
     let (limits, is_introduced) = {
         let world = proxy.world.load();
         (world.limits.clone(), world.clients.is_introduced_by(accepted.address.ip().to_canonical()))
     };
     let Accepted { mut socket, mut address, listener, is_tls, admission } = accepted;
     if is_introduced {
-        let Ok(said) = introduction::read(&mut socket).await else { return };
+        let said = introduction::read(&mut socket).await.ok()?;
         address = said.unwrap_or(address);
     }
     // Fails on a connection that is gone already, which the first read will tell.
@@ -80,7 +91,7 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
     let pulse = Arc::new(Pulse::new(Instant::now()));
     let socket = Socket::new(socket, Arc::clone(&pulse));
     let stream = if is_tls {
-        let Some(stream) = Box::pin(secure(&proxy, socket, limits.handshake_timeout)).await else { return };
+        let stream = Box::pin(secure(&proxy, socket, limits.handshake_timeout)).await?;
         pulse.settle(Instant::now());
         stream
     } else {
@@ -104,11 +115,7 @@ pub(crate) async fn serve(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) 
         _admission: admission,
     });
     let io = Io::new(stream, Arc::clone(&peer.pulse), is_http2);
-    if is_http2 {
-        Box::pin(serve_http2(peer, Cork::new(io), &limits)).await;
-    } else {
-        serve_http1(peer, io, Box::new(limits)).await;
-    }
+    Some((peer, io, Box::new(limits)))
 }
 
 /// Shakes hands within the limit. A client that fails is not worth a word: the internet is full of them.
@@ -135,8 +142,8 @@ async fn secure(proxy: &Proxy, socket: Socket, limit: Duration) -> Option<Stream
 /// Serves until the end; in between, a connection that lies idle is parked: its socket is kept and the rest dropped, which is
 /// most of what a connection takes. So this future, which stays, is to be small.
 async fn serve_http1(peer: Arc<Peer>, mut io: Io, limits: Box<Limits>) {
-    let mut watch = Box::new(Watch::new(&peer, watch_limits(&limits), false));
-    while let Some(idle) = Box::pin(serve_busy_http1(&peer, io, &limits, &mut watch)).await {
+    let (mut watch, heads) = watch_http1(&peer, limits);
+    while let Some(idle) = Box::pin(serve_busy_http1(&peer, io, heads, &mut watch)).await {
         io = idle;
         poll_fn(|cx| if io.poll_heard(cx).is_ready() { Poll::Ready(()) } else { watch.poll(cx).map(drop) }).await;
         watch.is_parked = false;
@@ -146,13 +153,27 @@ async fn serve_http1(peer: Arc<Peer>, mut io: Io, limits: Box<Limits>) {
     }
 }
 
+/// What the heads of requests may have.
+#[derive(Clone, Copy)]
+struct Heads {
+    bytes: u32,
+    fields: u32,
+}
+
+/// Takes of the limits what has to be kept.
+#[allow(clippy::boxed_local, clippy::needless_pass_by_value, reason = "so that they are in no future")]
+fn watch_http1(peer: &Arc<Peer>, limits: Box<Limits>) -> (Box<Watch>, Heads) {
+    let watch = Box::new(Watch::new(peer, watch_limits(&limits), false));
+    (watch, Heads { bytes: limits.header_bytes, fields: limits.header_count })
+}
+
 /// Serves to the end, or until the connection has been idle for a while; then it is returned.
-async fn serve_busy_http1(peer: &Arc<Peer>, io: Io, limits: &Limits, watch: &mut Watch) -> Option<Io> {
+async fn serve_busy_http1(peer: &Arc<Peer>, io: Io, heads: Heads, watch: &mut Watch) -> Option<Io> {
     let mut builder = http1::Builder::new();
-    builder.header_read_timeout(None).max_header_size(limits.header_bytes as usize);
-    builder.max_buf_size(limits.header_bytes as usize + SLACK);
-    if limits.header_count > HYPER_HEADERS {
-        builder.max_headers(limits.header_count as usize);
+    builder.header_read_timeout(None).max_header_size(heads.bytes as usize);
+    builder.max_buf_size(heads.bytes as usize + SLACK);
+    if heads.fields > HYPER_HEADERS {
+        builder.max_headers(heads.fields as usize);
     }
     let mut connection = builder.serve_connection(TokioIo::new(io), service(Arc::clone(peer))).with_upgrades();
     drive(Pin::new(&mut connection), watch, http1::UpgradeableConnection::graceful_shutdown, |_| {}).await;
@@ -161,12 +182,15 @@ async fn serve_busy_http1(peer: &Arc<Peer>, io: Io, limits: &Limits, watch: &mut
     }
     let parts = connection.into_parts()?;
     let mut io = parts.io.into_inner();
-    io.put_back(parts.read_buf);
+    if !parts.read_buf.is_empty() {
+        // An empty one would keep its room.
+        io.put_back(parts.read_buf);
+    }
     Some(io)
 }
 
 /// The tasks that hyper starts for the streams end when the connection does.
-async fn serve_http2(peer: Arc<Peer>, io: Cork, limits: &Limits) {
+async fn serve_http2(peer: Arc<Peer>, io: Cork, limits: Box<Limits>) {
     let mut builder = http2::Builder::new(Streams::new(Arc::clone(&peer), limits.write_stall));
     builder
         .timer(TokioTimer::new())
@@ -177,7 +201,7 @@ async fn serve_http2(peer: Arc<Peer>, io: Cork, limits: &Limits) {
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
-    let mut watch = Watch::new(&peer, watch_limits(limits), true);
+    let mut watch = Watch::new(&peer, watch_limits(&limits), true);
     let connection = builder.serve_connection(TokioIo::new(io.handle()), service(peer));
     // An error is told to the connection by its next read or write.
     let pull = |cx: &mut Context<'_>| drop(io.pull(cx));

@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Proxy;
 use super::listener::{Accepting, Listener};
+use crate::sys::allocator;
 
 /// How often connections to workers are looked through for those that have expired.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -138,7 +139,7 @@ impl Station {
     }
 }
 
-/// Drops connections to workers that have been idle for too long, and forgets clients that have gone.
+/// Drops connections to workers that have been idle for too long, forgets clients that have gone, and gives back their memory.
 async fn sweep(proxy: &Proxy, index: usize) {
     let mut ticks = interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -148,6 +149,7 @@ async fn sweep(proxy: &Proxy, index: usize) {
         proxy.world.load().sweep(index, now);
         if index == 0 {
             proxy.door.crowd.sweep(now);
+            allocator::give_back();
         }
     }
 }

@@ -106,7 +106,7 @@ def _hold(bench, contender, tls):
     process = machine.start(command, bench.load_cpus, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()
-        time.sleep(1.0)  # allocators return memory with a delay
+        time.sleep(15)  # what lies idle is given back with a delay, by proxies as by their allocators
         _, pss = machine.memory_mib(contender.process.pid)
         return {**json.loads(line), "pss": pss} if line else None
     finally:
