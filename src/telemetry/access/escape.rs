@@ -7,6 +7,12 @@ use std::fmt::Write;
 
 /// Appends the inside of a JSON string (RFC 8259, section 7). Bytes that are not UTF-8 become U+FFFD.
 pub(super) fn json(out: &mut String, text: &[u8]) {
+    // Nearly every text is this, and looking at all of it is many bytes at a time.
+    let is_plain =
+        text.iter().fold(true, |are, byte| are & matches!(byte, b' '..=b'~') & !matches!(byte, b'"' | b'\\'));
+    if let (true, Ok(plain)) = (is_plain, std::str::from_utf8(text)) {
+        return out.push_str(plain);
+    }
     for chunk in text.utf8_chunks() {
         json_text(out, chunk.valid());
         if !chunk.invalid().is_empty() {
@@ -39,6 +45,6 @@ pub(super) fn quoted(out: &mut String, text: &[u8]) {
 }
 
 /// Appends formatted text.
-pub(super) fn append(out: &mut String, text: std::fmt::Arguments<'_>) {
+fn append(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a String takes all");
 }

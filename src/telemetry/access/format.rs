@@ -2,13 +2,14 @@
 //!
 //! Knows no files. Invariant: what is appended ends with the only line feed in it.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use super::{Line, escape};
+use super::{Line, digits, escape};
+use crate::id::AppName;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -33,13 +34,18 @@ impl Format {
 
 fn text(out: &mut String, line: &Line<'_>) {
     let request = &line.request;
-    escape::append(out, format_args!("{} - - ", line.client.address));
+    digits::address(out, line.client.address);
+    out.push_str(" - - ");
     common_time(out, line.time);
     out.push_str(" \"");
     escape::quoted(out, request.method.as_bytes());
     out.push(' ');
     escape::quoted(out, request.path.as_bytes());
-    escape::append(out, format_args!(" {}\" {} {} \"", request.protocol, line.status, line.sent));
+    out.push(' ');
+    out.push_str(request.protocol);
+    number(out, "\" ", line.status);
+    number(out, " ", line.sent);
+    out.push_str(" \"");
     escape::quoted(out, request.referer.unwrap_or(b"-"));
     out.push_str("\" \"");
     escape::quoted(out, request.user_agent.unwrap_or(b"-"));
@@ -52,92 +58,123 @@ fn text(out: &mut String, line: &Line<'_>) {
 
 fn text_fields(out: &mut String, line: &Line<'_>) {
     let service = &line.service;
-    match service.app {
-        Some(app) => escape::append(out, format_args!(" app={app}")),
-        None => out.push_str(" app=-"),
-    }
+    out.push_str(" app=");
+    out.push_str(service.app.map_or("-", AppName::as_str));
     match service.worker {
-        Some((generation, slot)) => escape::append(out, format_args!(" worker={generation}.{slot}")),
+        Some((generation, slot)) => {
+            number(out, " worker=", generation.0);
+            number(out, ".", slot.0);
+        }
         None => out.push_str(" worker=-"),
     }
-    escape::append(out, format_args!(" in={} seconds={}", line.received, Seconds(line.took)));
-    escape::append(out, format_args!(" queued={} attempts={}", Seconds(service.queued), service.attempts));
-    let tls = if line.client.tls { "yes" } else { "no" };
-    escape::append(out, format_args!(" fault={} tls={tls} id={}", line.fault.unwrap_or("-"), line.request.id));
+    number(out, " in=", line.received);
+    out.push_str(" seconds=");
+    digits::seconds(out, line.took);
+    out.push_str(" queued=");
+    digits::seconds(out, service.queued);
+    number(out, " attempts=", service.attempts);
+    out.push_str(" fault=");
+    out.push_str(line.fault.unwrap_or("-"));
+    out.push_str(if line.client.tls { " tls=yes id=" } else { " tls=no id=" });
+    out.push_str(line.request.id);
 }
 
 fn json(out: &mut String, line: &Line<'_>) {
     out.push_str("{\"time\":\"");
     rfc3339_time(out, line.time);
-    escape::append(out, format_args!("\",\"id\":\"{}\"", line.request.id));
-    json_client_and_request(out, line);
-    escape::append(out, format_args!(",\"status\":{}", line.status));
-    escape::append(out, format_args!(",\"bytes_in\":{},\"bytes_out\":{}", line.received, line.sent));
-    escape::append(out, format_args!(",\"seconds\":{}", Seconds(line.took)));
+    out.push_str("\",\"id\":\"");
+    out.push_str(line.request.id);
+    out.push_str("\",\"peer\":\"");
+    digits::address(out, line.client.address);
+    out.push_str(if line.client.tls { "\",\"tls\":true" } else { "\",\"tls\":false" });
+    json_request(out, line);
+    number(out, ",\"status\":", line.status);
+    number(out, ",\"bytes_in\":", line.received);
+    number(out, ",\"bytes_out\":", line.sent);
+    out.push_str(",\"seconds\":");
+    digits::seconds(out, line.took);
     json_service(out, line);
     if let Some(fault) = line.fault {
-        json_field(out, "fault", fault.as_bytes());
+        json_text(out, ",\"fault\":\"", fault.as_bytes());
     }
     out.push_str("}\n");
 }
 
-fn json_client_and_request(out: &mut String, line: &Line<'_>) {
+fn json_request(out: &mut String, line: &Line<'_>) {
     let request = &line.request;
-    escape::append(out, format_args!(",\"peer\":\"{}\",\"tls\":{}", line.client.address, line.client.tls));
-    json_field(out, "protocol", request.protocol.as_bytes());
-    json_field(out, "method", request.method.as_bytes());
-    json_field(out, "host", request.host.as_bytes());
-    json_field(out, "path", request.path.as_bytes());
+    json_text(out, ",\"protocol\":\"", request.protocol.as_bytes());
+    json_text(out, ",\"method\":\"", request.method.as_bytes());
+    json_text(out, ",\"host\":\"", request.host.as_bytes());
+    json_text(out, ",\"path\":\"", request.path.as_bytes());
     if let Some(referer) = request.referer {
-        json_field(out, "referer", referer);
+        json_text(out, ",\"referer\":\"", referer);
     }
     if let Some(user_agent) = request.user_agent {
-        json_field(out, "user_agent", user_agent);
+        json_text(out, ",\"user_agent\":\"", user_agent);
     }
 }
 
 fn json_service(out: &mut String, line: &Line<'_>) {
     let service = &line.service;
     if let Some(app) = service.app {
-        json_field(out, "app", app.as_str().as_bytes());
+        json_text(out, ",\"app\":\"", app.as_str().as_bytes());
     }
     if let Some((generation, slot)) = service.worker {
-        escape::append(out, format_args!(",\"worker\":\"{generation}.{slot}\""));
+        number(out, ",\"worker\":\"", generation.0);
+        number(out, ".", slot.0);
+        out.push('"');
     }
-    escape::append(out, format_args!(",\"queued\":{},\"attempts\":{}", Seconds(service.queued), service.attempts));
+    out.push_str(",\"queued\":");
+    digits::seconds(out, service.queued);
+    number(out, ",\"attempts\":", service.attempts);
 }
 
-fn json_field(out: &mut String, name: &str, value: &[u8]) {
-    escape::append(out, format_args!(",\"{name}\":\""));
-    escape::json(out, value);
+/// `before` ends with the quote that opens the text.
+fn json_text(out: &mut String, before: &str, text: &[u8]) {
+    out.push_str(before);
+    escape::json(out, text);
     out.push('"');
+}
+
+fn number(out: &mut String, before: &str, value: impl Into<u64>) {
+    out.push_str(before);
+    digits::number(out, value);
 }
 
 /// `[23/Nov/2026:04:12:59 +0000]`.
 fn common_time(out: &mut String, time: SystemTime) {
     let t = utc(time);
-    let month = MONTHS[usize::from(t.month().unsigned_abs()) - 1];
-    escape::append(out, format_args!("[{:02}/{month}/{:04}:", t.day(), t.year()));
-    escape::append(out, format_args!("{:02}:{:02}:{:02} +0000]", t.hour(), t.minute(), t.second()));
+    out.push('[');
+    two(out, t.day());
+    out.push('/');
+    out.push_str(MONTHS[usize::from(t.month().unsigned_abs()) - 1]);
+    out.push('/');
+    digits::padded(out, t.year().unsigned_abs(), 4);
+    for part in [t.hour(), t.minute(), t.second()] {
+        out.push(':');
+        two(out, part);
+    }
+    out.push_str(" +0000]");
 }
 
 /// `2026-11-23T04:12:59.007Z`.
 fn rfc3339_time(out: &mut String, time: SystemTime) {
     let t = utc(time);
-    escape::append(out, format_args!("{:04}-{:02}-{:02}T", t.year(), t.month(), t.day()));
-    escape::append(out, format_args!("{:02}:{:02}:{:02}.{:03}Z", t.hour(), t.minute(), t.second(), t.millisecond()));
+    digits::padded(out, t.year().unsigned_abs(), 4);
+    for (before, part) in [('-', t.month()), ('-', t.day()), ('T', t.hour()), (':', t.minute()), (':', t.second())] {
+        out.push(before);
+        two(out, part);
+    }
+    out.push('.');
+    digits::padded(out, t.millisecond().unsigned_abs(), 3);
+    out.push('Z');
+}
+
+fn two(out: &mut String, part: i8) {
+    digits::padded(out, part.unsigned_abs(), 2);
 }
 
 /// A clock so wrong that it leaves the calendar shows the epoch.
 fn utc(time: SystemTime) -> DateTime {
     Offset::UTC.to_datetime(Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH))
-}
-
-/// Seconds with six decimals, without the rounding of a float.
-struct Seconds(Duration);
-
-impl std::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{:06}", self.0.as_secs(), self.0.subsec_micros())
-    }
 }

@@ -4,6 +4,7 @@
 //! are text from a client, and are escaped, not trusted. Invariants: a line is one line whatever a client sent, and
 //! writing one never waits for a disk, a pipe or a terminal.
 
+mod digits;
 mod escape;
 mod format;
 mod writer;
