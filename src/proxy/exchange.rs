@@ -5,6 +5,7 @@
 //! of routes and limits, whatever is published meanwhile.
 
 use std::convert::Infallible;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,11 +172,13 @@ fn toward_worker(
     peer: &Arc<Peer>,
     checked: &Checked,
     bounds: upload::Bounds,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     record: &mut Record,
 ) -> WorkerRequest {
     let head = head(peer, checked, &request, record.id());
     let (is_head, is_http2) = (*request.method() == Method::HEAD, request.version() == Version::HTTP_2);
+    let mut room = take(request.headers_mut());
+    room.clear();
     let incoming = request.into_body();
     let body = match checked.framing {
         Framing::Empty => Upload::none(),
@@ -186,7 +189,7 @@ fn toward_worker(
             Upload::Streamed(Box::new(streamed))
         }
     };
-    WorkerRequest { head: head.into(), is_head, framing: checked.framing, body }
+    WorkerRequest { head: head.into(), is_head, framing: checked.framing, body, room }
 }
 
 /// Its head, with what we say of the client: what we see, or what fronts say that we trust.

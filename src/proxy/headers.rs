@@ -40,7 +40,7 @@ pub(super) const STRIPPED: [HeaderName; 15] = [
 const ORDERS: [&str; 3] = ["x-accel-redirect", "x-sendfile", "x-reproxy-url"];
 
 fn is_order(name: &str) -> bool {
-    ORDERS.contains(&name)
+    name.starts_with("x-") && ORDERS.contains(&name)
 }
 
 const CONNECTION: usize = 0;

@@ -89,6 +89,8 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
     use crate::proxy::headers::Framing;
 
@@ -96,7 +98,13 @@ mod tests {
 
     fn request(body: &'static str) -> WorkerRequest {
         let framing = if body.is_empty() { Framing::Empty } else { Framing::Length(body.len() as u64) };
-        WorkerRequest { head: HEAD.into(), is_head: false, framing, body: Upload::Whole(body.into()) }
+        WorkerRequest {
+            head: HEAD.into(),
+            is_head: false,
+            framing,
+            body: Upload::Whole(body.into()),
+            room: HeaderMap::new(),
+        }
     }
 
     #[test]

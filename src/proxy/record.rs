@@ -262,7 +262,7 @@ impl Drop for Record {
 /// 128 random bits as hexadecimal digits.
 pub(crate) fn random_id() -> HeaderValue {
     let mut digits = [0; 32];
-    write_digits(&fastrand::u128(..).to_be_bytes(), &mut digits);
+    write_digits(fastrand::u128(..).to_be_bytes(), &mut digits);
     let mut id = HeaderValue::from_bytes(&digits).expect("hexadecimal digits are a valid field value");
     // Keeps it out of HPACK's table (RFC 7541, section 7.1.3), where it would push out what does come again.
     id.set_sensitive(true);

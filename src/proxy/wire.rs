@@ -19,7 +19,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::Response;
+use http::{HeaderMap, Response};
 use http_body::SizeHint;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -93,6 +93,8 @@ pub(crate) struct WorkerRequest {
     pub(crate) is_head: bool,
     pub(crate) framing: Framing,
     pub(crate) body: Upload,
+    /// Room for the fields of the answer.
+    pub(crate) room: HeaderMap,
 }
 
 /// The head of a response, and what is there in its fields.
@@ -216,7 +218,7 @@ impl Connection {
         }
         loop {
             if !self.inbox.is_empty() {
-                match head::read(&mut self.inbox, request.is_head) {
+                match head::read(&mut self.inbox, request.is_head, &mut request.room) {
                     Ok(Some(head)) => return Poll::Ready(Ok(self.begin(head))),
                     Ok(None) => {}
                     Err(Nonsense) => return Poll::Ready(Err(Fault::Malformed)),

@@ -55,7 +55,8 @@ fn is_trace(value: &[u8]) -> bool {
 }
 
 fn is_hex(part: &[u8]) -> bool {
-    part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    // To the end in any case, which is many at a time.
+    part.iter().fold(true, |are, byte| are & matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_id(part: &[u8]) -> bool {
@@ -67,15 +68,15 @@ fn begin(id: &HeaderValue) -> [u8; BEGUN.len()] {
     if id.len() == TRACE.len() && is_id(id) {
         begun[TRACE].copy_from_slice(id);
     } else {
-        write_digits(&fastrand::u128(1..).to_be_bytes(), &mut begun[TRACE]);
+        write_digits(fastrand::u128(1..).to_be_bytes(), &mut begun[TRACE]);
     }
-    write_digits(&fastrand::u64(1..).to_be_bytes(), &mut begun[PARENT]);
+    write_digits(fastrand::u64(1..).to_be_bytes(), &mut begun[PARENT]);
     begun
 }
 
 /// Writes bytes as hexadecimal digits, two for each.
-pub(crate) fn write_digits(bytes: &[u8], into: &mut [u8]) {
-    for (pair, byte) in into.chunks_exact_mut(2).zip(bytes) {
+pub(crate) fn write_digits<const N: usize>(bytes: [u8; N], into: &mut [u8]) {
+    for (pair, byte) in into[..2 * N].chunks_exact_mut(2).zip(bytes) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 0xf)];
     }

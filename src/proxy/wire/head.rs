@@ -4,7 +4,7 @@
 //! are not folded, lengths agree. What a response says beyond its framing is looked over by `policy::answer`. Invariant:
 //! a response has one end, whichever fields it has.
 
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, take};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -45,11 +45,11 @@ pub(super) struct Head {
 }
 
 /// Takes the head of the response out of what has come, and the interim ones before it (RFC 9110, section 15.2), which are
-/// dropped; `None`: more must come first.
+/// dropped; `None`: more must come first. `room` becomes the map of its fields.
 ///
 /// # Errors
 /// When what has come is no beginning of a response.
-pub(super) fn read(from: &mut BytesMut, is_head: bool) -> Result<Option<Head>, Nonsense> {
+pub(super) fn read(from: &mut BytesMut, is_head: bool, room: &mut HeaderMap) -> Result<Option<Head>, Nonsense> {
     loop {
         let mut places = [Place::default(); MOST_FIELDS];
         let Some((mut response, length, count)) = parse(from, &mut places)? else {
@@ -59,6 +59,7 @@ pub(super) fn read(from: &mut BytesMut, is_head: bool) -> Result<Option<Head>, N
         if response.status().is_informational() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             continue;
         }
+        *response.headers_mut() = take(room);
         let survey = collect(&bytes, &places[..count], response.headers_mut())?;
         let ending = ending(&response, survey, is_head)?;
         let is_last = survey.has_connection() && closes(response.headers());
@@ -105,12 +106,28 @@ fn collect(bytes: &Bytes, places: &[Place], fields: &mut HeaderMap) -> Result<Su
     fields.reserve(places.len() + 1);
     let mut survey = Survey::default();
     for place in places {
-        let name = HeaderName::from_bytes(&bytes[range(place.name)]).map_err(|_| Nonsense)?;
+        let name = name(&bytes[range(place.name)])?;
         let value = HeaderValue::from_maybe_shared(bytes.slice(range(place.value))).map_err(|_| Nonsense)?;
         survey.note_answered(&name, &value);
         fields.append(name, value);
     }
     Ok(survey)
+}
+
+/// The name of a field. Most are among these, as servers spell them, and need no closer look.
+fn name(bytes: &[u8]) -> Result<HeaderName, Nonsense> {
+    Ok(match bytes {
+        b"Content-Type" | b"content-type" => header::CONTENT_TYPE,
+        b"Content-Length" | b"content-length" => header::CONTENT_LENGTH,
+        b"Date" | b"date" => header::DATE,
+        b"Server" | b"server" => header::SERVER,
+        b"Connection" | b"connection" => header::CONNECTION,
+        b"Cache-Control" | b"cache-control" => header::CACHE_CONTROL,
+        b"ETag" | b"etag" => header::ETAG,
+        b"Set-Cookie" | b"set-cookie" => header::SET_COOKIE,
+        b"Vary" | b"vary" => header::VARY,
+        _ => HeaderName::from_bytes(bytes).map_err(|_| Nonsense)?,
+    })
 }
 
 /// How the body ends (RFC 9112, section 6.3). A coding ranks before a length; which codings there may be is for
@@ -162,7 +179,7 @@ mod tests {
     use super::*;
 
     fn read_text(text: &str) -> Result<Option<Head>, Nonsense> {
-        read(&mut BytesMut::from(text), false)
+        read(&mut BytesMut::from(text), false, &mut HeaderMap::new())
     }
 
     fn ending_of(text: &str) -> Result<Ending, Nonsense> {
@@ -174,14 +191,26 @@ mod tests {
         let text = "HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\nHTTP/1.1 404 Not Found\r\na: 1\r\na: 2\r\nb:\r\n\r\n";
         for length in 0..text.len() {
             let mut begun = BytesMut::from(&text[..length]);
-            assert!(read(&mut begun, false).unwrap().is_none(), "{length}");
+            assert!(read(&mut begun, false, &mut HeaderMap::new()).unwrap().is_none(), "{length}");
         }
         let mut whole = BytesMut::from(format!("{text}rest").as_bytes());
-        let head = read(&mut whole, false).unwrap().unwrap();
+        let head = read(&mut whole, false, &mut HeaderMap::new()).unwrap().unwrap();
         assert_eq!((head.response.status(), &whole[..]), (StatusCode::NOT_FOUND, &b"rest"[..]));
         assert_eq!(head.response.headers().get_all("a").iter().collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!(head.response.headers()["b"], "");
         assert!(head.may_stay);
+    }
+
+    #[test]
+    fn a_name_is_the_same_in_whatever_way_it_is_spelt() {
+        for spelt in ["Content-Type", "content-length", "DATE", "sErver", "connection", "Etag", "X-Own", "vary"] {
+            assert_eq!(
+                name(spelt.as_bytes()),
+                HeaderName::from_bytes(spelt.as_bytes()).map_err(|_| Nonsense),
+                "{spelt}"
+            );
+        }
+        assert_eq!(name(b"a b"), Err(Nonsense));
     }
 
     #[test]
@@ -205,7 +234,7 @@ mod tests {
             assert_eq!(ending_of(&format!("HTTP/1.1 {status} x\r\ncontent-length: 5\r\n\r\n")), Ok(Ending::Length(0)));
         }
         let mut text = BytesMut::from("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
-        assert_eq!(read(&mut text, true).unwrap().unwrap().ending, Ending::Length(0));
+        assert_eq!(read(&mut text, true, &mut HeaderMap::new()).unwrap().unwrap().ending, Ending::Length(0));
     }
 
     #[test]
