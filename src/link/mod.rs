@@ -27,6 +27,6 @@ pub const FIRST_LISTENER: i32 = 5;
 
 pub use message::{FaultKind, FromProxy, Load, Manifest, ManifestEntry, ToProxy};
 pub use snapshot::{
-    App, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, Hold, Http2, Limits, Listener, Rate, Snapshot,
-    Streams,
+    App, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, Hold, Http2, Limits, Listener, Rate, Requests,
+    Snapshot, Streams, TicketKey,
 };

@@ -25,6 +25,9 @@ pub struct Snapshot {
     pub apps: Vec<App>,
     /// The first one answers clients that name no known server.
     pub certificates: Vec<Certificate>,
+    /// Of session tickets: the first one seals, all of them open.
+    #[serde(default)]
+    pub tickets: Vec<TicketKey>,
     pub clients: Clients,
     pub limits: Limits,
 }
@@ -49,17 +52,24 @@ pub struct App {
     pub condition: Condition,
     pub endpoints: Vec<Endpoint>,
     pub max_inflight: Option<NonZeroU32>,
-    /// Bytes of a request's body; `None`: unlimited.
-    #[serde(default)]
-    pub body_bytes: Option<u64>,
+    #[serde(flatten)]
+    pub requests: Requests,
     pub hold: Hold,
     pub connect_timeout: Duration,
     pub response_timeout: Option<Duration>,
     pub keepalive: Duration,
-    pub retry_idempotency_key: bool,
     /// The page that answers every request; `None`: workers do.
     #[serde(default)]
     pub maintenance: Option<String>,
+}
+
+/// What is let through of the requests for an app, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requests {
+    /// Bytes of a body; `None`: unlimited.
+    #[serde(default)]
+    pub body_bytes: Option<u64>,
+    pub retry_idempotency_key: bool,
 }
 
 /// How requests wait for an endpoint.
@@ -125,6 +135,20 @@ pub struct Certificate {
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Certificate").field("chain", &self.chain.len()).finish_non_exhaustive()
+    }
+}
+
+/// What session tickets are sealed with; `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketKey {
+    /// Stands in each ticket.
+    pub name: [u8; 16],
+    pub secret: [u8; 32],
+}
+
+impl std::fmt::Debug for TicketKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TicketKey").finish_non_exhaustive()
     }
 }
 

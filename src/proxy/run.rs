@@ -23,7 +23,7 @@ use super::error::Error;
 use super::listener;
 use super::thread::Threads;
 use super::world::{Atlas, World};
-use crate::certs::{self, Store};
+use crate::certs::{self, Store, Tickets};
 use crate::link::{self, FromProxy, Manifest, ToProxy, codec};
 use crate::sys::{confinement, lockdown, process, socket};
 use crate::telemetry::access::{AccessLog, Format, Target};
@@ -114,13 +114,13 @@ async fn begin(
     confine(&manifest);
     let listeners = listener::claim(&manifest.listeners, inherited)?;
     let count = manifest.threads.max(1) as usize;
-    let store = Arc::new(Store::build(Vec::new()));
+    let tls = (Arc::new(Store::build(Vec::new())), Arc::<Tickets>::default());
     let (sender, reports) = mpsc::channel(REPORTS);
-    let proxy = Arc::new(proxy(&manifest, &store, sender)?);
+    let proxy = Arc::new(proxy(&manifest, &tls, sender)?);
     let threads =
         listener::deal(listeners, count).and_then(|hands| Threads::start(&proxy, hands)).map_err(Error::Start)?;
     let idle = Arc::<Idle>::default();
-    let atlas = Atlas::new(store, proxy.metrics.clone(), count, Idle::reporter(&idle));
+    let atlas = Atlas::new(tls, proxy.metrics.clone(), count, Idle::reporter(&idle));
     let mut conductor = Conductor::new(proxy, atlas, threads, Outbox { writer: Some(writer), reports, idle });
     conductor.ready().await;
     Ok((conductor, reader))
@@ -142,10 +142,14 @@ fn access_log(manifest: &Manifest, metrics: &ExchangeMetrics) -> Option<AccessLo
 }
 
 /// What the threads are to share, without a world as yet.
-fn proxy(manifest: &Manifest, store: &Arc<Store>, reports: mpsc::Sender<FromProxy>) -> Result<Proxy, Error> {
+fn proxy(
+    manifest: &Manifest,
+    (store, tickets): &(Arc<Store>, Arc<Tickets>),
+    reports: mpsc::Sender<FromProxy>,
+) -> Result<Proxy, Error> {
     let metrics = ExchangeMetrics::new();
     let access = access_log(manifest, &metrics);
-    let tls = certs::server_config(Arc::clone(store), &[b"h2", b"http/1.1"])?;
+    let tls = certs::server_config(Arc::clone(store), Arc::clone(tickets), &[b"h2", b"http/1.1"])?;
     Ok(Proxy {
         world: ArcSwap::from_pointee(World::empty()),
         tls: TlsAcceptor::from(Arc::new(tls)),

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::certs::{self, CertError, Parsed, Store};
+use crate::certs::{self, CertError, Parsed, Store, Tickets};
 use crate::id::AppName;
 use crate::link::{self, Condition, Crowd, Http2, Limits, Snapshot};
 use crate::route::Table;
@@ -54,6 +54,7 @@ pub(crate) struct Atlas {
     known: HashMap<AppName, Known>,
     certificates: Vec<link::Certificate>,
     store: Arc<Store>,
+    tickets: Arc<Tickets>,
     metrics: ExchangeMetrics,
     threads: usize,
     on_idle: OnIdle,
@@ -72,6 +73,7 @@ pub(crate) struct Draft {
     listings: Vec<(Vec<Spec>, Bounds)>,
     /// `None`: those in force stay.
     certificates: Option<Certificates>,
+    tickets: Vec<link::TicketKey>,
 }
 
 /// Certificates as they came and as they are used.
@@ -144,8 +146,13 @@ impl World {
 
 impl Atlas {
     /// `threads` is how many serve; `on_idle` hears of closed endpoints that have become idle.
-    pub(crate) fn new(store: Arc<Store>, metrics: ExchangeMetrics, threads: usize, on_idle: OnIdle) -> Self {
-        Self { known: HashMap::new(), certificates: Vec::new(), store, metrics, threads, on_idle }
+    pub(crate) fn new(
+        (store, tickets): (Arc<Store>, Arc<Tickets>),
+        metrics: ExchangeMetrics,
+        threads: usize,
+        on_idle: OnIdle,
+    ) -> Self {
+        Self { known: HashMap::new(), certificates: Vec::new(), store, tickets, metrics, threads, on_idle }
     }
 
     /// Checks a snapshot and makes a world of it. Nothing has changed yet.
@@ -163,7 +170,7 @@ impl Atlas {
             snapshot.listeners.into_iter().map(|listener| owned(listener, &apps)).collect::<Result<_, _>>()?;
         let clients = Clients::new(&snapshot.clients);
         let world = World { limits: snapshot.limits, clients, listeners, routes, apps };
-        Ok(Draft { world, listings, certificates })
+        Ok(Draft { world, listings, certificates, tickets: snapshot.tickets })
     }
 
     /// Takes a draft over, up to the routes: `publish` is to put the world in force.
@@ -174,6 +181,7 @@ impl Atlas {
             self.store.swap(parsed);
             self.certificates = texts;
         }
+        self.tickets.swap(draft.tickets.iter().map(|key| (&key.name, &key.secret)));
         for (app, (specs, bounds)) in draft.world.apps.iter().zip(draft.listings) {
             app.upstream.set(&specs, bounds);
         }

@@ -57,6 +57,7 @@ mod site;
 mod start;
 mod stuck;
 mod taken;
+mod tickets;
 mod traffic;
 mod watch;
 mod web;
@@ -150,6 +151,7 @@ struct Machines {
 struct Published {
     epoch: Epoch,
     certificates: Vec<Certificate>,
+    tickets: tickets::Tickets,
     /// Does the world differ from what was last published?
     dirty: bool,
     awaited: Vec<Awaited>,
@@ -315,6 +317,7 @@ impl Supervisor {
     fn snapshot(&self) -> crate::link::Snapshot {
         let Published { epoch, certificates, .. } = &self.published;
         let mut snapshot = publish::snapshot(*epoch, &self.sites, &self.listeners, certificates, &self.config);
+        snapshot.tickets = self.published.tickets.keys();
         self.roster.traffic.apply(&mut snapshot);
         snapshot
     }
@@ -345,10 +348,9 @@ impl Supervisor {
 
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
-        let order = self.machines.order.deadline();
-        let deploys = self.reloads.deploys.deadline();
-        let others = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline(), order, deploys];
-        sites.chain(others.into_iter().flatten()).min()
+        let own = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline()];
+        let others = [self.machines.order.deadline(), self.reloads.deploys.deadline()];
+        sites.chain(own.into_iter().chain(others).chain([self.published.tickets.deadline()]).flatten()).min()
     }
 
     fn wake(&mut self, now: Instant) {
@@ -365,6 +367,7 @@ impl Supervisor {
         if self.proxies.wake(now) && !self.is_stopping() {
             self.start_proxy();
         }
+        self.published.dirty |= self.published.tickets.rotate(now);
         self.end_scrapes(now);
         self.look_for_orphans(now);
         self.consult_calendar(now);

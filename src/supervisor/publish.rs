@@ -22,7 +22,7 @@ pub(super) fn snapshot(
     let apps = apps.collect();
     let listeners = listeners.iter().filter_map(listener).collect();
     let (clients, limits) = (told(&config.clients), translate(&config.limits));
-    Snapshot { epoch, listeners, apps, certificates: certificates.to_vec(), clients, limits }
+    Snapshot { epoch, listeners, apps, certificates: certificates.to_vec(), tickets: Vec::new(), clients, limits }
 }
 
 fn listener(group: &Group) -> Option<link::Listener> {

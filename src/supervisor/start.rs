@@ -27,6 +27,7 @@ use super::roster::Roster;
 use super::scrape::Scrapes;
 use super::settings::{prepare_access_log, read_certificates, recipe};
 use super::shutdown::Phase;
+use super::tickets::Tickets;
 use super::watch::Watches;
 use super::{Chores, Machines, Outlook, Published, Supervisor, clock, web};
 use crate::certs::CertError;
@@ -217,7 +218,7 @@ fn build(
         },
         machines: machines(estate),
         reloads: Reloads::default(),
-        published: Published { certificates, ..Published::default() },
+        published: Published { certificates, tickets: Tickets::of(estate), ..Published::default() },
         phase: Phase::Running,
         chores,
         outlook,

@@ -11,7 +11,7 @@ use crate::upgrades::a_drain_keeps_its_deadline;
 impl Running {
     /// Kills the supervisor, and waits until another one answers.
     #[track_caller]
-    fn kill_supervisor(&self) {
+    pub(crate) fn kill_supervisor(&self) {
         let before = self.status().pid;
         process::kill(before);
         until(SOON, "another supervisor answers", || (self.try_status().ok()?.pid != before).then_some(()));

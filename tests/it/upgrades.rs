@@ -1,15 +1,20 @@
 //! portreeve becomes another program: nobody outside notices, and what was under way goes on.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use rustls::pki_types::ServerName;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 use serde::Deserialize;
 
 use crate::harness::process::{self, Process};
-use crate::harness::{Load, Portreeve, Running, SOON, example, until, worker};
+use crate::harness::{Load, Portreeve, Running, SOON, Target, example, until, worker};
 
 /// The part of `GET /v1/status` that tells of those who took over from each other.
 #[derive(Debug, Deserialize)]
@@ -229,6 +234,51 @@ fn no_line_of_a_worker_is_lost_or_told_twice_over_upgrades() {
     for (number, pair) in whole.lines().collect::<Vec<_>>().chunks_exact(2).enumerate() {
         assert_eq!(pair, [format!("line {number} of many"), format!("half {}", number + 1)]);
     }
+}
+
+/// Shakes hands, and stays until a ticket has come; says whether a session was resumed.
+fn is_resumed(target: &Target, client: &Arc<ClientConfig>) -> bool {
+    let stream = std::net::TcpStream::connect(target.address()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = StreamOwned::new(ClientConnection::new(Arc::clone(client), name).unwrap(), stream);
+    stream.write_all(b"GET /whoami HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", answer.escape_ascii());
+    stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+}
+
+#[test]
+fn a_tls_session_is_resumed_by_every_thread_and_after_an_upgrade_a_kill_of_the_proxy_and_one_of_the_supervisor() {
+    let running = Portreeve::new().kept().https().set("proxy.threads", 2).app("web", worker()).start();
+    let target = running.https();
+    let clients = [&TLS12, &TLS13].map(|version| running.certificate().client_of(&["http/1.1"], &[version]));
+    for client in &clients {
+        assert!(!is_resumed(&target, client), "the first time");
+        for _ in 0..8 {
+            assert!(is_resumed(&target, client), "whichever thread it meets");
+        }
+    }
+    let resumed = |after: &str| {
+        for client in &clients {
+            assert!(is_resumed(&target, client), "{after}");
+        }
+    };
+    let proxy = running.proxy();
+    running.upgrade();
+    running.proxy_after(proxy);
+    resumed("after an upgrade");
+    running.upgrade();
+    running.upgrade();
+    resumed("after two more");
+    let proxy = running.kill_proxy();
+    running.proxy_after(proxy);
+    resumed("after the proxy was killed");
+    running.kill_supervisor();
+    let proxy = running.kill_proxy();
+    running.proxy_after(proxy);
+    resumed("after both were killed");
 }
 
 #[test]

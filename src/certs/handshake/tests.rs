@@ -9,7 +9,7 @@ use rustls::{
 };
 
 use super::*;
-use crate::certs::{Parsed, parse};
+use crate::certs::{Parsed, parse, ticket_key};
 
 /// Signs what the server shows; the only one whom the client trusts.
 struct Authority {
@@ -50,8 +50,16 @@ const HTTP1: &[u8] = b"http/1.1";
 
 fn server(certificates: Vec<Parsed>) -> (Arc<Store>, Arc<ServerConfig>) {
     let store = Arc::new(Store::build(certificates));
-    let config = server_config(Arc::clone(&store), &[H2, HTTP1]).unwrap();
-    (store, Arc::new(config))
+    let (name, secret) = ticket_key().unwrap();
+    let config = sharing(&store, &[(&name, &secret)]);
+    (store, config)
+}
+
+/// A server with these keys, the newest first.
+fn sharing(store: &Arc<Store>, keys: &[(&[u8; 16], &[u8; 32])]) -> Arc<ServerConfig> {
+    let tickets = Arc::new(Tickets::default());
+    tickets.swap(keys.iter().copied());
+    Arc::new(server_config(Arc::clone(store), tickets, &[H2, HTTP1]).unwrap())
 }
 
 /// Shakes hands and lets the tickets arrive.
@@ -181,6 +189,24 @@ fn clients_resume_across_a_swap_of_certificates() {
         assert_eq!(kind(), Some(HandshakeKind::Resumed), "{version:?}");
         store.swap(vec![authority.issue(&["a.test"])]);
         assert_eq!(kind(), Some(HandshakeKind::Resumed), "{version:?}");
+    }
+}
+
+#[test]
+fn clients_resume_at_another_server_that_has_the_key_and_at_no_other() {
+    let authority = Authority::new();
+    let [old, new] = [(); 2].map(|()| ticket_key().unwrap());
+    let [old, new] = [&old, &new].map(|(name, secret)| (name, secret));
+    for version in BOTH {
+        let store = Arc::new(Store::build(vec![authority.issue(&["a.test"])]));
+        let client = authority.client(&[version], &[]);
+        let kind = |keys: &[_]| connect(&client, &sharing(&store, keys), "a.test").unwrap().handshake_kind();
+        assert_eq!(kind(&[old]), Some(HandshakeKind::Full), "{version:?}");
+        assert_eq!(kind(&[old]), Some(HandshakeKind::Resumed), "{version:?}");
+        assert_eq!(kind(&[new, old]), Some(HandshakeKind::Resumed), "{version:?}: an old ticket");
+        assert_eq!(kind(&[new]), Some(HandshakeKind::Resumed), "{version:?}: it got a new one for it");
+        assert_eq!(kind(&[old]), Some(HandshakeKind::Full), "{version:?}: this one does not have the key");
+        assert_eq!(kind(&[]), Some(HandshakeKind::Full), "{version:?}");
     }
 }
 

@@ -58,7 +58,7 @@ fn a_long_body_is_refused_whether_or_not_its_length_is_told() {
     run(async {
         let worker = Worker::start(1).await;
         let mut rig = Rig::serving(&[&worker]).await;
-        rig.web().body_bytes = Some(8);
+        rig.web().requests.body_bytes = Some(8);
         rig.publish().await;
         let mut client = Client::connect(rig.http).await;
         assert_eq!(client.post("/", "123456789").await.status(), 413);

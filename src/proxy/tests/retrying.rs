@@ -140,7 +140,7 @@ fn r3_is_for_a_post_with_a_key_where_the_app_says_so() {
     run(async {
         let (dying, alive) = (Worker::start(1).await, Worker::start(2).await);
         let (mut rig, _other, _busy) = favouring(&dying, &alive).await;
-        rig.web().retry_idempotency_key = true;
+        rig.web().requests.retry_idempotency_key = true;
         rig.publish().await;
         let mut client = Client::connect(rig.http).await;
         client.write("POST / HTTP/1.1\r\nhost: a\r\nidempotency-key: k\r\ncontent-length: 5\r\n\r\nhello").await;

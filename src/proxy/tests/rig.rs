@@ -65,6 +65,7 @@ impl Rig {
             listeners,
             apps: vec![app("web")],
             certificates,
+            tickets: Vec::new(),
             clients: Clients::default(),
             limits: limits(),
         };

@@ -15,6 +15,7 @@ use super::ledger::Ledger;
 use super::store::{LEDGER, PREFIX};
 use crate::config::{self, Loaded};
 use crate::link::Certificate;
+use crate::supervisor::tickets;
 use crate::sys::handover;
 use crate::sys::journal::Journal;
 
@@ -39,6 +40,9 @@ pub(super) struct Will {
     /// In force; they stand nowhere else but in their files, which may be others by now, or gone.
     #[serde(default)]
     pub(super) certificates: Vec<Certificate>,
+    /// Keys of session tickets, which stand nowhere else.
+    #[serde(default)]
+    pub(super) tickets: Vec<tickets::Record>,
     /// The program that was there before, as long as one can go back to it.
     pub(super) program: Option<RawFd>,
     /// How many supervisors there were.
@@ -52,6 +56,7 @@ pub(super) struct Will {
 pub(in crate::supervisor) struct Estate {
     pub(in crate::supervisor) ledger: Ledger,
     pub(in crate::supervisor) certificates: Vec<Certificate>,
+    pub(in crate::supervisor) tickets: Vec<tickets::Record>,
     pub(super) kept: BTreeMap<String, u64>,
     /// Whoever wrote the ledger was killed: what it did in its last moment may not be in there.
     pub(in crate::supervisor) is_of_a_crash: bool,
@@ -82,8 +87,8 @@ impl Heritage {
         let line = super::Line { before: will.before, refused: will.refused.clone() };
         match Ledger::read(&will.ledger.to_string()) {
             Ok(ledger) => {
-                let Will { certificates, kept, descriptors: numbers, program, .. } = will;
-                let estate = Estate { ledger, certificates, kept, is_of_a_crash: false, numbers };
+                let Will { certificates, tickets, kept, descriptors: numbers, program, .. } = will;
+                let estate = Estate { ledger, certificates, tickets, kept, is_of_a_crash: false, numbers };
                 Ok(Some(Self { estate, memory: Some(memory), program, line }))
             }
             Err(reason) => Err(go_back(will, memory, &reason)),
@@ -99,11 +104,11 @@ impl Heritage {
         let will = Will::of(&Journal::adopt([first?, second?]));
         let read = will.and_then(|will| Ok((Ledger::read(&will.ledger.to_string())?, will)));
         match read {
-            Ok((ledger, Will { certificates, before, .. })) => {
+            Ok((ledger, Will { certificates, tickets, before, .. })) => {
                 let ends = numbers.iter().filter_map(|(name, number)| Some((name, handover::duplicate(*number).ok()?)));
                 let kept = ends.filter_map(|(name, end)| Some((name.clone(), handover::inode(end.as_fd()).ok()?)));
                 let kept = kept.collect();
-                let estate = Estate { ledger, certificates, kept, is_of_a_crash: true, numbers };
+                let estate = Estate { ledger, certificates, tickets, kept, is_of_a_crash: true, numbers };
                 Some(Self {
                     estate,
                     memory: None,

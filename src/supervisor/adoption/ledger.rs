@@ -64,7 +64,7 @@ impl Written {
     }
 
     /// The same time on our clock.
-    pub(super) fn instant(&self, now: Instant) -> Instant {
+    pub(in crate::supervisor) fn instant(&self, now: Instant) -> Instant {
         let age = Duration::from_nanos(handover::monotonic().saturating_sub(self.at));
         now.checked_sub(age).unwrap_or(now)
     }

@@ -22,7 +22,7 @@ use crate::control::words::{Refusal, RefusalKind};
 use crate::id::Serial;
 use crate::supervisor::event::Event;
 use crate::supervisor::output::HalfLines;
-use crate::supervisor::{Notice, Supervisor};
+use crate::supervisor::{Notice, Supervisor, clock};
 use crate::sys::spawn::{self, Spawn, Stdio};
 use crate::sys::{handover, socket};
 
@@ -219,6 +219,7 @@ impl Supervisor {
             descriptors: BTreeMap::new(),
             kept: self.outlook.store.kept().clone(),
             certificates: self.published.certificates.clone(),
+            tickets: self.published.tickets.record(clock::now()),
             program: None,
             before: self.outlook.line.before,
             refused: None,

@@ -100,7 +100,7 @@ impl Running {
         Target::Http2(self.status().listener(true), self.certificate().client(&["h2"]))
     }
 
-    fn certificate(&self) -> &Certificate {
+    pub(crate) fn certificate(&self) -> &Certificate {
         self.parts.certificate.as_ref().expect("it was built with https()")
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 
 /// A self-signed certificate for `localhost` in two PEM files.
 #[derive(Debug)]
@@ -29,10 +29,19 @@ impl Certificate {
 
     /// A client that trusts this certificate and nothing else, and offers the protocols.
     pub(crate) fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
+        self.client_of(protocols, rustls::DEFAULT_VERSIONS)
+    }
+
+    /// The same, of these versions of TLS only. It remembers its sessions.
+    pub(crate) fn client_of(
+        &self,
+        protocols: &[&str],
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).expect("our certificate can be trusted");
-        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-        let config = builder.expect("the provider knows the default versions").with_root_certificates(roots);
+        let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(versions);
+        let config = builder.expect("the provider knows these versions").with_root_certificates(roots);
         offering(config.with_no_client_auth(), protocols)
     }
 }

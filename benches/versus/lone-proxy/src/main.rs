@@ -14,7 +14,7 @@ use portreeve::config::defaults;
 use portreeve::id::{Address, Generation, Serial, Slot};
 use portreeve::link::{
     App, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, FromProxy, Hold, Http2, Limits, Listener, Manifest,
-    ManifestEntry, Snapshot, Streams, ToProxy, codec,
+    ManifestEntry, Snapshot, Streams, TicketKey, ToProxy, codec,
 };
 use portreeve::{proxy, sys};
 use socket2::SockRef;
@@ -105,6 +105,7 @@ fn snapshot(arguments: &Arguments, listeners: &[ManifestEntry]) -> Result<Snapsh
         listeners: listeners.iter().map(|entry| Listener { address: entry.address, app: None }).collect(),
         apps: others.chain([own]).collect::<Result<_>>()?,
         certificates: vec![Certificate { chain: read(&arguments.cert)?, key: read(&arguments.key)? }],
+        tickets: vec![TicketKey { name: [1; 16], secret: [1; 32] }],
         clients: Clients { start_traces: true, ..Clients::default() },
         limits: limits(),
     })
