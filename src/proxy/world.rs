@@ -213,9 +213,9 @@ impl Atlas {
             metrics: self.metrics.app(&said.name),
             connect_timeout: said.connect_timeout,
             response_timeout: said.response_timeout,
-            body_bytes: said.body_bytes,
+            body_bytes: said.requests.body_bytes,
             keepalive: said.keepalive,
-            retries_by_key: said.retry_idempotency_key,
+            retries_by_key: said.requests.retry_idempotency_key,
             maintenance: said.maintenance.clone().map(Bytes::from),
         }
     }

@@ -39,7 +39,10 @@ fn app(name: &AppName, site: &Site, common: &Limits) -> link::App {
         condition: if site.is_expected() { Condition::Expected } else { Condition::Down },
         endpoints: site.endpoints(),
         max_inflight: forwarding.max_inflight,
-        body_bytes: forwarding.body_bytes.or(common.body_bytes),
+        requests: link::Requests {
+            body_bytes: forwarding.body_bytes.or(common.body_bytes),
+            retry_idempotency_key: forwarding.retry_idempotency_key,
+        },
         hold: link::Hold {
             requests: forwarding.hold_requests,
             time: forwarding.hold_time,
@@ -48,7 +51,6 @@ fn app(name: &AppName, site: &Site, common: &Limits) -> link::App {
         connect_timeout: forwarding.connect_timeout,
         response_timeout: forwarding.response_timeout,
         keepalive: forwarding.keepalive,
-        retry_idempotency_key: forwarding.retry_idempotency_key,
         maintenance: None,
     }
 }

@@ -12,7 +12,7 @@ use super::worker::Worker;
 use crate::id::{Address, AppName, Generation, Serial, Slot};
 use crate::link::{
     App, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, FromProxy, Hold, Http2, Limits, Listener, Manifest,
-    ManifestEntry, Snapshot, Streams, ToProxy, codec,
+    ManifestEntry, Requests, Snapshot, Streams, ToProxy, codec,
 };
 use crate::proxy::error::Error;
 use crate::proxy::run::{Ends, open, serve};
@@ -202,12 +202,11 @@ pub(super) fn app(name: &str) -> App {
         condition: Condition::Expected,
         endpoints: Vec::new(),
         max_inflight: None,
-        body_bytes: None,
+        requests: Requests { body_bytes: None, retry_idempotency_key: false },
         hold: Hold { requests: 100, time: Duration::from_secs(10), shed_after: None },
         connect_timeout: Duration::from_secs(1),
         response_timeout: Some(Duration::from_secs(10)),
         keepalive: Duration::from_secs(10),
-        retry_idempotency_key: false,
         maintenance: None,
     }
 }

@@ -14,7 +14,7 @@ use portreeve::config::defaults;
 use portreeve::id::{Address, Generation, Serial, Slot};
 use portreeve::link::{
     App, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, FromProxy, Hold, Http2, Limits, Listener, Manifest,
-    ManifestEntry, Snapshot, Streams, TicketKey, ToProxy, codec,
+    ManifestEntry, Requests, Snapshot, Streams, TicketKey, ToProxy, codec,
 };
 use portreeve::{proxy, sys};
 use socket2::SockRef;
@@ -120,12 +120,11 @@ fn app(arguments: &Arguments, name: &str, host: &str) -> Result<App> {
         condition: Condition::Expected,
         endpoints: (0..).zip(servers).map(|(number, server)| endpoint(number, *server)).collect(),
         max_inflight: None,
-        body_bytes: None,
+        requests: Requests { body_bytes: None, retry_idempotency_key: false },
         hold: Hold { requests: 1000, time: AGES, shed_after: None },
         connect_timeout: defaults::CONNECT_TIMEOUT.default,
         response_timeout: Some(AGES),
         keepalive: AGES,
-        retry_idempotency_key: false,
         maintenance: None,
     })
 }
