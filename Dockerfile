@@ -25,7 +25,9 @@ EXPOSE 8080 8443
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD portreeve status -c /etc/portreeve/portreeve.toml > /dev/null || exit 1
 
+# The first process is a small one that starts the supervisor again, with all that lives, should that be killed; --keep says so
+# for engines that put an init of their own in front (docker run --init).
 # Stop accepting, finish what is in flight, stop the workers. Give it the time: docker stop --time 60.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["portreeve"]
-CMD ["run", "-c", "/etc/portreeve/portreeve.toml"]
+CMD ["run", "--keep", "-c", "/etc/portreeve/portreeve.toml"]

@@ -1,5 +1,7 @@
 //! A supervisor in the background: started when none answers, and waited for until it does or says why not.
 //!
+//! It runs under a keeper, unless it is said otherwise: nobody else would start it again.
+//!
 //! No file of process ids: who has the lock beside the admin socket is the supervisor, and whoever came second goes again
 //! and leaves the caller to the one that was first.
 
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use clap::Args;
 use tokio::time::Instant;
 
 use super::{Code, block_on};
@@ -142,15 +145,32 @@ async fn asked(client: &Client) -> Option<Status> {
     None
 }
 
+/// Is a small process to be kept above the supervisor?
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct Keeping {
+    /// If that starts portreeve: without the small process above it, which would start it again with all that lives when it
+    /// is killed
+    #[arg(long)]
+    pub(super) no_keep: bool,
+}
+
+impl Keeping {
+    fn word(self) -> Option<OsString> {
+        (!self.no_keep).then(|| "--keep".into())
+    }
+}
+
 /// The supervisor that serves this file, in the background.
-pub(super) fn of_file(file: &Path, profile: Option<&str>, folder: &Path) -> Daemon {
+pub(super) fn of_file(file: &Path, profile: Option<&str>, folder: &Path, keeping: Keeping) -> Daemon {
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut words = vec!["run".into(), "-c".into(), file.into()];
+    words.extend(keeping.word());
     words.extend(profile.into_iter().flat_map(|profile| ["--env".into(), profile.into()]));
     Daemon { words, log: folder.join(format!("{name}.toml.log")) }
 }
 
 /// The supervisor of the list of apps, in the background.
-pub(super) fn of_list(home: &crate::config::home::Home) -> Daemon {
-    Daemon { words: vec!["run".into(), "--list".into()], log: home.log() }
+pub(super) fn of_list(home: &crate::config::home::Home, keeping: Keeping) -> Daemon {
+    let words = ["run".into(), "--list".into()].into_iter().chain(keeping.word());
+    Daemon { words: words.collect(), log: home.log() }
 }

@@ -21,6 +21,8 @@ pub(super) struct Resurrect {
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    keeping: daemon::Keeping,
 }
 
 pub(super) fn resurrect(args: &Resurrect) -> anyhow::Result<Code> {
@@ -30,7 +32,7 @@ pub(super) fn resurrect(args: &Resurrect) -> anyhow::Result<Code> {
         println!("portreeve runs already, pid {}, with {}", status.pid, super::count(status.apps.len(), "app"));
         return Ok(Code::Done);
     }
-    let status = daemon::of_list(&home).start(&client)?;
+    let status = daemon::of_list(&home, args.keeping).start(&client)?;
     if !args.json {
         println!("portreeve runs in the background, pid {}; its log: {}", status.pid, home.log().display());
     }

@@ -28,13 +28,19 @@ pub(super) struct Run {
     /// The list of apps that `start`, `stop` and `delete` edit, instead of a file
     #[arg(long, conflicts_with = "config")]
     list: bool,
-    /// Keep a small process above the supervisor, which starts it again with everything that lives when it is killed
+    /// Keep a small process above the supervisor, which starts it again with everything that lives when it is killed; as the
+    /// first process of a container this is so anyway
     #[arg(long)]
     keep: bool,
+    /// Without that process, as PID 1 too
+    #[arg(long, conflicts_with = "keep")]
+    no_keep: bool,
 }
 
 pub(super) fn run(args: &Run) -> anyhow::Result<Code> {
-    if args.keep && !supervisor::is_kept() {
+    // Nobody is above the first process of a container who could start it again.
+    let is_wanted = args.keep || (std::process::id() == 1 && !args.no_keep);
+    if is_wanted && !supervisor::is_kept() {
         return Ok(Code::of(supervisor::keep()?));
     }
     match Heritage::find() {

@@ -2,7 +2,7 @@
 //!
 //! It does as little as can be, so that it need never be replaced: it takes what the supervisor hands it (as systemd does,
 //! `FDSTORE=1`), passes signals down, reaps what nobody else reaps, and when the supervisor is killed it starts another one with
-//! everything that it keeps. It does not know what any of it is. Invariants: a supervisor that ends by itself is not started
+//! everything that it keeps, and with the sockets that it was given itself. It does not know what any of it is. Invariants: a supervisor that ends by itself is not started
 //! again; when several in a row die before they have said that they are ready, everything ends.
 
 use std::ffi::OsString;
@@ -17,6 +17,8 @@ use tokio::net::UnixDatagram;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 use super::adoption::{KEPT, PREFIX};
+use crate::sys::cgroup;
+use crate::sys::handover;
 use crate::sys::keeping::{self, Said};
 use crate::sys::notify::Notifier;
 use crate::sys::notify_socket;
@@ -61,6 +63,8 @@ struct Keeper {
     name: String,
     socket: UnixDatagram,
     manager: Notifier,
+    /// What a service manager has passed to us, for good.
+    passed: Vec<(String, OwnedFd)>,
     kept: Vec<(String, OwnedFd)>,
     orphans: Orphans,
     /// Those in a row that died before they were ready.
@@ -84,12 +88,14 @@ struct Listener {
 
 impl Keeper {
     fn begin() -> io::Result<Self> {
+        cgroup::step_aside();
         let name = format!("portreeve-keeper-{}-{:08x}", std::process::id(), fastrand::u32(..));
         let socket: Socket = notify_socket::bind_abstract(&name)?;
         Ok(Self {
             name,
             socket: UnixDatagram::from_std(socket)?,
             manager: Notifier::from_environment()?,
+            passed: passed()?,
             kept: Vec::new(),
             orphans: Orphans::adopt()?,
             failures: 0,
@@ -124,10 +130,10 @@ impl Keeper {
     /// Starts the supervisor with all that is kept.
     fn start(&mut self) -> io::Result<u32> {
         self.is_ready = false;
-        let numbers = FIRST..;
-        let descriptors = self.kept.iter().zip(numbers).map(|((_, end), number)| Ok((end.try_clone()?, number)));
+        let all = || self.passed.iter().chain(&self.kept);
+        let descriptors = all().zip(FIRST..).map(|((_, end), number)| Ok((end.try_clone()?, number)));
         let descriptors = descriptors.collect::<io::Result<Vec<_>>>()?;
-        let names: Vec<_> = self.kept.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<_> = all().map(|(name, _)| name.as_str()).collect();
         let ours = ["NOTIFY_SOCKET", "FDSTORE", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", KEPT];
         let inherited = std::env::vars_os().filter(|(name, _)| !ours.iter().any(|one| name == one));
         let mut env: Vec<(OsString, OsString)> = inherited.collect();
@@ -286,6 +292,19 @@ async fn hear(socket: &UnixDatagram, from: u32) -> Said {
             Err(error) => eprintln!("portreeve: keeper: {error}"),
         }
     }
+}
+
+/// Takes what a service manager has passed to us. What is called as what we keep would be taken for that: it is not passed on.
+fn passed() -> io::Result<Vec<(String, OwnedFd)>> {
+    let mut all = Vec::new();
+    for (number, name) in handover::passed() {
+        let end = handover::duplicate(number)?;
+        handover::close(number);
+        if !name.starts_with(PREFIX) {
+            all.push((name, end));
+        }
+    }
+    Ok(all)
 }
 
 /// What stands now where this program was read from: after an upgrade, the version that was upgraded to.

@@ -53,6 +53,22 @@ fn a_socket_that_was_handed_down_is_found_by_its_address() {
 }
 
 #[test]
+fn sockets_that_were_handed_down_outlive_supervisors_under_a_keeper() {
+    let ports = [free_port(), free_port()];
+    let Some(activator) = activator(&ports, "http:https") else { return };
+    let running = Portreeve::new().kept().https().app("web", worker()).launched_by(&activator).spawn();
+    let http = Target::Plain(([127, 0, 0, 1], ports[0]).into());
+    assert_eq!(first(&http).status, 200);
+    assert_inherited(&running, &[(ports[0], false), (ports[1], true)]);
+    for _ in 0..2 {
+        running.kill_supervisor();
+        assert_inherited(&running, &[(ports[0], false), (ports[1], true)]);
+        assert_eq!((http.get("/whoami").status, running.https().get("/whoami").status), (200, 200));
+        running.reload_live();
+    }
+}
+
+#[test]
 fn sockets_that_were_handed_down_are_found_by_their_names() {
     let ports = [free_port(), free_port()];
     let Some(activator) = activator(&ports, "http:https") else { return };

@@ -230,9 +230,26 @@ fn what_a_worker_finds_in_its_environment_is_shown_without_secrets() {
 }
 
 #[test]
+fn a_supervisor_in_the_background_that_is_killed_is_there_again_and_nobody_notices() {
+    let home = Home::new();
+    home.start("web", &["-i", "2"]);
+    let before = home.status();
+    let pids = home.pids("web");
+    process::kill(before.pid);
+    let after =
+        until(SOON, "another supervisor answers", || home.try_status().ok().filter(|now| now.pid != before.pid));
+    assert_eq!(after.serving_proxy(), before.serving_proxy());
+    assert_eq!((home.pids("web"), home.get("web", "/whoami").status), (pids, 200));
+    home.start("api", &[]);
+    let said = home.ok(&["kill"]);
+    assert!(said.ends_with("gone\n"), "{said}");
+    assert_eq!(home.cli(&["ping"]).code, 69, "it was told to go, and stays away");
+}
+
+#[test]
 fn a_supervisor_that_was_killed_leaves_nothing_in_the_way_of_the_next() {
     let home = Home::new();
-    home.start("web", &[]);
+    home.start("web", &["--no-keep"]);
     let status = until(SOON, "one proxy is left", || Some(home.status()).filter(|status| status.proxies.len() == 1));
     let (proxy, worker) = (status.serving_proxy().unwrap(), home.pids("web")[0]);
     process::kill(status.pid);

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::harness::process::{self, Process};
-use crate::harness::{App, Portreeve, Running, SOON, until, worker};
+use crate::harness::{App, Load, Portreeve, Running, SOON, until, worker};
 use crate::tools;
 
 /// Leaves a process that has left the worker's group, session and parent, and says its number.
@@ -90,14 +90,11 @@ fn what_left_the_group_is_asked_to_end_before_it_is_killed() {
 }
 
 /// Portreeve as the first process of a container; the second value is that process, as seen from outside.
-fn as_first_process(app: App) -> (Running, Process) {
+fn as_first_process(portreeve: Portreeve, app: App) -> (Running, Process) {
     let launcher = words(&["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]);
-    let running = Portreeve::new().launched_by(&launcher).app("web", app).start();
-    assert_eq!(running.status().pid, 1);
-    let children = format!("/proc/{0}/task/{0}/children", running.pid());
-    let first = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
-    let first = Process::find(first).unwrap();
-    (running, first)
+    let running = portreeve.launched_by(&launcher).app("web", app).start();
+    let children = children(running.pid());
+    (running, Process::find(children[0]).unwrap())
 }
 
 #[test]
@@ -105,8 +102,13 @@ fn as_pid_1_it_ends_in_order_on_each_signal_that_container_engines_send() {
     if !tools::may_unshare() {
         return;
     }
-    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
-        let (mut running, first) = as_first_process(worker());
+    for (signal, portreeve) in [
+        (Signal::TERM, Portreeve::new()),
+        (Signal::INT, Portreeve::new().unkept()),
+        (Signal::QUIT, Portreeve::new()),
+        (Signal::TERM, Portreeve::new().unkept()),
+    ] {
+        let (mut running, first) = as_first_process(portreeve, worker());
         let slow = running.http().get_meanwhile("/slow?ms=700");
         running.in_flight("web", 1.0);
         process::send(first.pid, signal);
@@ -116,22 +118,55 @@ fn as_pid_1_it_ends_in_order_on_each_signal_that_container_engines_send() {
 }
 
 #[test]
+fn as_pid_1_it_is_the_keeper_of_a_supervisor_that_may_be_killed() {
+    if !tools::may_unshare() {
+        return;
+    }
+    let (mut running, first) = as_first_process(Portreeve::new(), worker().workers(2));
+    let before = running.status();
+    assert_ne!(before.pid, 1);
+    let (pids, proxy, supervisor) = (running.pids("web", 2), running.proxy(), children(first.pid)[0]);
+    let load = Load::new().clients(4, &running.http()).start();
+    for _ in 0..3 {
+        let old = running.status().pid;
+        let supervisors = children(first.pid);
+        let supervisor = supervisors.iter().find(|pid| is_supervisor(**pid)).unwrap();
+        process::kill(*supervisor);
+        until(SOON, "another supervisor answers", || (running.try_status().ok()?.pid != old).then_some(()));
+        load.goes_on(20);
+    }
+    load.finish().assert_nothing_failed();
+    assert_eq!((running.pids("web", 2), running.proxy()), (pids, proxy), "nobody else was touched");
+    assert!(Process::find(supervisor).is_none());
+    process::send(first.pid, Signal::TERM);
+    assert_eq!(running.ended(SOON).code(), Some(0));
+}
+
+/// Is it a supervisor, and no worker or proxy that has lost its own?
+fn is_supervisor(pid: u32) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).any(|word| word == b"run")
+}
+
+#[test]
 fn as_pid_1_it_reaps_what_is_left_to_it() {
     if !tools::may_unshare() {
         return;
     }
     let orphans = "for i in 1 2 3 4 5; do env -i \"$(command -v setsid)\" sh -c 'sh -c \"sleep 0.1; :\" &'; done";
-    let (mut running, first) = as_first_process(worker().after(orphans));
-    running.reload_live();
-    until(SOON, "no zombie is left", || zombies(first.pid).is_empty().then_some(()));
-    until(SOON, "the orphans are gone", || (children(first.pid) == 2).then_some(()));
-    process::send(first.pid, Signal::TERM);
-    assert_eq!(running.ended(SOON).code(), Some(0));
+    for (portreeve, others) in [(Portreeve::new(), 1), (Portreeve::new().unkept(), 2)] {
+        let (mut running, first) = as_first_process(portreeve, worker().after(orphans));
+        running.reload_live();
+        until(SOON, "no zombie is left", || zombies(first.pid).is_empty().then_some(()));
+        until(SOON, "the orphans are gone", || (children(first.pid).len() == others).then_some(()));
+        process::send(first.pid, Signal::TERM);
+        assert_eq!(running.ended(SOON).code(), Some(0));
+    }
 }
 
-fn children(parent: u32) -> usize {
+fn children(parent: u32) -> Vec<u32> {
     let list = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
-    list.split_whitespace().count()
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Children that are dead and not reaped.

@@ -78,6 +78,15 @@ pub(super) struct Start {
     args: Vec<String>,
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// How portreeve is started if need be, and how it answers.
+#[derive(Args, Debug)]
+struct Manner {
+    #[command(flatten)]
+    keeping: daemon::Keeping,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -191,7 +200,7 @@ pub(super) fn start(args: &Start) -> anyhow::Result<Code> {
         Meant::File(file) => start_file(args, &file, &home),
         Meant::Apps(apps) => {
             let answer = block_on(client.order(Order::Start, &apps))?;
-            outcome::show(&client, Order::Start, answer, args.json)
+            outcome::show(&client, Order::Start, answer, args.manner.json)
         }
         Meant::Ecosystem(file) => {
             let profile = profile(args).map_err(Wrong)?;
@@ -199,15 +208,15 @@ pub(super) fn start(args: &Start) -> anyhow::Result<Code> {
             // What cannot be read starts no supervisor.
             file.names()?;
             let status = running(args, status, &client, &home)?;
-            let how = How { order: Order::Start, json: args.json, is_shown: false, to_the_end: false };
+            let how = How { order: Order::Start, json: args.manner.json, is_shown: false, to_the_end: false };
             file.carry_out(&client, &status, &how)
         }
         Meant::Program(program) => {
             let status = running(args, status, &client, &home)?;
             let list = recipe::list(args, &program, &status, &recipe::Surroundings::look()).map_err(Wrong)?;
             let call = client.add(&list, Order::Start);
-            let answer = if args.json { block_on(call)? } else { block_on(patiently(call))? };
-            outcome::show(&client, Order::Start, answer, args.json)
+            let answer = if args.manner.json { block_on(call)? } else { block_on(patiently(call))? };
+            outcome::show(&client, Order::Start, answer, args.manner.json)
         }
     }
 }
@@ -226,7 +235,7 @@ async fn patiently<T>(call: impl Future<Output = T>) -> T {
 fn running(args: &Start, status: Option<Status>, client: &Client, home: &Home) -> anyhow::Result<Status> {
     match status {
         Some(status) => Ok(status),
-        None if args.target.is_open() => background(client, home, args.json),
+        None if args.target.is_open() => background(client, home, args),
         None => Ok(block_on(client.status())??),
     }
 }
@@ -263,9 +272,9 @@ fn nearest(target: &Target, home: &Home) -> anyhow::Result<Client> {
     Ok(if block_on(near.status())?.is_ok() { near } else { own })
 }
 
-fn background(client: &Client, home: &Home, json: bool) -> anyhow::Result<Status> {
-    let status = daemon::of_list(home).start(client)?;
-    if !json {
+fn background(client: &Client, home: &Home, args: &Start) -> anyhow::Result<Status> {
+    let status = daemon::of_list(home, args.manner.keeping).start(client)?;
+    if !args.manner.json {
         println!("portreeve runs in the background, pid {}; its log: {}", status.pid, home.log().display());
     }
     Ok(status)
@@ -281,7 +290,7 @@ fn start_file(args: &Start, file: &Path, home: &Home) -> anyhow::Result<Code> {
     match block_on(client.status())? {
         Ok(status) if status.config == file => {
             let answer = block_on(client.reload(&Scope { apps: Vec::new(), profile }))?;
-            outcome::show(&client, Order::Reload, answer, args.json)
+            outcome::show(&client, Order::Reload, answer, args.manner.json)
         }
         Ok(status) => {
             let (socket, other) = (client.socket().display(), status.config.display());
@@ -293,12 +302,12 @@ fn start_file(args: &Start, file: &Path, home: &Home) -> anyhow::Result<Code> {
             .into())
         }
         Err(_) => {
-            let daemon = daemon::of_file(&file, profile.as_deref(), &home.logs());
+            let daemon = daemon::of_file(&file, profile.as_deref(), &home.logs(), args.manner.keeping);
             let status = daemon.start(&client)?;
-            if !args.json {
+            if !args.manner.json {
                 println!("portreeve runs in the background, pid {}; its log: {}", status.pid, daemon.log.display());
             }
-            resurrect::await_all(&client, &status, args.json)
+            resurrect::await_all(&client, &status, args.manner.json)
         }
     }
 }

@@ -122,7 +122,8 @@ struct Unit {
 
 pub(super) fn startup(args: &Startup) -> anyhow::Result<Code> {
     let manager = args.place.manager()?;
-    let service = service(args)?;
+    let mut service = service(args)?;
+    service.keeps_descriptors = manager == Init::Systemd && systemd::keeps_descriptors();
     let units = match manager {
         Init::Systemd => systemd::units(&service),
         Init::Openrc => openrc::units(&service),

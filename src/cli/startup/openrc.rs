@@ -37,7 +37,8 @@ fn script(service: &Service) -> String {
     for (name, value) in &service.variables {
         let _ = writeln!(exports, "export {name}={}", quoted(value));
     }
-    let (serve, reload) = (line(service.serving()), shell_words::join(service.reloading()));
+    let (serve, reload) =
+        (line([service.serving(), vec!["--keep".to_owned()]].concat()), shell_words::join(service.reloading()));
     format!(
         "#!/sbin/openrc-run
 {MARK}

@@ -19,6 +19,8 @@ pub(super) struct Service {
     /// Addresses that the service manager may open for it.
     pub(super) listens: Vec<SocketAddr>,
     pub(super) is_root: bool,
+    /// Does the service manager keep descriptors, so that what lives outlives a supervisor that is killed?
+    pub(super) keeps_descriptors: bool,
 }
 
 impl Service {
@@ -30,6 +32,7 @@ impl Service {
             variables: Vec::new(),
             listens: Vec::new(),
             is_root: process::is_root(),
+            keeps_descriptors: false,
         }
     }
 

@@ -5,9 +5,36 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use super::service::Service;
 use super::{MARK, Unit};
+
+/// Where systemd says that it keeps descriptors.
+const KEEPING: &str = "\
+# A supervisor that is killed takes nobody along: systemd keeps its descriptors, and the next one goes on with all that lives.
+# SIGTERM goes to the supervisor alone, which drains and then stops the workers itself.
+FileDescriptorStoreMax=4096
+KillMode=process";
+
+/// Where it does not, and whoever comes next would find workers that it cannot take over.
+const ENDING: &str = "\
+# SIGTERM goes to the supervisor alone, which drains and then stops the workers itself; what is left is killed.
+KillMode=mixed";
+
+/// The first version that tells a service how many descriptors it keeps, `$FDSTORE`.
+const KEEPS_SINCE: u32 = 254;
+
+/// Does the systemd of this machine keep descriptors?
+pub(super) fn keeps_descriptors() -> bool {
+    let output = Command::new("systemctl").arg("--version").output();
+    output.is_ok_and(|output| version(&String::from_utf8_lossy(&output.stdout)).is_some_and(|it| it >= KEEPS_SINCE))
+}
+
+/// From `systemd 252 (252.39-1~deb12u2)`.
+fn version(text: &str) -> Option<u32> {
+    text.strip_prefix("systemd ")?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
 
 pub(super) fn units(service: &Service) -> Vec<Unit> {
     let [unit, socket] = paths(service);
@@ -67,6 +94,7 @@ fn unit_text(service: &Service) -> String {
     for (name, value) in &service.variables {
         let _ = writeln!(variables, "Environment={}", quoted(&format!("{name}={value}")).replace("$$", "$"));
     }
+    let keeping = if service.keeps_descriptors { KEEPING } else { ENDING };
     let (folders, target) = if service.is_root {
         ("RuntimeDirectory=portreeve\nStateDirectory=portreeve\nStateDirectoryMode=0700\n", "multi-user.target")
     } else {
@@ -87,8 +115,7 @@ NotifyAccess=main
 ExecStart={serve}
 ExecReload={reload}
 {variables}{folders}
-# SIGTERM goes to the supervisor alone, which drains and then stops the workers itself; what is left is killed.
-KillMode=mixed
+{keeping}
 TimeoutStartSec=300
 TimeoutStopSec=120
 
@@ -98,6 +125,8 @@ RestartSec=100ms
 RestartPreventExitStatus=75 78
 # A worker that runs out of memory is the supervisor's business, not the end of the service.
 OOMPolicy=continue
+# Each worker gets a control group of its own below this one.
+Delegate=memory cpu
 # Hard limit for the proxy, which raises its own; workers begin with the usual soft limit.
 LimitNOFILE=1024:524288
 
@@ -162,6 +191,20 @@ mod tests {
         ] {
             assert!(unit.text.lines().any(|known| known == line), "no {line} in\n{}", unit.text);
         }
+    }
+
+    #[test]
+    fn what_lives_outlives_a_supervisor_only_where_somebody_keeps_its_descriptors() {
+        let lines = |keeps_descriptors| {
+            let text = unit_text(&Service { keeps_descriptors, ..service() });
+            let is_about = |line: &&str| line.starts_with("KillMode=") || line.starts_with("FileDescriptorStoreMax=");
+            text.lines().filter(is_about).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(false), ["KillMode=mixed"]);
+        assert_eq!(lines(true), ["FileDescriptorStoreMax=4096", "KillMode=process"]);
+        assert_eq!(version("systemd 252 (252.39-1~deb12u2)\n+PAM"), Some(252));
+        assert_eq!(version("systemd 255.4-1ubuntu8"), Some(255));
+        assert_eq!(version("bash"), None);
     }
 
     #[test]

@@ -151,6 +151,13 @@ impl Heritage {
 
     /// It is taken: nothing of it is where it was handed over any more.
     pub(in crate::supervisor) fn close(self) {
+        if self.estate.is_of_a_crash {
+            // Sockets of a service manager: those that were in use are among what was kept, and the others are nobody's.
+            handover::passed()
+                .iter()
+                .filter(|(_, name)| !name.starts_with(PREFIX))
+                .for_each(|(number, _)| handover::close(*number));
+        }
         let others = self.program.iter().chain(&self.memory);
         self.estate.numbers.values().chain(others).for_each(|number| handover::close(*number));
     }

@@ -26,6 +26,31 @@ const PREFIX: &str = "portreeve-";
 /// Where the process itself goes when it may not stay in the group above.
 const LEAF: &str = "supervisor";
 
+/// Where a process goes that is above the one whose realm it is.
+const KEEPER: &str = "portreeve-keeper";
+
+/// Moves this process where it is not in the way of the realm of a program that it is about to start, and which begins there
+/// too. Where there are no groups, or they are not ours to use, nothing is done.
+pub fn step_aside() {
+    if let Some(own) = place::own_group().filter(|own| place::is_ours_to_use(own)) {
+        step_aside_in(&own);
+    }
+}
+
+fn step_aside_in(own: &Path) {
+    // The topmost group hands out what it likes, and has no type.
+    let is_topmost = !own.join("cgroup.type").exists();
+    if is_topmost || !Controllers::read(&own.join("cgroup.controllers")).are_any() {
+        return;
+    }
+    let group = own.join(KEEPER);
+    let _ = fs::create_dir(&group);
+    if let Err(error) = fs::write(group.join("cgroup.procs"), "0") {
+        tracing::debug!(%error, "the keeper stays in its control group");
+        let _ = fs::remove_dir(&group);
+    }
+}
+
 /// Bytes of memory that our own group and those above it may use; `None` where nothing limits them.
 #[must_use]
 pub fn memory_limit() -> Option<u64> {
@@ -98,7 +123,12 @@ impl Realm {
     fn found(own: &Path, process: &Stat) -> io::Result<Self> {
         let name = name_of(process);
         // After an exec in place the process is where it had moved itself.
-        let base = if own.ends_with(Path::new(&name).join(LEAF)) { own.ancestors().nth(2).unwrap_or(own) } else { own };
+        let base = match () {
+            () if own.ends_with(Path::new(&name).join(LEAF)) => own.ancestors().nth(2).unwrap_or(own),
+            // And under a keeper it begins where that is.
+            () if own.ends_with(KEEPER) => own.parent().unwrap_or(own),
+            () => own,
+        };
         remove_abandoned(base);
         let folder = base.join(&name);
         match fs::create_dir(&folder) {

@@ -110,6 +110,21 @@ fn a_process_that_had_moved_into_its_leaf_finds_its_realm_again() {
 }
 
 #[test]
+fn under_a_keeper_that_stepped_aside_the_realm_is_beside_it() {
+    let above = above("memory cpu");
+    step_aside_in(above.path());
+    assert!(!above.path().join(KEEPER).exists(), "the topmost group has nobody in its way");
+    std::fs::write(above.path().join("cgroup.type"), "domain").unwrap();
+    step_aside_in(above.path());
+    let keeper = above.path().join(KEEPER);
+    assert_eq!(std::fs::read_to_string(keeper.join("cgroup.procs")).unwrap(), "0");
+    let realm = Realm::found(&keeper, &process()).unwrap();
+    assert_eq!(realm.folder.parent(), Some(above.path()));
+    remove_abandoned(above.path());
+    assert!(keeper.exists());
+}
+
+#[test]
 fn realms_of_processes_that_are_gone_are_cleared_away() {
     let base = above("");
     let ours = Stat::of(i32::try_from(std::process::id()).unwrap()).unwrap();

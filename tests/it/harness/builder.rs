@@ -33,7 +33,8 @@ pub(crate) struct Portreeve {
     launcher: Vec<String>,
     /// `NAME=VALUE`, of portreeve itself.
     variables: Vec<String>,
-    is_kept: bool,
+    /// Whether there is to be a keeper, if that is said.
+    keeping: Option<&'static str>,
 }
 
 impl Portreeve {
@@ -48,7 +49,7 @@ impl Portreeve {
             notices: None,
             launcher: Vec::new(),
             variables: Vec::new(),
-            is_kept: false,
+            keeping: None,
             folder,
         };
         let socket = new.path().join("admin.sock").display().to_string();
@@ -98,7 +99,13 @@ impl Portreeve {
 
     /// Starts it with a keeper above the supervisor.
     pub(crate) fn kept(mut self) -> Self {
-        self.is_kept = true;
+        self.keeping = Some("--keep");
+        self
+    }
+
+    /// Starts it without one.
+    pub(crate) fn unkept(mut self) -> Self {
+        self.keeping = Some("--no-keep");
         self
     }
 
@@ -137,8 +144,8 @@ impl Portreeve {
         let ledger = Ledger::create(self.path().join("ledger"));
         let settings = self.install(&ledger);
         fs::write(&config, settings.to_string()).expect("the configuration can be written");
-        let words: &[&str] = if self.is_kept { &["--keep"] } else { &[] };
-        self.spawn_verb(&[&["run", "-c", "portreeve.toml"], words].concat(), settings, ledger)
+        let words: Vec<_> = ["run", "-c", "portreeve.toml"].into_iter().chain(self.keeping).collect();
+        self.spawn_verb(&words, settings, ledger)
     }
 
     /// Starts `portreeve demo` instead, with nothing configured.
