@@ -12,7 +12,7 @@ use super::units::{self, Amount};
 use super::value::{self, Value};
 
 /// The keys of an app that are read here.
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "user",
     "group",
     "groups",
@@ -20,6 +20,7 @@ pub(super) const KEYS: [&str; 11] = [
     "nice",
     "oom_score_adj",
     "no_new_privs",
+    "on_supervisor_death",
     "cpu",
     "cpu_weight",
     "limits",
@@ -38,6 +39,7 @@ pub struct Bounds {
     pub nice: Option<i32>,
     pub oom_score_adj: Option<i32>,
     pub no_new_privs: bool,
+    pub on_supervisor_death: OnDeath,
     /// Of all processes of a worker together, in thousandths of a CPU.
     pub cpu: Option<u32>,
     /// Of all processes of a worker together, against the other groups of the machine when all want the CPU.
@@ -46,6 +48,18 @@ pub struct Bounds {
     pub limits: Vec<Limit>,
     pub memory: Memory,
 }
+
+/// What becomes of workers when the supervisor dies that has started them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDeath {
+    /// They serve on, for whoever takes them over.
+    #[default]
+    Keep,
+    /// They get their stop signal.
+    Stop,
+}
+
+pub(super) const ON_DEATH: [(&str, OnDeath); 2] = [("keep", OnDeath::Keep), ("stop", OnDeath::Stop)];
 
 /// What all processes of a worker together may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +134,9 @@ pub(super) fn bounds(table: &mut Table) -> Bounds {
         nice: table.take("nice", |value| value::integer(value, &defaults::NICE)),
         oom_score_adj: table.take("oom_score_adj", |value| value::integer(value, &defaults::OOM_SCORE_ADJ)),
         no_new_privs: table.boolean("no_new_privs"),
+        on_supervisor_death: table
+            .take("on_supervisor_death", |value| value::word(value, &ON_DEATH))
+            .unwrap_or_default(),
         cpu: table.take("cpu", cpu),
         cpu_weight: table.take("cpu_weight", |value| value::count(value, &defaults::CPU_WEIGHT)),
         limits: table.section("limits", limits),
@@ -235,7 +252,7 @@ mod tests {
     #[test]
     fn everything_is_read() {
         let text = "user = 'www'\ngroup = 'web'\ngroups = ['video', 'audio']\numask = '027'\nnice = -5\n\
-                    oom_score_adj = 300\nno_new_privs = true\ncpu = 1.5\ncpu_weight = 50\n[app.web.limits]\nopen_files = 65536\n\
+                    oom_score_adj = 300\nno_new_privs = true\non_supervisor_death = 'stop'\ncpu = 1.5\ncpu_weight = 50\n[app.web.limits]\nopen_files = 65536\n\
                     core = 'unlimited'\nstack = { soft = '8MiB', hard = 'unlimited' }\ncpu_time = '1h'\n\
                     [app.web.memory]\nsoft = '500M'\nhard = '20%'\ninterval = '1s'\n";
         let limit = |limited, soft, hard| Limit { limited, soft, hard };
@@ -247,6 +264,7 @@ mod tests {
             nice: Some(-5),
             oom_score_adj: Some(300),
             no_new_privs: true,
+            on_supervisor_death: OnDeath::Stop,
             cpu: Some(1500),
             cpu_weight: Some(50),
             limits: vec![

@@ -59,7 +59,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use bounds::{Bounds, Limit, Limited, Memory};
+pub use bounds::{Bounds, Limit, Limited, Memory, OnDeath};
 pub use clients::Clients;
 pub use contract::{Channel, Contract, Readiness, Socket};
 pub use crowd::{Crowd, Rate};

@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::masked::{HIDDEN, looks_secret};
 use super::{
     Amount, App, BodyBytes, Bounds, Channel, Command, Deploy, Environment, Inherit, Kind, Live, LogFormat, Memory,
-    NodeMode, Output, Overlap, Part, Probe, ProbeKind, Program, Readiness, Restart, RestartPolicy, SecretSource,
-    Server, Socket, StopSignal, Streams, deploy, format_duration, format_size,
+    NodeMode, OnDeath, Output, Overlap, Part, Probe, ProbeKind, Program, Readiness, Restart, RestartPolicy,
+    SecretSource, Server, Socket, StopSignal, Streams, deploy, format_duration, format_size,
 };
 
 /// What there is not, where something could be.
@@ -247,6 +247,7 @@ impl Settings {
         self.or("nice", bounds.nice, "as portreeve");
         self.or("oom_score_adj", bounds.oom_score_adj, "as portreeve");
         self.put("no_new_privs", bounds.no_new_privs);
+        self.put("on_supervisor_death", if bounds.on_supervisor_death == OnDeath::Stop { "stop" } else { "keep" });
         self.or("cpu", bounds.cpu.map(|thousandths| f64::from(thousandths) / 1000.0), UNLIMITED);
         self.or("cpu_weight", bounds.cpu_weight, "as others");
         let Memory { soft, hard, interval } = &bounds.memory;

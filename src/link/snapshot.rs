@@ -28,6 +28,9 @@ pub struct Snapshot {
     /// Of session tickets: the first one seals, all of them open.
     #[serde(default)]
     pub tickets: Vec<TicketKey>,
+    /// When the supervisor has gone and nobody can come back for it, is the proxy to go too?
+    #[serde(default)]
+    pub ends_alone: bool,
     pub clients: Clients,
     pub limits: Limits,
 }

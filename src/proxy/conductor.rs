@@ -41,6 +41,9 @@ const RESERVED: u64 = 64;
 /// The longest that an idle HTTP/1 connection of a retiring proxy waits for a last request.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// The longest that a proxy whose workers have gone goes on.
+const ALONE: Duration = Duration::from_secs(5);
+
 /// The ticket of metrics that nobody has asked for.
 const UNASKED: u64 = 0;
 
@@ -114,14 +117,14 @@ impl Conductor {
             tokio::select! {
                 message = inbox.messages.recv(), if is_linked => match message {
                     Some(message) => self.obey(message).await,
-                    None => is_linked = self.lose_link()?,
+                    None => is_linked = self.lose_link(may_be_linked)?,
                 },
                 link = next_link(&relink), if may_be_linked => match link {
                     Some(link) => {
                         inbox = self.take_link(link).await;
                         is_linked = true;
                     }
-                    None => may_be_linked = false,
+                    None => may_be_linked = self.lose_relink(is_linked),
                 },
                 Some(report) = self.outbox.reports.recv() => self.pass_on(report).await,
                 () = self.outbox.idle.changed.notified() => self.report_idle().await,
@@ -176,13 +179,28 @@ impl Conductor {
     }
 
     /// The supervisor has gone: without a world there is nothing to do, with one everything.
-    fn lose_link(&mut self) -> Result<bool, Error> {
+    fn lose_link(&mut self, may_be_linked: bool) -> Result<bool, Error> {
         if self.epoch.is_none() {
             return Err(Error::Abandoned);
         }
         tracing::warn!("the supervisor has gone; serving on as it last said");
         self.outbox.writer = None;
+        self.end_alone(may_be_linked);
         Ok(false)
+    }
+
+    /// Nobody will give us another link.
+    fn lose_relink(&mut self, is_linked: bool) -> bool {
+        self.end_alone(is_linked);
+        false
+    }
+
+    /// Finishes and goes, if there is nobody any more and was told so for that case.
+    fn end_alone(&mut self, has_anybody: bool) {
+        if !has_anybody && self.proxy.world.load().ends_alone {
+            tracing::warn!("nobody can take over: finishing");
+            self.retire(ALONE, true);
+        }
     }
 
     /// Another supervisor has taken over, and knows nothing of us but that we are here: it is told where we stand.

@@ -29,6 +29,8 @@ pub(crate) struct World {
     listeners: BTreeMap<SocketAddr, Option<Arc<App>>>,
     routes: Table<Arc<App>>,
     apps: Vec<Arc<App>>,
+    /// Is a proxy of which nobody can take hold any more to go?
+    pub(crate) ends_alone: bool,
 }
 
 /// One app as its exchanges see it.
@@ -113,7 +115,14 @@ impl World {
             },
         };
         let routes = Table::build(Vec::new()).unwrap_or_else(|_| unreachable!("nothing conflicts with nothing"));
-        Self { limits, clients: Clients::default(), listeners: BTreeMap::new(), routes, apps: Vec::new() }
+        Self {
+            limits,
+            clients: Clients::default(),
+            listeners: BTreeMap::new(),
+            routes,
+            apps: Vec::new(),
+            ends_alone: false,
+        }
     }
 
     /// The app that serves a host and a path on this listener.
@@ -169,7 +178,8 @@ impl Atlas {
         let listeners =
             snapshot.listeners.into_iter().map(|listener| owned(listener, &apps)).collect::<Result<_, _>>()?;
         let clients = Clients::new(&snapshot.clients);
-        let world = World { limits: snapshot.limits, clients, listeners, routes, apps };
+        let world =
+            World { limits: snapshot.limits, clients, listeners, routes, apps, ends_alone: snapshot.ends_alone };
         Ok(Draft { world, listings, certificates, tickets: snapshot.tickets })
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::listeners::{Group, Listeners};
 use super::site::Site;
-use crate::config::{App, Clients, Config, Crowd, Limits, Rate, Server, Streams};
+use crate::config::{App, Clients, Config, Crowd, Limits, OnDeath, Rate, Server, Streams};
 use crate::id::AppName;
 use crate::link::{self, Certificate, Condition, Epoch, Snapshot};
 
@@ -22,7 +22,26 @@ pub(super) fn snapshot(
     let apps = apps.collect();
     let listeners = listeners.iter().filter_map(listener).collect();
     let (clients, limits) = (told(&config.clients), translate(&config.limits));
-    Snapshot { epoch, listeners, apps, certificates: certificates.to_vec(), tickets: Vec::new(), clients, limits }
+    Snapshot {
+        epoch,
+        listeners,
+        apps,
+        certificates: certificates.to_vec(),
+        tickets: Vec::new(),
+        ends_alone: ends_alone(sites),
+        clients,
+        limits,
+    }
+}
+
+/// A proxy has nobody to serve for when all workers have gone with their supervisor.
+fn ends_alone(sites: &BTreeMap<AppName, Site>) -> bool {
+    let stops = |site: &Site| match &site.app().server {
+        Server::Command(command) => command.bounds.on_supervisor_death == OnDeath::Stop,
+        Server::Fixed(_) => false,
+    };
+    let mut web = sites.values().filter(|site| !site.is_task()).peekable();
+    web.peek().is_some() && web.all(stops)
 }
 
 fn listener(group: &Group) -> Option<link::Listener> {

@@ -117,7 +117,7 @@ impl StopOrder {
     }
 }
 
-fn signal(configured: StopSignal) -> Signal {
+pub(super) fn signal(configured: StopSignal) -> Signal {
     match configured {
         StopSignal::Term => Signal::Term,
         StopSignal::Int => Signal::Int,

@@ -109,6 +109,32 @@ fn a_drain_goes_on_over_a_kill_until_the_deadline_that_it_had() {
     a_drain_keeps_its_deadline(&mut running, [1, 6].map(Duration::from_secs), Running::kill_supervisor);
 }
 
+#[test]
+fn workers_that_are_to_stop_with_their_supervisor_do_and_the_next_one_starts_others() {
+    let keep = worker().set("path", "/keep");
+    let running =
+        Portreeve::new().kept().app("web", worker().set("on_supervisor_death", "stop")).app("keep", keep).start();
+    let [stops, keeps] = ["web", "keep"].map(|app| Process::find(running.pids(app, 1)[0]).unwrap());
+    running.upgrade();
+    assert!(stops.is_alive(), "an upgrade is no death");
+    running.kill_supervisor();
+    assert!(stops.ends_within(SOON));
+    until(SOON, "another worker serves", || (running.pids("web", 1)[0] != stops.pid).then_some(()));
+    assert!(keeps.is_alive());
+    assert_eq!((running.get("/whoami").status, running.get("/keep/whoami").status), (200, 404));
+}
+
+#[test]
+fn where_all_is_to_stop_with_a_supervisor_that_nobody_starts_again_nothing_is_left() {
+    let mut running = Portreeve::new().app("web", worker().workers(2).set("on_supervisor_death", "stop")).start();
+    let workers: Vec<_> = running.pids("web", 2).into_iter().map(|pid| Process::find(pid).unwrap()).collect();
+    let proxy = Process::find(running.proxy()).unwrap();
+    process::kill(running.pid());
+    assert_eq!(running.ended(SOON).code(), None);
+    assert!(workers.iter().all(|worker| worker.ends_within(SOON)));
+    assert!(proxy.ends_within(SOON));
+}
+
 /// An app of `tests/apps` with Node, ready when it says so.
 fn node() -> App {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apps/esm");

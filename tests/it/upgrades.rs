@@ -35,7 +35,7 @@ impl Running {
     }
 
     #[track_caller]
-    fn upgrade(&self) {
+    pub(crate) fn upgrade(&self) {
         let said = self.cli(&["upgrade"]);
         assert_eq!(said.code, 0, "{}", said.text);
         assert!(said.stdout.starts_with("upgraded: portreeve"), "{}", said.text);

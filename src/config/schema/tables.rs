@@ -120,6 +120,7 @@ fn program() -> Keys {
         ("nice", count(&defaults::NICE)),
         ("oom_score_adj", count(&defaults::OOM_SCORE_ADJ)),
         ("no_new_privs", boolean()),
+        ("on_supervisor_death", words_of(&bounds::ON_DEATH)),
         ("cpu", any([number(), pattern("^.*%$")])),
         ("cpu_weight", count(&defaults::CPU_WEIGHT)),
         ("limits", table(bounds::Limited::ALL.iter().map(|(key, _)| (*key, limit())))),

@@ -66,6 +66,7 @@ impl Rig {
             apps: vec![app("web")],
             certificates,
             tickets: Vec::new(),
+            ends_alone: false,
             clients: Clients::default(),
             limits: limits(),
         };

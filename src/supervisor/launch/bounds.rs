@@ -42,6 +42,7 @@ pub(super) fn of(
         nice: wanted.nice,
         oom_score_adj: wanted.oom_score_adj,
         limits: wanted.limits.iter().map(limit).collect(),
+        death_signal: None,
     }
 }
 

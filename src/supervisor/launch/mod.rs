@@ -34,11 +34,11 @@ use super::notify::Notify;
 use super::output::{Feed, Files, HalfLines, Halt, Outlet, Sink, Sweeper, Tail, history};
 use super::process::Process;
 use super::release::Resolved;
-use super::workers::{Ends, StopOrder, Worker};
-use crate::config::{Command, Server};
+use super::workers::{Ends, StopOrder, Worker, signal};
+use crate::config::{Command, OnDeath, Server};
 use crate::id::{AppName, Serial, WorkerId};
 use crate::sys::cgroup::Realm;
-use crate::sys::spawn::{self, Child, Exit, Spawn, Stdio};
+use crate::sys::spawn::{self, Bounds, Child, Exit, Signal, Spawn, Stdio};
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use environment::Sources;
 use streams::{Reading, Streams};
@@ -163,7 +163,7 @@ impl Starter {
             pid_variables: kit.pid_variables,
             descriptors: kit.descriptors,
             no_new_privs: command.bounds.no_new_privs,
-            bounds: kit.bounds,
+            bounds: Bounds { death_signal: death_signal(command), ..kit.bounds },
             ..Spawn::new(resolved.program)
         })
     }
@@ -184,6 +184,11 @@ impl Starter {
         let workers = command.workers.map_or(1, NonZeroU32::get);
         self.tasks.spawn_blocking(move || feed.remember(&app, history(&output, workers)));
     }
+}
+
+/// What a worker gets that is not to outlive us.
+fn death_signal(command: &Command) -> Option<Signal> {
+    (command.bounds.on_supervisor_death == OnDeath::Stop).then(|| signal(command.contract.stop_signal))
 }
 
 /// Copies of our ends, by what they are.

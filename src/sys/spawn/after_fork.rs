@@ -14,6 +14,7 @@ use nix::libc;
 use nix::sys::signal::SigSet;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
 
 use super::Step;
 use super::image::{Ids, Image};
@@ -70,6 +71,9 @@ fn become_program(image: &Image) -> Result<Infallible, Failure> {
     }
     if image.no_new_privs {
         rustix::thread::set_no_new_privs(true).map_err(at(Step::NoNewPrivs))?;
+    }
+    if let Some((signal, parent)) = image.bounds.death_signal {
+        die_with(signal, parent).map_err(at(Step::DeathSignal))?;
     }
     if let Some(directory) = &image.directory {
         rustix::process::chdir(directory.as_c_str()).map_err(at(Step::Directory))?;
@@ -156,6 +160,12 @@ fn become_user(user: &Ids) -> Result<(), Failure> {
     rustix::thread::set_thread_groups(&user.groups).map_err(at(Step::Groups))?;
     rustix::thread::set_thread_res_gid(user.gid, user.gid, user.gid).map_err(at(Step::Gid))?;
     rustix::thread::set_thread_res_uid(user.uid, user.uid, user.uid).map_err(at(Step::Uid))
+}
+
+/// After rights were given up, which would take it back. Who has lost its parent before it could say so is late already.
+fn die_with(signal: Signal, parent: Pid) -> Result<(), Errno> {
+    rustix::process::set_parent_process_death_signal(Some(signal))?;
+    if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(Errno::SRCH) }
 }
 
 /// Returns only when it failed.

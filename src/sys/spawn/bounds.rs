@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustix::process::{Resource, Rlimit};
 
 use super::super::cgroup::Group;
+use super::exit::Signal;
 
 /// Bounds of a program; by default those of its parent.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,9 @@ pub struct Bounds {
     /// From -1000 (never killed when memory runs out) to 1000 (killed first).
     pub oom_score_adj: Option<i32>,
     pub limits: Vec<Limit>,
+    /// Sent to the program when the thread that has started it ends, and its process with it. A program with rights of its own
+    /// (set-user-ID) does not get it.
+    pub death_signal: Option<Signal>,
 }
 
 /// A limit of each process (setrlimit(2)).

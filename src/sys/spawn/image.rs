@@ -48,6 +48,8 @@ pub(super) struct Ready {
     pub(super) nice: Option<i32>,
     pub(super) limits: Vec<Limit>,
     pub(super) umask: Option<u32>,
+    /// With the process that has to be the parent still.
+    pub(super) death_signal: Option<(rustix::process::Signal, Pid)>,
 }
 
 impl Ready {
@@ -59,6 +61,7 @@ impl Ready {
             nice: bounds.nice,
             limits: bounds.limits.clone(),
             umask: bounds.umask,
+            death_signal: bounds.death_signal.map(|signal| (signal.into(), rustix::process::getpid())),
         })
     }
 }

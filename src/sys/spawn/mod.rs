@@ -113,12 +113,13 @@ pub enum Step {
     Gid,
     Uid,
     NoNewPrivs,
+    DeathSignal,
     Directory,
     Exec,
 }
 
 impl Step {
-    const IN_ORDER: [Self; 15] = [
+    const IN_ORDER: [Self; 16] = [
         Self::Prepare,
         Self::Fork,
         Self::Session,
@@ -132,6 +133,7 @@ impl Step {
         Self::Gid,
         Self::Uid,
         Self::NoNewPrivs,
+        Self::DeathSignal,
         Self::Directory,
         Self::Exec,
     ];
@@ -153,6 +155,7 @@ impl fmt::Display for Step {
             Self::Gid => "setgid",
             Self::Uid => "setuid",
             Self::NoNewPrivs => "no_new_privs",
+            Self::DeathSignal => "tie its life to ours",
             Self::Directory => "chdir",
             Self::Exec => "exec",
         })

@@ -188,6 +188,28 @@ async fn a_program_runs_in_its_directory() {
     assert_eq!(Path::new(script.finish().await.0.trim_end()), folder);
 }
 
+#[test]
+fn a_program_ends_with_the_thread_that_has_started_it_if_it_is_to() {
+    for (death_signal, expected) in [(Some(Signal::Term), Some(15)), (None, None)] {
+        let started = std::thread::spawn(move || {
+            let mut spawn = shell("exec sleep 3600");
+            spawn.bounds.death_signal = death_signal;
+            super::spawn(spawn).unwrap()
+        });
+        let child = started.join().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut child = child;
+            if expected.is_none() {
+                child.tell(Signal::Usr1).unwrap();
+            }
+            let exit = in_time(child.wait()).await.unwrap();
+            let Exit::Signal { signal, .. } = exit else { panic!("{exit}") };
+            assert_eq!(signal, expected.unwrap_or(10), "{exit}");
+        });
+    }
+}
+
 #[tokio::test]
 async fn privileges_can_be_frozen() {
     let state = "grep NoNewPrivs /proc/self/status | cut -f2";

@@ -105,6 +105,7 @@ fn snapshot(arguments: &Arguments, listeners: &[ManifestEntry]) -> Result<Snapsh
         listeners: listeners.iter().map(|entry| Listener { address: entry.address, app: None }).collect(),
         apps: others.chain([own]).collect::<Result<_>>()?,
         certificates: vec![Certificate { chain: read(&arguments.cert)?, key: read(&arguments.key)? }],
+        ends_alone: false,
         tickets: vec![TicketKey { name: [1; 16], secret: [1; 32] }],
         clients: Clients { start_traces: true, ..Clients::default() },
         limits: limits(),
