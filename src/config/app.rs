@@ -150,6 +150,7 @@ fn forwarding(table: &mut Table) -> Forwarding {
         keepalive: table.duration("keepalive", &defaults::KEEPALIVE),
         proxy_protocol: table.boolean("proxy_protocol"),
         retry_idempotency_key: table.section("retry", |table| table.boolean("idempotency_key")),
+        request_start: table.boolean("request_start"),
         streams: streams::streams(table),
     }
 }

@@ -344,6 +344,8 @@ pub struct Forwarding {
     pub proxy_protocol: bool,
     /// A request with an `Idempotency-Key` header may be sent twice whatever its method.
     pub retry_idempotency_key: bool,
+    /// Is a worker told when a request came in (`X-Request-Start`)?
+    pub request_start: bool,
     pub streams: Streams,
 }
 

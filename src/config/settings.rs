@@ -67,6 +67,7 @@ pub fn settings(app: &App) -> BTreeMap<String, String> {
     all.time("keepalive", forwarding.keepalive);
     all.put("proxy_protocol", forwarding.proxy_protocol);
     all.put("retry.idempotency_key", forwarding.retry_idempotency_key);
+    all.put("request_start", forwarding.request_start);
     if let Server::Command(_) = app.server {
         all.streams(forwarding.streams);
     }

@@ -73,6 +73,9 @@ pub struct Requests {
     #[serde(default)]
     pub body_bytes: Option<u64>,
     pub retry_idempotency_key: bool,
+    /// Are workers told when each came in?
+    #[serde(default)]
+    pub request_start: bool,
 }
 
 /// How requests wait for an endpoint.

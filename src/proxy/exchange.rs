@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::mem::take;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
@@ -27,7 +27,7 @@ use super::peer::Peer;
 use super::policy::{self, Checked, Identity, Trace, answer};
 use super::pulse::Turn;
 use super::record::Record;
-use super::request_head::{self, Vouched};
+use super::request_head::{self, REQUEST_START, Start, Vouched};
 use super::retry;
 use super::tunnel;
 use super::upload::{self, Streamed, Upload};
@@ -136,7 +136,7 @@ async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Re
 
 fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>, upload::Bounds), Fault> {
     let world = peer.proxy.world.load();
-    let checked = policy::check(request, peer.address.ip(), &world)?;
+    let mut checked = policy::check(request, peer.address.ip(), &world)?;
     if let Some(rate) = world.limits.crowd.requests_per_ip {
         let client = checked.identity.as_ref().map_or(peer.address.ip(), Identity::client);
         if !world.is_exempt(client)
@@ -155,6 +155,7 @@ fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>,
     {
         return Err(Fault::LargeBody);
     }
+    checked.wants_start = app.tells_start;
     let limits = &world.limits;
     let bounds = upload::Bounds { bytes: app.body_bytes, pace: Pace::new(limits.body_idle, limits.body_rate) };
     Ok((checked, Arc::clone(app), bounds))
@@ -213,12 +214,22 @@ fn head(peer: &Peer, checked: &Checked, request: &Request<Incoming>, id: &Header
         forwarded: if checked.wants_forwarded { forwarded() } else { None },
         id,
         trace: Trace::of(request.headers(), checked.survey, checked.starts_trace, id),
+        start: start(checked, request),
         framing: checked.framing,
         is_websocket: checked.websocket.is_some(),
         refused: &checked.refused,
     };
     let target = checked.target(request.uri());
     request_head::write(request.method(), target, request.headers(), checked.survey, &vouched)
+}
+
+/// When it came in: as it is, and not when it is sent, for in between it may be held.
+fn start(checked: &Checked, request: &Request<Incoming>) -> Start {
+    match checked.wants_start {
+        _ if checked.identity.is_some() && request.headers().contains_key(REQUEST_START) => Start::Said,
+        true => Start::At(SystemTime::now()),
+        false => Start::Untold,
+    }
 }
 
 impl Answer {

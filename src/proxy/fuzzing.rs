@@ -122,6 +122,7 @@ fn toward_worker(request: &Request<Shape>, checked: &Checked) -> Request<Shape> 
         is_https: said.and_then(|said| said.is_https).unwrap_or_default(),
         forwarded: said.and_then(|said| policy::forwarded(&said.chain, true, host)),
         trace: Trace::of(request.headers(), checked.survey, checked.starts_trace, &id),
+        start: request_head::Start::Untold,
         id: &id,
         framing: checked.framing,
         is_websocket: checked.websocket.is_some(),

@@ -44,6 +44,8 @@ pub(crate) struct Checked {
     pub(crate) wants_forwarded: bool,
     /// Does a trace begin here, if it has not begun before?
     pub(crate) starts_trace: bool,
+    /// Are workers told when it came in? Known once it is known whom it is for.
+    pub(crate) wants_start: bool,
     /// Fields that go no further.
     pub(crate) refused: Vec<HeaderName>,
 }
@@ -79,7 +81,18 @@ pub(crate) fn check<B: Body>(request: &Request<B>, peer: IpAddr, world: &World) 
         Vec::new()
     };
     let (wants_forwarded, starts_trace) = (clients.forwarded, clients.starts_traces);
-    Ok(Checked { host, target, survey, framing, websocket, identity, wants_forwarded, starts_trace, refused })
+    Ok(Checked {
+        host,
+        target,
+        survey,
+        framing,
+        websocket,
+        identity,
+        wants_forwarded,
+        starts_trace,
+        wants_start: false,
+        refused,
+    })
 }
 
 impl Checked {

@@ -5,6 +5,7 @@
 //! vanish by nominating it (RFC 9110, section 7.6.1), and none can write it.
 
 use std::io::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -14,6 +15,19 @@ use super::policy::Trace;
 
 /// Bytes that most heads fit into.
 const ROOM: usize = 1024;
+
+/// When its request came in, as many who measure the time in queues read it: seconds since 1970 with milliseconds, as nginx's
+/// `t=${msec}` (New Relic, "Request queue server configuration examples"; OpenTelemetry's and Datadog's middleware for Rack).
+pub(crate) const REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
+
+/// What a worker is told of when a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    Untold,
+    /// What fronts say that we trust, who saw it first.
+    Said,
+    At(SystemTime),
+}
 
 /// What a request carries to a worker that its client did not write.
 pub(crate) struct Vouched<'a> {
@@ -28,6 +42,7 @@ pub(crate) struct Vouched<'a> {
     pub(crate) forwarded: Option<HeaderValue>,
     pub(crate) id: &'a HeaderValue,
     pub(crate) trace: Trace,
+    pub(crate) start: Start,
     pub(crate) framing: Framing,
     pub(crate) is_websocket: bool,
     /// Names of fields that go no further.
@@ -65,6 +80,10 @@ pub(crate) fn write(
     if let Trace::Start(begun) = &vouched.trace {
         line(&mut text, "traceparent", begun);
     }
+    if let Start::At(time) = vouched.start {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let _ = write!(text, "{REQUEST_START}: t={}.{:03}\r\n", since.as_secs(), since.subsec_millis());
+    }
     text.extend_from_slice(b"\r\n");
     text
 }
@@ -89,7 +108,7 @@ fn clients(text: &mut Vec<u8>, fields: &HeaderMap, survey: Survey, vouched: &Vou
     let nominated = survey.nominated(fields);
     let has_crumbs = survey.cookies > 1;
     for (name, value) in fields {
-        let is_left_out = is_replaced(name.as_str(), &vouched.trace)
+        let is_left_out = is_replaced(name.as_str(), vouched)
             || nominated.contains(name)
             || vouched.refused.contains(name)
             || (has_crumbs && *name == header::COOKIE);
@@ -104,11 +123,12 @@ fn clients(text: &mut Vec<u8>, fields: &HeaderMap, survey: Survey, vouched: &Vou
 
 /// Is it a field that only we write, or nobody? A trace that begins here, or is none, leaves nothing of what was said of another
 /// (W3C Trace Context, section 3.3).
-fn is_replaced(name: &str, trace: &Trace) -> bool {
+fn is_replaced(name: &str, vouched: &Vouched<'_>) -> bool {
     match name {
         "host" | "content-length" | "x-forwarded-for" | "x-real-ip" | "x-forwarded-proto" | "x-forwarded-host"
         | "x-request-id" => true,
-        "traceparent" | "tracestate" => *trace != Trace::Pass,
+        "traceparent" | "tracestate" => vouched.trace != Trace::Pass,
+        "x-request-start" => vouched.start != Start::Said,
         name => headers::is_stripped(name),
     }
 }

@@ -14,6 +14,10 @@ fn text(map: &HeaderMap, name: &str) -> Vec<String> {
 
 /// The head that a worker gets of these fields.
 fn written(lines: &[(&str, &str)], framing: Framing, trace: Trace) -> Vec<u8> {
+    started(lines, framing, (trace, Start::Untold))
+}
+
+fn started(lines: &[(&str, &str)], framing: Framing, (trace, start): (Trace, Start)) -> Vec<u8> {
     let map = fields(lines);
     let survey = Survey::of(&map, |_| false);
     let (host, client) = (HeaderValue::from_static("example.com:8080"), HeaderValue::from_static("192.0.2.1"));
@@ -26,6 +30,7 @@ fn written(lines: &[(&str, &str)], framing: Framing, trace: Trace) -> Vec<u8> {
         forwarded: None,
         id: &HeaderValue::from_static("abc"),
         trace,
+        start,
         framing,
         is_websocket: survey.wants_websocket(&map),
         refused: &[HeaderName::from_static("x_refused")],
@@ -48,6 +53,20 @@ fn a_head_is_written_line_by_line() {
     assert_eq!(String::from_utf8(written(&lines, Framing::Empty, Trace::Pass)).unwrap(), bare);
     let again = format!("{}x-portreeve-attempt: 2\r\n\r\n", bare.strip_suffix("\r\n").unwrap());
     assert_eq!(String::from_utf8(numbered(bare.as_bytes(), 2)).unwrap(), again);
+}
+
+#[test]
+fn when_a_request_came_in_is_ours_to_say_unless_a_front_has_said_it() {
+    let lines = [("x-request-start", "t=1.000")];
+    let get = |start| {
+        let map = read(&started(&lines, Framing::Empty, (Trace::Pass, start))).headers().clone();
+        text(&map, "x-request-start")
+    };
+    assert!(get(Start::Untold).is_empty(), "a client's own word goes no further");
+    assert_eq!(get(Start::Said), ["t=1.000"]);
+    let at = |millis| Start::At(UNIX_EPOCH + std::time::Duration::from_millis(millis));
+    assert_eq!(get(at(1_512_379_167_074)), ["t=1512379167.074"]);
+    assert_eq!(get(at(0)), ["t=0.000"]);
 }
 
 #[test]

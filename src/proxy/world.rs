@@ -47,6 +47,8 @@ pub(crate) struct App {
     pub(crate) keepalive: Duration,
     /// May a request with an `Idempotency-Key` be sent twice?
     pub(crate) retries_by_key: bool,
+    /// Are its workers told when a request came in?
+    pub(crate) tells_start: bool,
     /// Answers every request, if it is there.
     pub(crate) maintenance: Option<Bytes>,
 }
@@ -226,6 +228,7 @@ impl Atlas {
             body_bytes: said.requests.body_bytes,
             keepalive: said.keepalive,
             retries_by_key: said.requests.retry_idempotency_key,
+            tells_start: said.requests.request_start,
             maintenance: said.maintenance.clone().map(Bytes::from),
         }
     }

@@ -61,6 +61,7 @@ fn app(name: &AppName, site: &Site, common: &Limits) -> link::App {
         requests: link::Requests {
             body_bytes: forwarding.body_bytes.or(common.body_bytes),
             retry_idempotency_key: forwarding.retry_idempotency_key,
+            request_start: forwarding.request_start,
         },
         hold: link::Hold {
             requests: forwarding.hold_requests,

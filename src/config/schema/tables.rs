@@ -263,5 +263,6 @@ fn forwarding() -> Keys {
         ("keepalive", duration()),
         ("proxy_protocol", boolean()),
         ("retry", table([("idempotency_key", boolean())])),
+        ("request_start", boolean()),
     ]
 }

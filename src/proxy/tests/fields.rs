@@ -9,6 +9,38 @@ use super::run;
 use super::worker::Worker;
 
 #[test]
+fn a_worker_is_told_when_a_request_came_in_if_it_wants_to_know() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let mut rig = Rig::serving(&[&worker]).await;
+        let ask = "GET / HTTP/1.1\r\nhost: a\r\nx-request-start: t=1.000\r\n\r\n";
+        let mut client = Client::connect(rig.http).await;
+        client.write(ask).await;
+        let ((mut served, request), _) = tokio::join!(worker.serve_once("a"), client.response());
+        assert_eq!(request.field("x-request-start"), None);
+
+        rig.web().requests.request_start = true;
+        rig.publish().await;
+        let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        let before = now();
+        client.write(ask).await;
+        let request = served.request().await;
+        let told: f64 = request.field("x-request-start").unwrap().strip_prefix("t=").unwrap().parse().unwrap();
+        assert!(told >= before - 0.001 && told <= now(), "{request:?}");
+        served.respond("b").await;
+        client.response().await;
+
+        rig.snapshot.clients.trusted = vec!["127.0.0.1/32".parse().unwrap()];
+        rig.publish().await;
+        client.write(ask).await;
+        assert_eq!(served.request().await.field("x-request-start"), Some("t=1.000"), "a front that saw it first");
+        served.respond("c").await;
+        client.response().await;
+        rig.stop().await;
+    });
+}
+
+#[test]
 fn the_worker_is_told_who_asks_and_the_client_by_which_name_it_was_handled() {
     run(async {
         let worker = Worker::start(1).await;
