@@ -86,8 +86,8 @@ pub(super) enum Fate {
     Waits(Option<Instant>),
     /// It has been asked for a dump, and has time until then.
     Dumping(Instant),
-    /// A replacement was asked for.
-    Sealed,
+    /// A replacement was asked for. Does it hang? Then nobody waits for what it has begun.
+    Sealed { hangs: bool },
 }
 
 /// Why a worker is to be replaced.

@@ -30,16 +30,19 @@ mod watched;
 
 use std::time::{Duration, Instant};
 
-use super::liveness::{Closed, Gate, Verdict, Vigil};
+use super::liveness::{Closed, Fate, Gate, Verdict, Vigil};
 use super::report::Reason;
 use super::state::{State, Turn};
 use super::todo::Step;
-use super::{Action, Plan, Readiness, Version};
+use super::{Action, Plan, Readiness, Timeouts, Version};
 use crate::id::{Serial, WorkerId};
 use said::Said;
 
 /// How long a killed process may take to be gone before nobody waits for it any more.
 pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long one that hangs is given at each step on its way out.
+const HUNG_PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub(super) struct Worker {
@@ -185,6 +188,11 @@ impl Worker {
 
     /// Puts it on the way out by the shortest path that loses no request; no change if it is on it.
     pub(super) fn leave(&mut self, step: &mut Step<'_>) {
+        if matches!(self.state, State::Unready { fate: Fate::Sealed { hangs: true }, .. }) {
+            // What it has begun it will not end; what it has not read waits for others.
+            let Timeouts { drain, kill, .. } = &mut self.plan.timeouts;
+            (*drain, *kill) = (HUNG_PATIENCE.min(*drain), HUNG_PATIENCE.min(*kill));
+        }
         match self.state {
             // Spawning => Cancelled
             State::Spawning { .. } => {

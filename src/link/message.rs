@@ -32,6 +32,18 @@ pub enum ToProxy {
     Scrape { ticket: u64 },
     /// Open log files anew (they were rotated).
     Reopen,
+    /// A worker stands still and is killed next. What it has not read goes to another one, once its connection has broken;
+    /// answer with [`FromProxy::Noted`].
+    Unread { serial: Serial, connections: Vec<Unread> },
+}
+
+/// A connection to a worker with bytes that the worker has not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    /// The proxy's end.
+    pub proxy: SocketAddr,
+    /// So many of those that were sent last.
+    pub bytes: u32,
 }
 
 /// What a proxy inherits.
@@ -72,6 +84,8 @@ pub enum FromProxy {
     /// A closed endpoint has no exchange in flight. Sent once per closing, after the `Published` of the snapshot that closes
     /// it and before that of one that opens it again.
     Idle { serial: Serial },
+    /// It is known what this endpoint has not read.
+    Noted { serial: Serial },
     /// An endpoint failed an exchange.
     Fault { app: AppName, serial: Serial, kind: FaultKind },
     /// Endpoints whose load has changed since this was said last; about every [`LOAD_EVERY`](super::LOAD_EVERY).

@@ -25,7 +25,7 @@ pub const RELINK: i32 = 4;
 /// The first that may be a listener.
 pub const FIRST_LISTENER: i32 = 5;
 
-pub use message::{FaultKind, FromProxy, Load, Manifest, ManifestEntry, ToProxy};
+pub use message::{FaultKind, FromProxy, Load, Manifest, ManifestEntry, ToProxy, Unread};
 pub use snapshot::{
     App, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, Hold, Http2, Limits, Listener, Rate, Requests,
     Snapshot, Streams, TicketKey,

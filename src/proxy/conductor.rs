@@ -144,6 +144,10 @@ impl Conductor {
             ToProxy::Publish(snapshot) => self.publish(*snapshot).await,
             ToProxy::Retire { within, is_last } => self.retire(within, is_last),
             ToProxy::Scrape { ticket } => self.report_metrics(ticket).await,
+            ToProxy::Unread { serial, connections } => {
+                self.proxy.unread.note(serial, connections);
+                self.outbox.say(FromProxy::Noted { serial }).await;
+            }
             ToProxy::Reopen => self.proxy.access.iter().for_each(AccessLog::reopen),
         }
     }

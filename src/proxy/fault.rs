@@ -59,6 +59,8 @@ pub(crate) enum Fault {
     Unsent,
     /// The request was sent, and the connection ended without a byte of response.
     Silent,
+    /// The request was sent, and the worker ended without having read it.
+    Unread,
     /// What came from the worker was no response, or not a whole head, or an upgrade that nobody had asked for.
     Malformed,
     /// No response in time.
@@ -120,6 +122,7 @@ impl Fault {
             Self::Connect => worker(FaultKind::Connect, Class::Unconnected, "connect", UNREACHABLE),
             Self::Unsent => worker(FaultKind::Broken, Class::Unsent, "unsent", NO_ANSWER),
             Self::Silent => worker(FaultKind::Broken, Class::Silent, "silent", NO_ANSWER),
+            Self::Unread => worker(FaultKind::Broken, Class::Unread, "unread", NO_ANSWER),
             Self::Malformed => worker(FaultKind::Broken, Class::Never, "malformed", NONSENSE),
             Self::Timeout => worker(FaultKind::Timeout, Class::Never, "timeout", TOO_LATE),
             Self::Cut => worker(FaultKind::Broken, Class::Never, "cut", ""),
@@ -170,7 +173,7 @@ impl std::error::Error for Fault {}
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 27] = [
+    const ALL: [Fault; 28] = [
         Fault::Host,
         Fault::Target,
         Fault::Method,
@@ -195,6 +198,7 @@ mod tests {
         Fault::Connect,
         Fault::Unsent,
         Fault::Silent,
+        Fault::Unread,
         Fault::Malformed,
         Fault::Timeout,
         Fault::Cut,

@@ -16,7 +16,7 @@ use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::record::Record;
 use super::retry::{self, Tries};
-use super::wire::{self, Answered, Wire};
+use super::wire::{self, Answered, Failure, Wire};
 use super::world::App;
 use crate::id::Serial;
 use crate::sys::exhaustion::is_exhausted;
@@ -123,14 +123,28 @@ async fn attempt(
     match wire.send(request, app.response_timeout, now).await {
         Ok(answered) => Ok((answered, wire)),
         Err(failure) => {
-            if failure.fault == Fault::Unsent {
+            let fault = judge(&failure, peer, lease.serial, &wire);
+            if matches!(fault, Fault::Unsent | Fault::Unread) {
                 waiting.take_back();
             }
             if failure.is_unsent {
                 outgoing.put_back();
             }
-            Err(failure.fault)
+            let is_unread = fault == Fault::Unread;
+            Err(if is_unread && !outgoing.restore(failure.body) { Fault::Silent } else { fault })
         }
+    }
+}
+
+/// The fault of a failed attempt. Of a worker that was killed it may be known that it has not read the request.
+fn judge(failure: &Failure, peer: &Peer, worker: Serial, wire: &Wire) -> Fault {
+    let is_unread = || {
+        let place = wire.local_address()?;
+        Some(peer.proxy.unread.has(worker, place, failure.written))
+    };
+    match failure.fault {
+        Fault::Silent if is_unread() == Some(true) => Fault::Unread,
+        fault => fault,
     }
 }
 

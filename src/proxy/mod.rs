@@ -49,6 +49,7 @@ mod socket;
 mod streams;
 mod thread;
 mod tunnel;
+mod unread;
 mod upload;
 mod watch;
 mod wire;
@@ -90,6 +91,7 @@ struct Proxy {
     /// For exchanges that no app was found for.
     no_app: AppMetrics,
     access: Option<AccessLog>,
+    unread: unread::Unread,
     /// Connections and tunnels.
     work: TaskTracker,
     /// Cancelled when the proxy is to accept no more.

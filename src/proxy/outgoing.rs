@@ -81,6 +81,17 @@ impl Outgoing {
         is_left.then_some(&mut self.request)
     }
 
+    /// The request was sent, and nobody has read it; with what was taken of its body. Says whether it is whole.
+    pub(crate) fn restore(&mut self, body: Option<Bytes>) -> bool {
+        match body {
+            Some(body) => self.request.body = Upload::Whole(body),
+            None if matches!(self.request.body, Upload::Whole(_)) => {}
+            None => return false,
+        }
+        self.is_left = true;
+        true
+    }
+
     /// The request was not sent after all.
     pub(crate) fn put_back(&mut self) {
         self.is_left = true;

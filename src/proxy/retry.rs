@@ -19,6 +19,8 @@ pub(crate) enum Class {
     Unsent,
     /// The request was sent and not a byte of a response came before the connection ended.
     Silent,
+    /// The request was sent, and the worker ended without having read it.
+    Unread,
     /// Anything else.
     Never,
 }
@@ -29,6 +31,7 @@ pub(crate) struct Tries {
     unconnected: u8,
     unsent: u8,
     silent: u8,
+    unread: u8,
 }
 
 impl Tries {
@@ -38,6 +41,7 @@ impl Tries {
             RetryRule::NotConnected => self.unconnected += 1,
             RetryRule::NotSent => self.unsent += 1,
             RetryRule::Repeatable => self.silent += 1,
+            RetryRule::NotRead => self.unread += 1,
         }
     }
 
@@ -48,19 +52,22 @@ impl Tries {
 
     /// Attempts that were begun, the first included.
     pub(crate) fn attempts(self) -> u32 {
-        1 + u32::from(self.unconnected) + u32::from(self.unsent) + u32::from(self.silent)
+        let more = [self.unconnected, self.unsent, self.silent, self.unread];
+        1 + more.into_iter().map(u32::from).sum::<u32>()
     }
 }
 
 /// Which rule allows another attempt, if any.
 ///
 /// R1: no connection: any request, on another endpoint, twice at most. R2: nothing of it was written: any request, on a
-/// fresh connection, once. R3: no byte of a response: a repeatable one, on another endpoint, once.
+/// fresh connection, once. R3: no byte of a response: a repeatable one, on another endpoint, once. R5: no worker has read it: any
+/// request, on another endpoint, once.
 pub(crate) fn decide(class: Class, is_repeatable: bool, tries: Tries) -> Option<RetryRule> {
     match class {
         Class::Unconnected if tries.unconnected < RECONNECTS => Some(RetryRule::NotConnected),
         Class::Unsent if tries.unsent == 0 => Some(RetryRule::NotSent),
         Class::Silent if is_repeatable && tries.silent == 0 => Some(RetryRule::Repeatable),
+        Class::Unread if tries.unread == 0 => Some(RetryRule::NotRead),
         _ => None,
     }
 }
@@ -92,6 +99,7 @@ mod tests {
         for is_repeatable in [false, true] {
             assert_eq!(attempts(Class::Unconnected, is_repeatable), (3, Some(RetryRule::NotConnected)));
             assert_eq!(attempts(Class::Unsent, is_repeatable), (2, Some(RetryRule::NotSent)));
+            assert_eq!(attempts(Class::Unread, is_repeatable), (2, Some(RetryRule::NotRead)));
             assert_eq!(attempts(Class::Never, is_repeatable), (1, None));
         }
         assert_eq!(attempts(Class::Silent, true), (2, Some(RetryRule::Repeatable)));

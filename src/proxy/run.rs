@@ -22,6 +22,7 @@ use super::door::Door;
 use super::error::Error;
 use super::listener;
 use super::thread::Threads;
+use super::unread::Unread;
 use super::world::{Atlas, World};
 use crate::certs::{self, Store, Tickets};
 use crate::link::{self, FromProxy, Manifest, ToProxy, codec};
@@ -158,6 +159,7 @@ fn proxy(
         no_app: metrics.no_app(),
         metrics,
         access,
+        unread: Unread::default(),
         work: TaskTracker::new(),
         retiring: CancellationToken::new(),
         retirement: OnceLock::new(),

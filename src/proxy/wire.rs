@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::mem::{replace, take};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -106,6 +107,22 @@ pub(crate) struct Failure {
     pub(crate) fault: Fault,
     /// Nothing of the request was written, and it is still whole.
     pub(crate) is_unsent: bool,
+    /// Bytes of the request that were written.
+    pub(crate) written: u64,
+    /// Its body, if that was taken and is all here: it can be sent again.
+    pub(crate) body: Option<Bytes>,
+}
+
+impl Failure {
+    /// It comes back as it was.
+    fn unsent() -> Self {
+        Self { fault: Fault::Unsent, is_unsent: true, written: 0, body: None }
+    }
+
+    fn of(fault: Fault, sending: Sending) -> Self {
+        let is_unsent = fault == Fault::Unsent && sending.is_untouched();
+        Self { fault, is_unsent, written: sending.written(), body: sending.into_body() }
+    }
 }
 
 /// Makes a connection, and introduces the client first if the worker asks for that. Cancellation safe.
@@ -175,7 +192,7 @@ impl Connection {
     ) -> Result<Answered, Failure> {
         let has_paused = self.rested.is_some_and(|rested| now.saturating_duration_since(rested) >= PAUSE);
         if has_paused && !self.reader.is_really_quiet() {
-            return Err(Failure { fault: Fault::Unsent, is_unsent: true });
+            return Err(Failure::unsent());
         }
         (self.answer, self.may_stay, self.has_heard, self.room) = (Answer::Head, false, false, LEAST_ROOM);
         let progress = request.body.progress();
@@ -196,12 +213,20 @@ impl Connection {
             }
             Poll::Pending
         });
-        let answer = answered.await;
-        let is_unsent = sending.is_untouched();
-        if answer.is_ok() && !sending.is_over() {
-            self.go_on_sending(sending, replace(&mut request.body, Upload::none()));
+        match answered.await {
+            Err(fault) => Err(Failure::of(fault, sending)),
+            Ok(answered) => {
+                if !sending.is_over() {
+                    self.go_on_sending(sending, replace(&mut request.body, Upload::none()));
+                }
+                Ok(answered)
+            }
         }
-        answer.map_err(|fault| Failure { fault, is_unsent: is_unsent && fault == Fault::Unsent })
+    }
+
+    /// Our end of it, if it is one of TCP.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        self.reader.local_address()
     }
 
     /// Writes what there is of the request, and reads until the head of its response is here.
@@ -224,13 +249,16 @@ impl Connection {
                     Err(Nonsense) => return Poll::Ready(Err(Fault::Malformed)),
                 }
             }
-            if !matches!(ready!(self.poll_fill(cx)), Ok(1..)) {
-                return Poll::Ready(Err(match (sending.has_begun(), self.has_heard) {
-                    (false, _) => Fault::Unsent,
-                    (true, false) => Fault::Silent,
-                    (true, true) => Fault::Malformed,
-                }));
-            }
+            let end = match ready!(self.poll_fill(cx)) {
+                Ok(1..) => continue,
+                end => end,
+            };
+            return Poll::Ready(Err(match (sending.has_begun(), self.has_heard) {
+                (false, _) => Fault::Unsent,
+                (true, false) if self.reader.is_left_unread(&end) && is_bare(request) => Fault::Unread,
+                (true, false) => Fault::Silent,
+                (true, true) => Fault::Malformed,
+            }));
         }
     }
 
@@ -342,6 +370,11 @@ impl Connection {
             Poll::Ready(Ok(count))
         })
     }
+}
+
+/// Is it a head alone? Whoever has not read all of it has not read a request.
+fn is_bare(request: &WorkerRequest) -> bool {
+    matches!(&request.body, Upload::Whole(body) if body.is_empty())
 }
 
 /// The end of patience, when the request has moved on since the one that has just been reached was set.

@@ -52,7 +52,7 @@ impl Supervisor {
             Action::Dump { serial } => self.dump(app, serial),
             Action::Publish { version } => self.tell_proxies(app, version),
             Action::Stop { serial } => self.with_worker(app, serial, super::workers::Worker::stop),
-            Action::Kill { serial } => self.with_worker(app, serial, |worker| worker.process.kill()),
+            Action::Kill { serial } => self.kill_worker(app, serial),
             Action::Forced { serial } => {
                 tracing::warn!(%app, %serial, "a worker is stopped with exchanges in flight: its drain timeout is over");
                 self.outlook.metrics.invariants().drain_forced("exchange");
@@ -305,6 +305,7 @@ impl Supervisor {
 
     pub(super) fn proxy_exited(&mut self, proxy: u64, exit: Exit) {
         self.keep_counters_of(proxy);
+        self.forget_in_rescues(proxy);
         if self.proxies.exited(proxy, exit, clock::now()) {
             self.outlook.metrics.proxy_restarted();
             if self.is_stopping() {

@@ -4,8 +4,10 @@
 //! of an effect comes back as an event, or through the [`Process`] and the link that it gives. Decides nothing.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -21,6 +23,9 @@ use super::workers::Worker;
 use crate::config::{App, Server};
 use crate::id::{Address, AppName, Serial, WorkerId};
 use crate::link::ToProxy;
+use crate::sys::standstill::stand_still;
+use crate::sys::tree::Tree;
+use crate::sys::unread::unread;
 
 /// The hands of the driver.
 pub(super) trait Effects: fmt::Debug {
@@ -44,6 +49,9 @@ pub(super) trait Effects: fmt::Debug {
 
     /// Asks once; the answer comes as an event.
     fn ask(&self, starter: &Starter, question: Question);
+
+    /// Stands a worker still that listens at this address, and looks what it has not read; that comes as [`Event::Stands`].
+    fn stand_still(&self, starter: &Starter, worker: (AppName, Serial), tree: Tree, address: SocketAddr);
 }
 
 /// A worker to be started. `files` are those of its app, opened with the first worker that has any.
@@ -85,6 +93,9 @@ pub(super) enum About {
 #[derive(Debug)]
 pub(super) struct Machine;
 
+/// How long a worker may take to stand still.
+const STANDSTILL: Duration = Duration::from_millis(250);
+
 impl Effects for Machine {
     fn start_worker(&self, starter: &Starter, birth: Birth<'_>) -> Result<Worker, String> {
         starter.start(birth)
@@ -116,6 +127,16 @@ impl Effects for Machine {
                 (About::Liveness, Server::Fixed(_)) => return,
             };
             let _ = events.send(event).await;
+        });
+    }
+
+    fn stand_still(&self, starter: &Starter, (app, serial): (AppName, Serial), tree: Tree, address: SocketAddr) {
+        let events = starter.events.clone();
+        let look =
+            move || if stand_still(&tree, STANDSTILL) { unread(address).unwrap_or_default() } else { Vec::new() };
+        starter.tasks.spawn(async move {
+            let unread = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+            let _ = events.send(Event::Stands { app, serial, unread }).await;
         });
     }
 }

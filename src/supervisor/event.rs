@@ -16,6 +16,7 @@ use crate::id::{AppName, Serial};
 use crate::lifecycle;
 use crate::link::FromProxy;
 use crate::sys::spawn::Exit;
+use crate::sys::unread::Unread;
 
 /// Events that wait for the loop before their producers have to wait too.
 pub(super) const QUEUED_EVENTS: usize = 1024;
@@ -74,6 +75,12 @@ pub(super) enum Event {
         app: AppName,
         serial: Serial,
         sight: Sight,
+    },
+    /// A worker that is to be killed stands still; on these connections it has not read what it was sent.
+    Stands {
+        app: AppName,
+        serial: Serial,
+        unread: Vec<Unread>,
     },
     /// Files of an app that is watched have changed, this one first.
     FilesChanged {

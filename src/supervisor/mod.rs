@@ -9,6 +9,7 @@ mod adoption;
 mod archive;
 mod calendar;
 mod channel;
+mod chores;
 mod clock;
 mod cpu;
 mod deploy;
@@ -45,6 +46,7 @@ mod publish;
 mod release;
 mod releases;
 mod reload;
+mod rescue;
 mod rights;
 mod rollback;
 mod rollout;
@@ -82,21 +84,16 @@ use crate::link::{Certificate, Epoch, FromProxy};
 use crate::sys::notify::Notifier;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use adoption::{Store, Upgrade};
-use archive::Archive;
-use calendar::Calendar;
+use chores::Chores;
 use event::{Event, Signal};
 use invariants::Watch;
 use launch::{Berth, Starter};
 use listeners::Listeners;
-use memory::Gauges;
-use orphans::Sweep;
 use outcome::Reloads;
 use proxies::Proxies;
 use roster::Roster;
-use scrape::Scrapes;
 use shutdown::Phase;
 use site::Site;
-use watch::Watches;
 
 /// Everything the supervisor knows and owns.
 struct Supervisor {
@@ -112,29 +109,6 @@ struct Supervisor {
     phase: Phase,
     chores: Chores,
     outlook: Outlook,
-}
-
-/// What is done now and then, whatever the machines say.
-struct Chores {
-    scrapes: Scrapes,
-    sweep: Sweep,
-    calendar: Calendar,
-    gauges: Gauges,
-    archive: Archive,
-    watches: Watches,
-}
-
-impl Chores {
-    fn deadline(&self) -> Option<Instant> {
-        let deadlines = [
-            self.scrapes.deadline(),
-            self.sweep.deadline(),
-            self.gauges.deadline(),
-            self.calendar.deadline(),
-            self.archive.deadline(),
-        ];
-        deadlines.into_iter().flatten().min()
-    }
 }
 
 /// What all machines share.
@@ -253,6 +227,7 @@ impl Supervisor {
             Event::LeftChannel { app, serial } => self.left_channel(&app, serial),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
+            Event::Stands { app, serial, unread } => self.stands(app, serial, unread),
             Event::FilesChanged { app, path } => self.files_changed(&app, &path),
             Event::Measured(measurements) => self.measured(measurements),
             Event::Scrape { reply } => self.scrape(reply),
@@ -374,6 +349,7 @@ impl Supervisor {
         self.wake_jobs(now);
         self.look_at_memory(now);
         self.keep_exits(now);
+        self.end_rescues(now);
         self.hasten(now);
     }
 
@@ -386,6 +362,7 @@ impl Supervisor {
                 self.proxies.excuse(proxy);
             }
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
+            FromProxy::Noted { serial } => self.noted(proxy, serial),
             FromProxy::Fault { app, serial, kind } => self.note_fault(&app, serial, kind),
             FromProxy::Load(news) => self.note_loads(proxy, news),
             FromProxy::Metrics { ticket, families, longest_holds } => {

@@ -178,6 +178,11 @@ impl Proxies {
         self.alive.values().all(|proxy| proxy.idle.contains(&serial))
     }
 
+    /// May one of them have something in flight to this endpoint, open or closed?
+    pub(super) fn may_be_busy(&self, serial: Serial) -> bool {
+        self.opened.contains_key(&serial) && !self.is_idle(serial)
+    }
+
     /// Forgets an endpoint that is gone.
     pub(super) fn forget(&mut self, serial: Serial) {
         self.opened.remove(&serial);

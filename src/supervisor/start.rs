@@ -23,6 +23,7 @@ use super::orphans::Sweep;
 use super::outcome::Reloads;
 use super::output::{Feed, Halt, Sink, Sweeper, Writer};
 use super::proxies::{Proxies, Recipe};
+use super::rescue::Rescues;
 use super::roster::Roster;
 use super::scrape::Scrapes;
 use super::settings::{prepare_access_log, read_certificates, recipe};
@@ -305,6 +306,7 @@ fn chores(config: &Config, options: &Options, estate: Option<&Estate>) -> std::i
         calendar,
         archive,
         watches: Watches::new(own.into_iter().map(Path::to_owned).collect()),
+        rescues: Rescues::default(),
     })
 }
 

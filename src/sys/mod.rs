@@ -29,8 +29,10 @@ pub mod process;
 pub mod socket;
 pub mod socket_folder;
 pub mod spawn;
+pub mod standstill;
 pub mod stat;
 pub mod tree;
+pub mod unread;
 
 #[cfg(test)]
 mod testing;

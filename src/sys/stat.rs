@@ -46,7 +46,7 @@ impl Stat {
     }
 
     /// The second field is the program's name in parentheses and may hold anything, parentheses too.
-    fn parse(line: &str) -> Option<Self> {
+    pub(super) fn parse(line: &str) -> Option<Self> {
         let pid = line.split_once(' ')?.0.parse().ok()?;
         let (_, rest) = line.rsplit_once(") ")?;
         let fields: Vec<&str> = rest.trim_end().split(' ').collect();

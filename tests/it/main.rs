@@ -56,6 +56,7 @@ mod prove;
 mod proxy_death;
 mod recycles;
 mod reload;
+mod rescues;
 mod restarts;
 mod retry;
 mod routing;

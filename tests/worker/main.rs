@@ -1,7 +1,7 @@
 //! The scripted worker: a web app that behaves as it is told, and misbehaves on demand.
 //!
 //! Words on its command line (and in files named by `script=FILE`, one word a line) say how it boots, serves and stops;
-//! see [`script`]. What its routes do stands in [`routes`]. It listens on `$PORT`, prints one line once it does, and ends
+//! see [`script`]. What its routes do stands in [`routes`]. It listens on `$PORT`, a port or a path, prints one line once it does, and ends
 //! on `SIGTERM` as a well-behaved app does: no new connection, idle ones closed, the rest finished, exit 0.
 //! It knows nothing of portreeve beyond the environment that a worker is given.
 

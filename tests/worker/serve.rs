@@ -140,10 +140,11 @@ impl Listener {
         match listen {
             Some(Listen::Unix(path)) => UnixListener::bind(path).map(Self::Unix),
             Some(Listen::Tcp(address)) => TcpListener::bind(address).await.map(Self::Tcp),
-            None => {
-                let port = std::env::var("PORT").unwrap_or_else(|_| "0".to_owned());
-                TcpListener::bind(format!("127.0.0.1:{port}")).await.map(Self::Tcp)
-            }
+            None => match std::env::var("PORT") {
+                Ok(path) if path.starts_with('/') => UnixListener::bind(path).map(Self::Unix),
+                Ok(port) => TcpListener::bind(format!("127.0.0.1:{port}")).await.map(Self::Tcp),
+                Err(_) => TcpListener::bind("127.0.0.1:0").await.map(Self::Tcp),
+            },
         }
     }
 

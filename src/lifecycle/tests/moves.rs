@@ -144,7 +144,7 @@ fn unready(gate: Gate, fate: Fate) -> String {
     let fate = match fate {
         Fate::Waits(_) => "",
         Fate::Dumping(_) => " dumping",
-        Fate::Sealed => " sealed",
+        Fate::Sealed { .. } => " sealed",
     };
     format!("Unready{gate}{fate}")
 }
@@ -346,7 +346,7 @@ fn watched_states(now: Instant) -> Vec<State> {
     let closed = |acknowledged, idle| Gate::Closed(Closed { version: Version(5), acknowledged, idle });
     let gates = [closed(false, false), closed(false, true), closed(true, false), closed(true, true)];
     let unready = |fate| move |gate| State::Unready { gate, fate };
-    let fates = [waits, Fate::Dumping(now + Duration::from_secs(10)), Fate::Sealed];
+    let fates = [waits, Fate::Dumping(now + Duration::from_secs(10)), Fate::Sealed { hangs: false }];
     let open = fates.into_iter().map(|fate| State::Unready { gate: Gate::Open, fate });
     [State::Serving].into_iter().chain(open).chain(gates.into_iter().map(unready(waits))).collect()
 }

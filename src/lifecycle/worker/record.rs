@@ -43,7 +43,7 @@ impl Worker {
                 let patience = match fate {
                     Fate::Waits(until) => until.map(|until| left(until, now)),
                     Fate::Dumping(until) => Some(left(until, now)),
-                    Fate::Sealed => None,
+                    Fate::Sealed { .. } => None,
                 };
                 StateRecord::Unready { is_open: gate == Gate::Open, patience }
             }

@@ -96,7 +96,7 @@ impl Worker {
 
     /// Has it fallen silent, and had its time for a dump?
     pub(in crate::lifecycle) fn is_given_up(&self) -> bool {
-        self.said.hangs && matches!(self.state, State::Unready { fate: Fate::Sealed, .. })
+        self.said.hangs && matches!(self.state, State::Unready { fate: Fate::Sealed { .. }, .. })
     }
 
     /// Until when it may take to be ready, if it has asked for more time.
@@ -124,14 +124,14 @@ impl Worker {
             _ => (Gate::Open, None),
         };
         let fate = match fate {
-            Some(fate @ (Fate::Dumping(_) | Fate::Sealed)) => fate,
+            Some(fate @ (Fate::Dumping(_) | Fate::Sealed { .. })) => fate,
             _ if dumps => {
                 step.push(Action::Dump { serial: self.serial });
                 Fate::Dumping(step.after(DUMP_TIME))
             }
             _ => {
                 self.verdict = Some(Verdict::Silent);
-                Fate::Sealed
+                Fate::Sealed { hangs: true }
             }
         };
         // (Serving | Unready) => Unready

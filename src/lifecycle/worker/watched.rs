@@ -62,7 +62,7 @@ impl Worker {
                 Fate::Dumping(_) => Verdict::Hung,
                 _ => Verdict::Unhealthy,
             });
-            *fate = Fate::Sealed;
+            *fate = Fate::Sealed { hangs: matches!(fate, Fate::Dumping(_)) };
         }
     }
 
@@ -78,7 +78,7 @@ impl Worker {
                     *fate = Fate::Dumping(step.after(DUMP_TIME));
                     step.push(Action::Dump { serial: self.serial });
                 } else {
-                    *fate = Fate::Sealed;
+                    *fate = Fate::Sealed { hangs: true };
                     self.verdict = Some(Verdict::Hung);
                 }
             }

@@ -22,6 +22,9 @@ use crate::proxy::upload::Upload;
 /// Bytes of a body that may wait to be written.
 const ENOUGH: usize = 64 * 1024;
 
+/// Bytes of a body that are kept until its answer begins, in case that nobody reads them.
+const KEPT: usize = 64 * 1024;
+
 /// Pieces that one write hands to the kernel.
 const SLICES: usize = 16;
 
@@ -31,9 +34,19 @@ pub(super) struct Sending {
     head: Bytes,
     queue: VecDeque<Bytes>,
     left: Left,
-    has_begun: bool,
-    has_taken: bool,
+    /// Bytes that were written.
+    written: u64,
+    taken: Taken,
     is_mute: bool,
+}
+
+/// What was taken of a body that cannot be asked for it twice.
+enum Taken {
+    Nothing,
+    /// All that was, so far.
+    Kept(Vec<Bytes>),
+    /// More than is kept, or in pieces whose sizes nobody had told.
+    Gone,
 }
 
 /// What is still to come of the body.
@@ -57,17 +70,33 @@ impl Sending {
             (Upload::Streamed(_), Framing::Empty) => Left::Bytes(0),
         };
         let head = request.head.clone();
-        Self { head, queue, left, has_begun: false, has_taken: false, is_mute: false }
+        Self { head, queue, left, written: 0, taken: Taken::Nothing, is_mute: false }
     }
 
     /// Has any byte been written?
     pub(super) fn has_begun(&self) -> bool {
-        self.has_begun
+        self.written > 0
+    }
+
+    /// How many bytes were written.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The whole body, to be sent again with the same head; `None`: it is not all here.
+    pub(super) fn into_body(self) -> Option<Bytes> {
+        match self.taken {
+            Taken::Kept(pieces) if self.left == Left::Bytes(0) => Some(match <[Bytes; 1]>::try_from(pieces) {
+                Ok([whole]) => whole,
+                Err(pieces) => pieces.concat().into(),
+            }),
+            _ => None,
+        }
     }
 
     /// Is the request as it was before, so that it can be sent on another connection?
     pub(super) fn is_untouched(&self) -> bool {
-        !self.has_begun && !self.has_taken
+        self.written == 0 && matches!(self.taken, Taken::Nothing)
     }
 
     /// Has all been written?
@@ -106,7 +135,6 @@ impl Sending {
         let mut waiting: usize = self.queue.iter().map(Bytes::len).sum();
         while self.left != Left::Bytes(0) && waiting < ENOUGH {
             let Poll::Ready(next) = Pin::new(&mut *body).poll_frame(cx) else { return Ok(()) };
-            self.has_taken = true;
             match next {
                 None => self.end()?,
                 // Trailers are dropped before they come here.
@@ -127,9 +155,13 @@ impl Sending {
         match &mut self.left {
             Left::Bytes(left) => {
                 *left = left.checked_sub(bytes.len() as u64).ok_or(Fault::BrokenBody)?;
+                self.taken.add(&bytes);
                 self.queue.push_back(bytes);
             }
-            Left::Chunks => self.queue.extend([chunks::before(bytes.len()), bytes, chunks::LINE_END]),
+            Left::Chunks => {
+                self.taken = Taken::Gone;
+                self.queue.extend([chunks::before(bytes.len()), bytes, chunks::LINE_END]);
+            }
         }
         Ok(())
     }
@@ -137,7 +169,10 @@ impl Sending {
     fn end(&mut self) -> Result<(), Fault> {
         match self.left {
             Left::Bytes(_) => return Err(Fault::BrokenBody),
-            Left::Chunks => self.queue.push_back(chunks::END),
+            Left::Chunks => {
+                self.taken = Taken::Gone;
+                self.queue.push_back(chunks::END);
+            }
         }
         self.left = Left::Bytes(0);
         Ok(())
@@ -153,7 +188,7 @@ impl Sending {
             }
             match ready!(writer.poll_write(cx, &slices[..count])) {
                 Ok(written) if written > 0 => {
-                    self.has_begun = true;
+                    self.written += written as u64;
                     self.take_off(written);
                 }
                 _ => {
@@ -176,6 +211,19 @@ impl Sending {
             }
             written -= first.len();
             self.queue.pop_front();
+        }
+    }
+}
+
+impl Taken {
+    /// Once anything was taken a request is not what it was, even if that is an end alone.
+    fn add(&mut self, bytes: &Bytes) {
+        match self {
+            Self::Nothing if bytes.len() <= KEPT => *self = Self::Kept(vec![bytes.clone()]),
+            Self::Kept(pieces) if pieces.iter().map(Bytes::len).sum::<usize>() + bytes.len() <= KEPT => {
+                pieces.push(bytes.clone());
+            }
+            _ => *self = Self::Gone,
         }
     }
 }

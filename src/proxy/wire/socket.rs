@@ -4,6 +4,7 @@
 //! room, and spare the call that would only say so.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -72,6 +73,21 @@ impl Reader {
             Self::Unix(unix) => unix.try_read(&mut [0]),
         };
         tried.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Our end of it, if it is one of TCP.
+    pub(super) fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(tcp) => tcp.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Does this end prove that the worker has not read all that was sent? A Unix socket is reset only if its peer closes it with
+    /// bytes in it, or never took it (Linux, `unix_release_sock`). One of TCP can be reset for other reasons.
+    pub(super) fn is_left_unread<T>(&self, end: &io::Result<T>) -> bool {
+        let is_reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+        matches!(self, Self::Unix(_)) && end.as_ref().is_err_and(is_reset)
     }
 
     /// The same, as far as the kernel knows.

@@ -132,6 +132,12 @@ impl World {
                     self.say(number, wait, message);
                 }
             }
+            ToProxy::Unread { serial, .. } => {
+                if self.is_kind || self.chance(80) {
+                    let wait = self.millis(0..700);
+                    self.say(number, wait, FromProxy::Noted { serial });
+                }
+            }
             ToProxy::Manifest(_) | ToProxy::Reopen => {}
         }
     }

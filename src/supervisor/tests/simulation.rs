@@ -32,6 +32,7 @@ use crate::supervisor::orphans::Sweep;
 use crate::supervisor::outcome::Reloads;
 use crate::supervisor::output::{Feed, Halt, Sink, Sweeper};
 use crate::supervisor::proxies::Proxies;
+use crate::supervisor::rescue::Rescues;
 use crate::supervisor::roster::Roster;
 use crate::supervisor::scrape::Scrapes;
 use crate::supervisor::settings::recipe;
@@ -340,6 +341,7 @@ fn supervisor(path: &Path, seed: u64, effects: Box<Hands>) -> Supervisor {
             calendar: Calendar::default(),
             archive: Archive::default(),
             watches: Watches::new(Vec::new()),
+            rescues: Rescues::default(),
         },
         outlook: Outlook {
             notifier: Notifier::from_environment().unwrap(),

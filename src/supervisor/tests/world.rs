@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,8 @@ use crate::supervisor::listeners::Listeners;
 use crate::supervisor::proxies::Recipe;
 use crate::supervisor::workers::Worker;
 use crate::sys::spawn::Exit;
+use crate::sys::tree::Tree;
+use crate::sys::unread::Unread;
 
 /// What will happen.
 #[derive(Debug)]
@@ -137,6 +140,13 @@ impl Effects for Hands {
         let world = &mut *self.0.borrow_mut();
         let wait = world.millis(1..100);
         world.plan(wait, Happening::Answers { serial, app, about });
+    }
+
+    fn stand_still(&self, _: &Starter, (app, serial): (AppName, Serial), _: Tree, address: SocketAddr) {
+        let world = &mut *self.0.borrow_mut();
+        let unread = (0..world.chance.u32(0..3)).map(|bytes| Unread { client: address, bytes }).collect();
+        let wait = world.millis(0..250);
+        world.plan(wait, Happening::Tells(Event::Stands { app, serial, unread }));
     }
 }
 

@@ -20,7 +20,7 @@ pub struct AppMetrics {
     pub(super) held: Gauge,
     pub(super) held_total: [IntCounter; HoldEnd::ALL.len()],
     pub(super) queue_seconds: Histogram,
-    pub(super) retries: [IntCounter; 3],
+    pub(super) retries: [IntCounter; RetryRule::ALL.len()],
     pub(super) upstream_faults: IntCounterVec,
     pub(super) failed: IntCounter,
     pub(super) longest_hold: Longest,
@@ -81,10 +81,12 @@ pub enum RetryRule {
     NotSent,
     /// R3: no byte of a response came, and the request is safe to repeat.
     Repeatable,
+    /// R5: the worker ended without having read the request.
+    NotRead,
 }
 
 impl RetryRule {
-    pub(super) const ALL: [Self; 3] = [Self::NotConnected, Self::NotSent, Self::Repeatable];
+    pub(super) const ALL: [Self; 4] = [Self::NotConnected, Self::NotSent, Self::Repeatable, Self::NotRead];
 
     /// The label value.
     #[must_use]
@@ -93,6 +95,7 @@ impl RetryRule {
             Self::NotConnected => "R1",
             Self::NotSent => "R2",
             Self::Repeatable => "R3",
+            Self::NotRead => "R5",
         }
     }
 }

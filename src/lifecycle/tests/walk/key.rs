@@ -181,6 +181,7 @@ impl Key {
             self.turn(vigil.turn);
         }
         self.said(worker);
+        self.add(worker.plan.timeouts.drain.as_secs());
         self.process(worker, world);
     }
 
@@ -202,7 +203,7 @@ impl Key {
             Fate::Waits(Some(until)) => self.stage(25, until),
             Fate::Waits(None) => self.add(26),
             Fate::Dumping(until) => self.stage(27, until),
-            Fate::Sealed => self.add(28),
+            Fate::Sealed { hangs } => self.add(28 + (u64::from(hangs) << 8)),
         }
     }
 

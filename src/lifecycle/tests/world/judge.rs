@@ -136,7 +136,12 @@ impl World {
     fn kill(&mut self, serial: Serial) {
         self.require_unlisted(serial);
         let Process { runs, stopped, killed, .. } = self.processes[&serial];
-        let patient = stopped.is_none_or(|at| self.now >= at + self.plan.timeouts.kill);
+        // One that hangs is given less.
+        let mut workers = self.app.generations.iter().flat_map(Generation::workers).chain(&self.app.stranded);
+        let timeouts = workers.find(|worker| worker.serial == serial).map_or(self.plan, |worker| worker.plan).timeouts;
+        drop(workers);
+        let patience = timeouts.kill;
+        let patient = stopped.is_none_or(|at| self.now >= at + patience);
         self.require(patient && (stopped.is_some() || !runs || killed.is_some()), "a kill without a stop before it");
         let now = self.now;
         let process = self.process(serial);
