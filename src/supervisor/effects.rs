@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
 
 use super::event::Event;
 use super::launch::Starter;
@@ -25,7 +27,7 @@ use crate::id::{Address, AppName, Serial, WorkerId};
 use crate::link::ToProxy;
 use crate::sys::standstill::stand_still;
 use crate::sys::tree::Tree;
-use crate::sys::unread::unread;
+use crate::sys::unread::{Unread, unread};
 
 /// The hands of the driver.
 pub(super) trait Effects: fmt::Debug {
@@ -96,6 +98,9 @@ pub(super) struct Machine;
 /// How long a worker may take to stand still.
 const STANDSTILL: Duration = Duration::from_millis(250);
 
+/// Between two looks whether it does.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
 impl Effects for Machine {
     fn start_worker(&self, starter: &Starter, birth: Birth<'_>) -> Result<Worker, String> {
         starter.start(birth)
@@ -132,11 +137,22 @@ impl Effects for Machine {
 
     fn stand_still(&self, starter: &Starter, (app, serial): (AppName, Serial), tree: Tree, address: SocketAddr) {
         let events = starter.events.clone();
-        let look =
-            move || if stand_still(&tree, STANDSTILL) { unread(address).unwrap_or_default() } else { Vec::new() };
         starter.tasks.spawn(async move {
-            let unread = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+            let unread = timeout(STANDSTILL, unread_of(tree, address)).await.unwrap_or_default();
             let _ = events.send(Event::Stands { app, serial, unread }).await;
         });
+    }
+}
+
+/// What a program has not read that listens at this address, once it stands still.
+async fn unread_of(tree: Tree, address: SocketAddr) -> Vec<Unread> {
+    loop {
+        let tree = tree.clone();
+        let look = move || stand_still(&tree).then(|| unread(address).unwrap_or_default());
+        match spawn_blocking(look).await {
+            Ok(Some(unread)) => return unread,
+            Ok(None) => sleep(LOOK_AGAIN).await,
+            Err(_) => return Vec::new(),
+        }
     }
 }

@@ -227,7 +227,7 @@ impl Supervisor {
             Event::LeftChannel { app, serial } => self.left_channel(&app, serial),
             Event::Said { proxy, message } => self.proxy_said(proxy, message),
             Event::ProxyExited { proxy, exit } => self.proxy_exited(proxy, exit),
-            Event::Stands { app, serial, unread } => self.stands(app, serial, unread),
+            Event::Stands { app, serial, unread } => self.stands(app, serial, &unread),
             Event::FilesChanged { app, path } => self.files_changed(&app, &path),
             Event::Measured(measurements) => self.measured(measurements),
             Event::Scrape { reply } => self.scrape(reply),

@@ -54,7 +54,7 @@ impl Supervisor {
     }
 
     /// It stands still.
-    pub(super) fn stands(&mut self, app: AppName, serial: Serial, unread: Vec<Unread>) {
+    pub(super) fn stands(&mut self, app: AppName, serial: Serial, unread: &[Unread]) {
         let awaited: BTreeSet<u64> = self.proxies.iter().map(|(number, _)| number).collect();
         if unread.is_empty() || awaited.is_empty() {
             return self.kill_now(&app, serial);

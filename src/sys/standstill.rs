@@ -1,39 +1,26 @@
 //! Standing a program still, so that what it has and has not done can be told.
 //!
-//! For programs that are killed next: nobody lets it go on. Blocks. Invariant: when it is said to stand still, no thread of any
+//! For programs that are killed next: nobody lets it go on. Invariant: when it is said to stand still, no thread of any
 //! of its processes was left to read or write anything.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use super::stat::{Stat, census};
 use super::tree::{self, Tree};
 
-/// Between two looks whether all have stopped.
-const PAUSE: Duration = Duration::from_millis(1);
-
-/// Stops every process of a program (`SIGSTOP`), and says whether all stand still within this time. One that waits in the kernel
-/// and cannot be interrupted does not, nor does one that has the kernel read for it (`io_uring(7)`).
+/// Stops every process of a program that still moves (`SIGSTOP`); says whether none did. To be asked again until then. One that
+/// waits in the kernel and cannot be interrupted moves, and so does one that has the kernel read for it (`io_uring(7)`).
 #[must_use]
-pub fn stand_still(program: &Tree, patience: Duration) -> bool {
-    let began = Instant::now();
-    loop {
-        let everybody = census();
-        let members = program.members(&everybody);
-        let moving: Vec<_> = members.into_iter().filter(|stat| !stat.is_dead() && !is_still(stat)).collect();
-        if moving.is_empty() {
-            return true;
-        }
-        if began.elapsed() >= patience {
-            return false;
-        }
-        for stat in moving {
-            tree::send(stat, Signal::STOP);
-        }
-        std::thread::sleep(PAUSE);
+pub fn stand_still(program: &Tree) -> bool {
+    let everybody = census();
+    let members = program.members(&everybody);
+    let moving: Vec<_> = members.into_iter().filter(|stat| !stat.is_dead() && !is_still(stat)).collect();
+    for stat in &moving {
+        tree::send(stat, Signal::STOP);
     }
+    moving.is_empty()
 }
 
 /// Has each thread of the process stopped, or ended? Threads of the kernel that work for it count as moving.
@@ -48,8 +35,18 @@ fn is_still(process: &Stat) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::sys::spawn::{Spawn, find_program, spawn};
+
+    async fn until(is_so: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < Duration::from_secs(10), "not in time");
+            tokio::task::yield_now().await;
+        }
+    }
 
     #[tokio::test]
     async fn a_program_stands_still_with_all_that_it_has_started() {
@@ -59,12 +56,8 @@ mod tests {
         let mut child = spawn(Spawn { args, ..Spawn::new(shell) }).unwrap();
         let program = Tree::adopt(child.pid(), None, None);
         let count = || program.members(&census()).len();
-        let began = Instant::now();
-        while count() < 2 {
-            assert!(began.elapsed() < Duration::from_secs(10), "it starts another one");
-            tokio::task::yield_now().await;
-        }
-        assert!(stand_still(&program, Duration::from_secs(10)));
+        until(|| count() == 2).await;
+        until(|| stand_still(&program)).await;
         let spent = || program.members(&census()).iter().map(|stat| stat.cpu_ticks).sum::<u64>();
         let before = spent();
         assert!(program.members(&census()).iter().all(|stat| stat.state == 'T'));
@@ -75,13 +68,6 @@ mod tests {
 
     #[test]
     fn a_program_that_is_gone_stands_still() {
-        assert!(stand_still(&Tree::of_nobody(i32::MAX), Duration::ZERO));
-    }
-
-    #[test]
-    fn one_that_does_not_stop_in_time_is_not_said_to_stand_still() {
-        // Ourselves, who run: there is no time in which to stop.
-        let ourselves = Tree::of_nobody(i32::try_from(std::process::id()).unwrap());
-        assert!(!stand_still(&ourselves, Duration::ZERO));
+        assert!(stand_still(&Tree::of_nobody(i32::MAX)));
     }
 }

@@ -334,15 +334,7 @@ fn supervisor(path: &Path, seed: u64, effects: Box<Hands>) -> Supervisor {
         reloads: Reloads::default(),
         published: Published::default(),
         phase: Phase::Running,
-        chores: Chores {
-            scrapes: Scrapes::new(now),
-            sweep: Sweep::new(Orphans::default()),
-            gauges: Gauges::default(),
-            calendar: Calendar::default(),
-            archive: Archive::default(),
-            watches: Watches::new(Vec::new()),
-            rescues: Rescues::default(),
-        },
+        chores: chores(now),
         outlook: Outlook {
             notifier: Notifier::from_environment().unwrap(),
             metrics,
@@ -356,5 +348,17 @@ fn supervisor(path: &Path, seed: u64, effects: Box<Hands>) -> Supervisor {
             store: adoption::Store::default(),
         },
         config,
+    }
+}
+
+fn chores(now: Instant) -> Chores {
+    Chores {
+        scrapes: Scrapes::new(now),
+        sweep: Sweep::new(Orphans::default()),
+        gauges: Gauges::default(),
+        calendar: Calendar::default(),
+        archive: Archive::default(),
+        watches: Watches::new(Vec::new()),
+        rescues: Rescues::default(),
     }
 }
