@@ -86,21 +86,20 @@ class Calls:
 def run(bench, kind, budget=None):
     """Prints one table of all contenders; "-" where a program did not end cleanly. With a budget, returns what exceeds it."""
     tools.require([kind.program])
+    loads = {name: LOADS[name] for name in (_read_budget(budget) if budget else LOADS)}
     bench.contenders = [contender for contender in bench.make() if not contender.is_direct]
     body, costs = [], {}
     for contender in bench.contenders:
-        costs = {name: _per_request(bench, contender, kind, *one) for name, one in LOADS.items()}
+        costs = {name: _per_request(bench, contender, kind, *one) for name, one in loads.items()}
         body.append([contender.name] + [kind.shown(cost) if cost else "-" for cost in costs.values()])
-    print("\n".join(report.table([kind.name, *LOADS], body)), flush=True)
+    print("\n".join(report.table([kind.name, *loads], body)), flush=True)
     return judge(costs, budget) if budget else []
 
 
 def judge(costs, path):
     """What is wrong with these costs, those of one contender, by the budget in a file."""
-    with open(path) as file:
-        budget = json.load(file)
     faults = []
-    for name, allowed in budget.items():
+    for name, allowed in _read_budget(path).items():
         cost = costs.get(name)
         if not cost:
             faults.append(f"{name}: could not be counted")
@@ -109,6 +108,11 @@ def judge(costs, path):
     if faults:
         faults.append(f"what a change is worth that costs more is for its author to say, with a new budget in {path}")
     return faults
+
+
+def _read_budget(path):
+    with open(path) as file:
+        return json.load(file)
 
 
 def _per_request(bench, contender, kind, tls, arguments):

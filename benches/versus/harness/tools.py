@@ -22,6 +22,10 @@ INSTALL = {
 }
 
 
+# With which profiles of Cargo our own programs are built, if not as a release.
+PROFILES = {"lone-proxy": "count"}
+
+
 def find(program):
     """The path of a program, or None. Daemons are often outside a user's PATH."""
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
@@ -39,6 +43,11 @@ def require(programs):
         sys.exit("These programs are needed and were not found:\n" + "\n".join(lines))
 
 
+def build_quickly():
+    """From now on what is built is built in less time, and is slower. So are the figures, which are for a budget only."""
+    PROFILES.update({"loadkit": "dev", "lone-proxy": "guard"})
+
+
 def portreeve():
     """The path of portreeve's release build: $PORTREEVE, or built now."""
     return os.environ.get("PORTREEVE") or _build("portreeve", ROOT)
@@ -52,11 +61,12 @@ def loadkit():
 @functools.cache
 def lone_proxy():
     """The path of portreeve's proxy as a program of its own: $LONE_PROXY, or built now, for counting."""
-    return os.environ.get("LONE_PROXY") or _build("lone-proxy", os.path.join(HERE, "lone-proxy"), "count")
+    return os.environ.get("LONE_PROXY") or _build("lone-proxy", os.path.join(HERE, "lone-proxy"))
 
 
-def _build(program, folder, profile="release"):
+def _build(program, folder):
     require(["cargo"])
+    profile = PROFILES.get(program, "release")
     manifest = os.path.join(folder, "Cargo.toml")
     print(f"building {program} ({profile})", file=sys.stderr, flush=True)
     built = subprocess.run(["cargo", "build", "--profile", profile, "--quiet", "--locked", "--bin", program,
@@ -65,7 +75,7 @@ def _build(program, folder, profile="release"):
         sys.exit(f"{program} could not be built")
     metadata = ["cargo", "metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path", manifest]
     target = json.loads(subprocess.run(metadata, stdout=subprocess.PIPE, check=True).stdout)["target_directory"]
-    return os.path.join(target, profile, program)
+    return os.path.join(target, {"dev": "debug"}.get(profile, profile), program)
 
 
 def commit():
