@@ -271,6 +271,28 @@ fn event_streams_end_behind_an_event_when_their_worker_goes_and_their_connection
 }
 
 #[test]
+fn when_portreeve_stops_streams_are_told_at_once_and_hold_nothing_up() {
+    let app = worker().set("drain_timeout", "60s");
+    let mut running = Portreeve::new().set("proxy.drain_timeout", "60s").app("web", app).start();
+    let (mut socket, _) = open(&running.http());
+    let target = running.http();
+    let events = std::thread::spawn(move || {
+        limited(async {
+            let mut connection = Connection::open(&target).await.unwrap();
+            let response = connection.send(request(Method::GET, "/events?ms=2", "")).await.unwrap();
+            response.into_body().collect().await.unwrap().to_bytes()
+        })
+    });
+    running.in_flight("web", 2.0);
+    running.signal(rustix::process::Signal::TERM);
+    let Message::Close(Some(close)) = socket.read().unwrap() else { panic!("no close") };
+    assert_eq!(close.code, CloseCode::Restart);
+    while socket.read().is_ok() {}
+    assert!(events.join().unwrap().ends_with(b"\n\n"));
+    assert_eq!(running.ended(SOON).code(), Some(0));
+}
+
+#[test]
 fn a_worker_that_is_one_too_many_tells_its_websockets_and_the_other_one_does_not() {
     let app = worker().workers(2).set("stream_spread", "0s");
     let running = Portreeve::new().app("web", app).start();
