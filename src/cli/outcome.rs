@@ -104,7 +104,11 @@ fn tell(order: Order, app: &AppReloaded, status: Option<&Status>) -> String {
         (Outcome::Live, Order::Rollback) => {
             format!("{name}: rolled back, {generation}{} ({seconds:.2} s)\n", works(name, status))
         }
-        (Outcome::Live, _) => format!("{name}: {generation}{} ({seconds:.2} s)\n", works(name, status)),
+        (Outcome::Live, _) => {
+            let but = app.reason.as_ref().map(|reason| format!("  but {reason}\n{}", last_lines(app)));
+            let but = but.unwrap_or_default();
+            format!("{name}: {generation}{} ({seconds:.2} s)\n{but}", works(name, status))
+        }
         (Outcome::Superseded, Order::Reload) => format!("{name}: a newer reload took its place\n"),
         (Outcome::Superseded, _) => format!("{name}: another order took the place of this one\n"),
         (Outcome::Applied, _) => format!("{name}: applied\n"),
@@ -137,7 +141,7 @@ fn tell(order: Order, app: &AppReloaded, status: Option<&Status>) -> String {
 }
 
 fn last_lines(app: &AppReloaded) -> String {
-    let heading = if app.lines.is_empty() { "" } else { "  last lines of the worker:\n" };
+    let heading = if app.lines.is_empty() { "" } else { "  last lines:\n" };
     let lines: String = app.lines.iter().flat_map(|line| ["  | ", line, "\n"]).collect();
     format!("{heading}{lines}")
 }

@@ -19,6 +19,14 @@ pub(super) fn program(value: Value, shell: bool) -> Result<Program, Fault> {
     }
 }
 
+/// Reads a command around a reload: a line for the shell, or a list of words.
+pub(super) fn hook(value: Value) -> Result<Program, Fault> {
+    match value.items() {
+        Some(items) => direct(value, items.map(value::any_text).collect::<Result<_, _>>()?),
+        None => line(value).map(|line| Program::Shell(line.to_owned())),
+    }
+}
+
 fn direct(value: Value, words: Vec<&str>) -> Result<Program, Fault> {
     match words.first() {
         None | Some(&"") => Err(nothing(value)),
@@ -36,7 +44,8 @@ fn line(value: Value<'_>) -> Result<&str, Fault> {
 }
 
 fn nothing(value: Value) -> Fault {
-    value.fault("`command` is empty").label("no program in here").help("such as command = \"node server.js\"")
+    let fault = value.fault(format!("`{}` is empty", value.key)).label("no program in here");
+    if value.key == "command" { fault.help("such as command = \"node server.js\"") } else { fault }
 }
 
 /// Splits a line into words, unless it was written for a shell.

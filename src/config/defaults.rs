@@ -178,6 +178,8 @@ pub const JITTER: u32 = 10;
 
 /// Off by default: it takes the memory of two generations for as long.
 pub const BAKE: Setting<Duration> = setting(millis(0), millis(0), hours(24));
+/// A migration that takes longer is better run by itself.
+pub const HOOK_TIMEOUT: Setting<Duration> = setting(secs(60), millis(100), hours(24));
 /// Of a reload: as many workers as there may be.
 pub const PART: RangeInclusive<u32> = RangeInclusive::new(0, 1024);
 /// What orchestrators wait for, and longer than any honest start.

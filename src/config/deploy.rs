@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
+use super::Program;
 use super::bounds;
+use super::command;
 use super::defaults;
 use super::fault::Fault;
 use super::reader::Table;
@@ -26,6 +28,12 @@ pub struct Deploy {
     pub holds: bool,
     /// A reload of which nothing has come for so long is undone.
     pub progress: Duration,
+    /// What is run before a new generation takes requests, and has to succeed.
+    pub pre_promote: Option<Program>,
+    /// What is run once it has them.
+    pub post_promote: Option<Program>,
+    /// Longest time of each.
+    pub hook_timeout: Duration,
     /// So long a new generation is watched once it serves; zero: it is not.
     pub bake: Duration,
     /// So long the one before it is kept running, beginning at the same moment; zero: it leaves at once.
@@ -86,6 +94,9 @@ pub(super) fn deploy(table: &mut Table) -> Deploy {
         reserve: table.take("reserve", |value| value::unless("auto", value, bounds::amount)).flatten(),
         holds: table.take("on_no_room", |value| value::word(value, &WITHOUT_ROOM)).unwrap_or(false),
         progress: table.duration("progress_deadline", &defaults::PROGRESS_DEADLINE),
+        pre_promote: table.take("pre_promote", command::hook),
+        post_promote: table.take("post_promote", command::hook),
+        hook_timeout: table.duration("hook_timeout", &defaults::HOOK_TIMEOUT),
         bake,
         retain,
     }
@@ -133,7 +144,8 @@ mod tests {
     fn everything_is_read() {
         let deploy = deploy_of(
             "strategy = 'shrink-first'\nmax_surge = '25%'\nmax_unavailable = 2\nreserve = '1GiB'\non_no_room = 'hold'\n\
-             progress_deadline = '5m'\nbake = '1s'\nretain = '2s'",
+             progress_deadline = '5m'\npre_promote = 'npm run migrate && echo done'\n\
+             post_promote = ['node', 'tell them.js']\nhook_timeout = '90s'\nbake = '1s'\nretain = '2s'",
         );
         let expected = Deploy {
             strategy: Some(Strategy::ShrinkFirst),
@@ -142,6 +154,9 @@ mod tests {
             reserve: Some(Amount::Bytes(1 << 30)),
             holds: true,
             progress: Duration::from_mins(5),
+            pre_promote: Some(Program::Shell("npm run migrate && echo done".to_owned())),
+            post_promote: Some(Program::Direct(vec!["node".to_owned(), "tell them.js".to_owned()])),
+            hook_timeout: Duration::from_secs(90),
             bake: Duration::from_secs(1),
             retain: Duration::from_secs(2),
         };

@@ -155,6 +155,14 @@ impl Settings {
         self.or("deploy.reserve", deploy.reserve.map(amount), "auto");
         self.put("deploy.on_no_room", if deploy.holds { "hold" } else { "refuse" });
         self.time("deploy.progress_deadline", deploy.progress);
+        let hook = |program: &Program| match program {
+            Program::Direct(words) => shell_words::join(shown_words(words)),
+            Program::Shell(line) if looks_secret("", line) => HIDDEN.to_owned(),
+            Program::Shell(line) => line.clone(),
+        };
+        self.or("deploy.pre_promote", deploy.pre_promote.as_ref().map(hook), NONE);
+        self.or("deploy.post_promote", deploy.post_promote.as_ref().map(hook), NONE);
+        self.time("deploy.hook_timeout", deploy.hook_timeout);
         self.time("deploy.bake", deploy.bake);
         self.time("deploy.retain", deploy.retain);
     }

@@ -98,6 +98,7 @@ impl App {
             Event::Declared { serial } => self.worker(serial).is_some_and(|worker| worker.declared(step)),
             Event::Told { serial, word } => self.told(serial, &word, step),
             Event::Exited { serial, how, code } => self.ended(serial, &End::Exited { how, code }, step),
+            Event::Cleared { generation, outcome } => self.cleared(generation, outcome, step),
             Event::Published { version } => self.acknowledged(version, step),
             Event::Idle { serial } => self.worker(serial).is_some_and(|worker| worker.idle(step)),
             Event::Wake => self.wake(step),
@@ -232,6 +233,11 @@ impl App {
         true
     }
 
+    fn cleared(&mut self, generation: Number, outcome: Result<(), String>, step: &mut Step<'_>) -> bool {
+        let asked = self.generations.iter_mut().find(|one| one.number == generation);
+        asked.is_some_and(|one| one.cleared(outcome, step))
+    }
+
     fn wake(&mut self, step: &mut Step<'_>) -> bool {
         self.generations.iter_mut().for_each(|generation| generation.wake(step));
         true
@@ -270,8 +276,11 @@ impl App {
 
     fn promote(&mut self, step: &mut Step<'_>) -> bool {
         let somebody_serves = self.somebody_serves();
-        let is_due = |one: &Generation| one.may_be_promoted(somebody_serves) || self.has_rolled(one);
+        let is_due = |one: &Generation| one.is_due(somebody_serves) || self.has_rolled(one);
         let Some(index) = self.generations.iter().position(is_due) else { return false };
+        if !self.generations[index].is_cleared(step) {
+            return false;
+        }
         let (older, newer) = self.generations.split_at_mut(index);
         let keeps = !newer[0].plan.trial.retain.is_zero() && !newer[0].is_rolling();
         for generation in older {

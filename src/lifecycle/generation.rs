@@ -21,8 +21,9 @@
 //! ```
 //! Later states have their place: Canary between Verified and Promoting. How a generation gets another number of slots is
 //! in [`resize`], how workers are replaced as planned in [`planned`], how it is tried and kept in [`trial`], how it takes over
-//! in steps in [`rolling`], what follows when one ends by itself in [`restarts`].
+//! in steps in [`rolling`], who else has a say in that in [`clearance`], what follows when one ends by itself in [`restarts`].
 
+mod clearance;
 mod planned;
 mod record;
 mod resize;
@@ -32,6 +33,8 @@ mod said;
 mod trial;
 
 use std::time::Instant;
+
+pub(super) use clearance::Clearance;
 
 use super::circuit::{Circuit, Mode};
 use super::liveness;
@@ -53,6 +56,7 @@ pub(super) struct Generation {
     pub(super) circuit: Circuit,
     /// The one that was live when it was declared: from there on processes count as beside its own.
     pub(super) base: Number,
+    pub(super) clearance: Clearance,
     removed: resize::Removed,
 }
 
@@ -86,7 +90,8 @@ impl Generation {
         let places = (0..plan.workers.max(1)).map(place).collect();
         let (circuit, removed) = (Circuit::new(), resize::Removed::default());
         let plan = Plan { rollout: plan.rollout.of(plan.size()), ..*plan };
-        Self { number, plan, stage, places, circuit, base: number, removed }
+        let clearance = Clearance::of(&plan, stage);
+        Self { number, plan, stage, places, circuit, base: number, clearance, removed }
     }
 
     pub(super) fn is_staging(&self) -> bool {
@@ -169,8 +174,8 @@ impl Generation {
         }
     }
 
-    /// May it take over, given whether anybody serves now?
-    pub(super) fn may_be_promoted(&self, somebody_serves: bool) -> bool {
+    /// Is it ready to take over, all at once, given whether anybody serves now?
+    pub(super) fn is_due(&self, somebody_serves: bool) -> bool {
         let needed = if somebody_serves { self.plan.size() } else { 1 };
         let is_at_once = !somebody_serves || !self.plan.rollout.is_stepwise();
         matches!(self.stage, Stage::Verified { .. }) && is_at_once && self.ready() >= needed
@@ -245,6 +250,7 @@ impl Generation {
             // Promoting => Baking
             Stage::Promoting { ticket, version: promoted } if promoted <= version => {
                 self.stage = Stage::Baking { ticket, until: step.after(self.plan.trial.bake) };
+                self.tell_promoted(step);
             }
             _ => {}
         }
@@ -332,6 +338,8 @@ impl Generation {
 
     fn stalled_at(&self) -> Option<Instant> {
         match self.stage {
+            // Whoever was asked has a limit of its own.
+            _ if self.clearance == Clearance::Asked => None,
             Stage::Staging { progressed, .. }
             | Stage::Verified { progressed, .. }
             | Stage::Rolling { progressed, .. } => {

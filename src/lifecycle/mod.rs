@@ -77,6 +77,8 @@ pub struct Plan {
     pub trial: Trial,
     /// How it takes the place of the generation before it.
     pub rollout: Rollout,
+    /// Before it does, somebody is asked: [`Action::Clear`].
+    pub gated: bool,
 }
 
 /// How many workers an app is to have.
@@ -170,6 +172,8 @@ pub enum Event {
     /// The process has ended and was reaped; `how` reads as in "exit code 1" or "signal 9 (SIGKILL)"; `code` is its
     /// exit code, if no signal has ended it.
     Exited { serial: Serial, how: String, code: Option<i32> },
+    /// The answer to [`Action::Clear`]: why it may not take over, if it may not.
+    Cleared { generation: Generation, outcome: Result<(), String> },
     /// Every proxy acts on this version or a later one.
     Published { version: Version },
     /// No proxy has an exchange in flight on this closed endpoint.
@@ -197,6 +201,10 @@ pub enum Action {
     Kill { serial: Serial },
     /// For the records: the worker is taken away with work in flight.
     Forced { serial: Serial },
+    /// Find out whether this generation may take over: it is ready to. Nobody waits for the answer once its reload is over.
+    Clear { generation: Generation },
+    /// All proxies send requests to this generation, which has come of a reload.
+    Promoted { generation: Generation },
     /// The reload with this ticket is over.
     Finish { ticket: Ticket, outcome: Outcome },
     /// The retained generation serves again; this one, which had taken over from it, leaves.

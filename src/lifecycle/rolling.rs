@@ -100,8 +100,8 @@ impl App {
     /// The most processes that there may be while this generation is on its way.
     fn most(&self, generation: &Generation) -> usize {
         let surge = if self.is_pressed { 0 } else { generation.plan.rollout.surge as usize };
-        let before = self.generations.iter().find(|one| one.number == generation.base);
-        before.map_or(0, |one| one.plan.size()).max(generation.plan.size()) + surge
+        let others = self.generations.iter().filter(|one| one.number == generation.base || one.is_live());
+        others.map(|one| one.plan.size()).max().unwrap_or(0).max(generation.plan.size()) + surge
     }
 
     /// Those of the generations from the one that this one came beside, up to the one at `last`.

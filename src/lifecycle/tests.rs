@@ -45,6 +45,7 @@ pub(super) fn plan(workers: u32) -> Plan {
         overlaps: true,
         trial: super::Trial::default(),
         rollout: super::Rollout::default(),
+        gated: false,
     }
 }
 

@@ -58,7 +58,9 @@ impl Supervisor {
                 self.outlook.metrics.invariants().drain_forced("exchange");
                 self.note_forced(app, serial);
             }
-            Action::Finish { ticket, outcome } => self.finish(app, ticket, outcome),
+            Action::Clear { generation } => self.clear(app, generation),
+            Action::Promoted { generation } => self.promoted(app, generation),
+            Action::Finish { ticket, outcome } => self.reload_ended(app, ticket, outcome),
             Action::Retired { generation } => {
                 if let Some(Site::Supervised(site)) = self.sites.get_mut(app) {
                     site.releases.retire(generation);

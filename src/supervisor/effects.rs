@@ -14,16 +14,17 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::event::Event;
+use super::hooks::Moment;
 use super::launch::Starter;
 use super::listeners::Listeners;
-use super::output::Files;
+use super::output::{Files, Tail};
 use super::probe;
 use super::process::Process;
 use super::proxies::{self, Recipe};
 use super::release::Release;
 use super::workers::Worker;
 use crate::config::{App, Server};
-use crate::id::{Address, AppName, Serial, WorkerId};
+use crate::id::{Address, AppName, Generation, Serial, WorkerId};
 use crate::link::ToProxy;
 use crate::sys::standstill::stand_still;
 use crate::sys::tree::Tree;
@@ -49,6 +50,12 @@ pub(super) trait Effects: fmt::Debug {
         listeners: &Listeners,
     ) -> Result<Linked, String>;
 
+    /// Starts a hook of a reload; its end is told by [`Event::HookEnded`].
+    ///
+    /// # Errors
+    /// As of a worker.
+    fn start_hook(&self, starter: &Starter, summons: Summons<'_>) -> Result<(Process, Tail), String>;
+
     /// Asks once; the answer comes as an event.
     fn ask(&self, starter: &Starter, question: Question);
 
@@ -62,6 +69,15 @@ pub(super) struct Birth<'a> {
     pub(super) id: WorkerId,
     pub(super) release: &'a mut Release,
     pub(super) files: &'a mut Option<Files>,
+}
+
+/// A hook to be started, of the generation that runs this release.
+pub(super) struct Summons<'a> {
+    pub(super) serial: Serial,
+    pub(super) generation: Generation,
+    pub(super) moment: Moment,
+    pub(super) release: &'a mut Release,
+    pub(super) files: Option<&'a Files>,
 }
 
 /// A proxy that was started, and what is said to it.
@@ -114,6 +130,10 @@ impl Effects for Machine {
         listeners: &Listeners,
     ) -> Result<Linked, String> {
         proxies::start(starter, number, recipe, listeners)
+    }
+
+    fn start_hook(&self, starter: &Starter, summons: Summons<'_>) -> Result<(Process, Tail), String> {
+        starter.start_hook(summons)
     }
 
     fn ask(&self, starter: &Starter, question: Question) {

@@ -89,6 +89,11 @@ pub(super) enum Event {
     },
     /// The memory of some workers was measured.
     Measured(Vec<Measurement>),
+    /// A hook's process has ended and its output is read.
+    HookEnded {
+        serial: Serial,
+        exit: Exit,
+    },
     /// A proxy spoke.
     Said {
         proxy: u64,

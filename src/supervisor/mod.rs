@@ -20,6 +20,7 @@ mod exits;
 mod fixed;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod hooks;
 mod info;
 mod invariants;
 mod jobs;
@@ -221,6 +222,7 @@ impl Supervisor {
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
             Event::Checked { app, serial, outcome } => self.checked(app, serial, outcome),
             Event::Declared { app, serial, by } => self.declared(app, serial, by),
+            Event::HookEnded { serial, exit } => self.hook_ended(serial, exit),
             Event::Told { app, serial, word } => self.told(app, serial, word),
             Event::Cluster { app, serial, said } => self.cluster_said(&app, serial, said),
             Event::Sighted { app, serial, sight } => self.sighted(&app, serial, sight),
@@ -324,7 +326,7 @@ impl Supervisor {
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
         let own = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline()];
-        let others = [self.machines.order.deadline(), self.reloads.deploys.deadline()];
+        let others = [self.machines.order.deadline(), self.reloads.deadline()];
         sites.chain(own.into_iter().chain(others).chain([self.published.tickets.deadline()]).flatten()).min()
     }
 
@@ -350,6 +352,7 @@ impl Supervisor {
         self.look_at_memory(now);
         self.keep_exits(now);
         self.end_rescues(now);
+        self.end_late_hooks(now);
         self.hasten(now);
     }
 

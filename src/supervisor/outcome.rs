@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::deploy::Deploys;
+use super::hooks::Hooks;
 use super::past::Past;
 use super::site::{Site, Supervised};
 use super::{Notice, Supervisor, clock};
@@ -29,6 +30,7 @@ pub(super) type Reply = oneshot::Sender<Result<Reloaded, Refusal>>;
 pub(super) struct Reloads {
     pub(super) open: Vec<Reload>,
     pub(super) deploys: Deploys,
+    pub(super) hooks: Hooks,
     pub(super) past: Past,
     tickets: u64,
 }
@@ -147,6 +149,10 @@ impl Reload {
 }
 
 impl Reloads {
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        [self.deploys.deadline(), self.hooks.deadline()].into_iter().flatten().min()
+    }
+
     pub(super) fn fresh_ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
@@ -191,6 +197,10 @@ impl Supervisor {
         };
         reload.waiting.remove(&ticket);
         let (outcome, generation, reason) = told(outcome);
+        let (reason, lines) = match self.reloads.hooks.take_complaint(name) {
+            Some(complaint) if lines.is_empty() => (reason.or(Some(complaint.reason)), complaint.lines),
+            _ => (reason, lines),
+        };
         let took = clock::since(reload.began);
         match &reason {
             None => tracing::info!(app = %name, ?outcome, ?took, "reload ended"),

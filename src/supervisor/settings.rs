@@ -58,6 +58,7 @@ pub(super) fn plan(app: &App, scaled: Option<NonZeroU32>) -> Plan {
         trial: Trial { bake: command.deploy.bake, retain: command.deploy.retain },
         // How a reload goes is decided when it begins.
         rollout: Rollout::AT_ONCE,
+        gated: command.deploy.pre_promote.is_some(),
     }
 }
 

@@ -92,10 +92,12 @@ impl Supervisor {
             }
         }
         if self.phase == Phase::Stopping {
+            self.reloads.hooks.kill_all();
             self.stop_next();
         }
         if self.phase == Phase::Stopping
             && !self.sites.values().any(Site::has_processes)
+            && self.reloads.hooks.are_none()
             && self.machines.queue.is_empty()
         {
             self.phase = Phase::Done;

@@ -324,3 +324,93 @@ fn a_fourth_generation_that_drains_ends_the_patience_with_the_first() {
     running.excuse("portreeve_drain_forced_total");
     running.excuse("portreeve_upstream_reset_stopping_total");
 }
+
+/// An app with these commands around its reloads.
+fn hooked(hooks: &[(&str, &str)]) -> App {
+    let hooks: Vec<_> = hooks.iter().map(|(key, command)| (*key, Value::from(*command))).collect();
+    deployed(2, &hooks)
+}
+
+/// What hooks have left in the folder of the app.
+fn left(running: &Running, name: &str) -> String {
+    std::fs::read_to_string(running.site("web").release().join(name)).unwrap_or_default()
+}
+
+#[test]
+fn a_hook_runs_once_before_the_new_workers_get_requests_and_one_after_as_the_workers_do() {
+    let before = "echo before $PORTREEVE_APP $PORTREEVE_GENERATION $COLOUR >> hooks; echo migrated";
+    let app = hooked(&[("pre_promote", before), ("post_promote", "echo after $PORTREEVE_GENERATION >> hooks")]);
+    let colour = Table::from_iter([("COLOUR".to_owned(), "green".into())]);
+    let running = Portreeve::new().app("web", app.set("env", colour)).start();
+    assert_eq!(left(&running, "hooks"), "", "a start is no reload");
+    let load = Load::new().clients(4, &running.http()).start();
+    let said = running.cli(&["reload"]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert_eq!(left(&running, "hooks"), "before web 2 green\nafter 2\n");
+    running.reload_live();
+    assert_eq!(left(&running, "hooks"), "before web 2 green\nafter 2\nbefore web 3 green\nafter 3\n");
+    load.goes_on(10);
+    load.finish().assert_nothing_failed();
+    let logged = running.cli(&["logs", "web", "--nostream", "--lines", "50"]);
+    assert!(logged.text.contains("migrated"), "{}", logged.text);
+}
+
+#[test]
+fn while_the_first_hook_runs_the_old_workers_serve_and_if_it_fails_they_go_on() {
+    let running = Portreeve::new().app("web", hooked(&[("pre_promote", "echo no table >&2; exit 7")])).start();
+    let old = running.pids("web", 2);
+    let load = Load::new().clients(4, &running.http()).start();
+    let said = running.cli(&["reload"]);
+    assert_eq!(said.code, 1, "{}", said.text);
+    assert!(said.text.contains("the old one serves on: `pre_promote` failed: exit code 7"), "{}", said.text);
+    assert!(said.text.contains("  | no table\n"), "{}", said.text);
+    load.goes_on(10);
+    let tally = load.finish();
+    tally.assert_nothing_failed();
+    assert_eq!(tally.generations.keys().copied().collect::<Vec<_>>(), [1], "no request went to the new ones");
+    assert_eq!(running.pids("web", 2), old);
+}
+
+#[test]
+fn a_hook_that_takes_too_long_is_killed_with_all_that_it_has_started() {
+    let sleepers = "sleep 3600 & echo $! > pid; sleep 3600";
+    let app = hooked(&[("pre_promote", sleepers), ("hook_timeout", "500ms")]);
+    let running = Portreeve::new().app("web", app).start();
+    let said = running.cli(&["reload"]);
+    assert_eq!(said.code, 1, "{}", said.text);
+    assert!(said.text.contains("`pre_promote` was not done within 500ms"), "{}", said.text);
+    let pid: i32 = left(&running, "pid").trim().parse().unwrap();
+    until(SOON, "its child is gone", || (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
+}
+
+#[test]
+fn a_newer_reload_ends_the_hook_of_the_one_before() {
+    let hook = "[ $PORTREEVE_GENERATION != 2 ] && exit 0; echo $$ > pid; exec sleep 3600";
+    let running = Portreeve::new().app("web", hooked(&[("pre_promote", hook)])).start();
+    thread::scope(|scope| {
+        let first = scope.spawn(|| running.reload());
+        let pid = until(SOON, "the hook runs", || left(&running, "pid").trim().parse::<i32>().ok());
+        assert_eq!(running.reload_live(), 3);
+        assert_eq!(first.join().unwrap().apps[0].outcome, "superseded");
+        until(SOON, "the hook is gone", || (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
+    });
+}
+
+#[test]
+fn a_hook_that_fails_afterwards_is_told_of_and_nothing_is_undone() {
+    let running = Portreeve::new().app("web", hooked(&[("post_promote", "sleep 0.3; echo cold >&2; exit 3")])).start();
+    let said = running.cli(&["reload"]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert!(said.stdout.contains("web: generation 2 serves ("), "{}", said.text);
+    assert!(said.stdout.contains("\n  but `post_promote` failed: exit code 3\n"), "{}", said.text);
+    assert!(said.stdout.contains("  | cold\n"), "{}", said.text);
+    assert_eq!(running.get("/whoami").generation(), Some(2));
+}
+
+#[test]
+fn with_workers_one_by_one_the_hook_runs_once_when_the_first_is_ready() {
+    let app = deployed(3, &[("max_surge", 1.into()), ("pre_promote", "echo $PORTREEVE_GENERATION >> hooks".into())]);
+    let running = Portreeve::new().app("web", app).start();
+    assert!(reloads_by(&running, "rolling, 1 at a time: ") <= 4);
+    assert_eq!(left(&running, "hooks"), "2\n3\n4\n");
+}

@@ -207,6 +207,9 @@ fn deploys() -> Keys {
         ("reserve", any([words(["auto"]), amount()])),
         ("on_no_room", words_of(&deploy::WITHOUT_ROOM)),
         ("progress_deadline", duration()),
+        ("pre_promote", any([any_text(), filled(any_text())])),
+        ("post_promote", any([any_text(), filled(any_text())])),
+        ("hook_timeout", duration()),
         ("bake", duration()),
         ("retain", duration()),
     ]

@@ -28,9 +28,10 @@ impl Generation {
     }
 
     /// Sends those away who have wished first, where their successors may not run beside them.
-    pub(in crate::lifecycle) fn send_away(&mut self, _: usize, step: &mut Step<'_>) {
-        if !self.plan.overlaps {
-            self.for_wishes(usize::MAX, step, Place::send_away);
+    pub(in crate::lifecycle) fn send_away(&mut self, room: usize, step: &mut Step<'_>) {
+        // While others give back what they had taken, nobody else is missing.
+        if !self.plan.overlaps && room == usize::MAX {
+            self.for_wishes(room, step, Place::send_away);
         }
     }
 

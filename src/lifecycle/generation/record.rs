@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use super::resize::Removed;
-use super::{Circuit, Generation, Mode, Stage};
+use super::{Circuit, Clearance, Generation, Mode, Stage};
 use crate::id::{AppName, WorkerId};
 use crate::lifecycle::Plan;
 use crate::lifecycle::place::Place;
@@ -77,6 +77,6 @@ impl Generation {
         let removed = Removed { restarts: record.restarts, recycles: record.recycles };
         let plan = Plan { rollout: record.rollout, ..*plan };
         let base = record.base.unwrap_or(number);
-        Self { number, plan, stage, places, circuit, base, removed }
+        Self { number, plan, stage, places, circuit, base, clearance: Clearance::Used, removed }
     }
 }

@@ -32,6 +32,7 @@ impl Generation {
         if let Stage::Verified { ticket, .. } = self.stage
             && self.plan.rollout.is_stepwise()
             && self.ready() > 0
+            && self.is_cleared(step)
         {
             self.stage = Stage::Rolling { ticket, progressed: step.now };
             self.serve(step);

@@ -109,7 +109,7 @@ prop_compose! {
         readiness in readiness(),
         overlaps in any::<bool>(),
         liveness in proptest::option::of(liveness()),
-        (watchdog, rollout) in (proptest::option::of(1..=60_u64), rollouts()),
+        (watchdog, rollout, gated) in (proptest::option::of(1..=60_u64), rollouts(), any::<bool>()),
     ) -> Plan {
         Plan {
             timeouts: Timeouts {
@@ -129,6 +129,7 @@ prop_compose! {
             watchdog: watchdog.map(Duration::from_secs),
             concurrent_starts,
             overlaps,
+            gated,
             // The last worker of an app goes first only where requests may wait; tasks come at once.
             rollout: match rollout {
                 _ if !overlaps => Rollout::AT_ONCE,

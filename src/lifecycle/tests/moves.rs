@@ -159,6 +159,8 @@ fn name(action: &Action) -> &'static str {
         Action::Stop { .. } => "stop",
         Action::Kill { .. } => "kill",
         Action::Forced { .. } => "forced",
+        Action::Clear { .. } => "clear",
+        Action::Promoted { .. } => "promoted",
         Action::Finish { .. } => "finish",
         Action::RolledBack { .. } => "rolled back",
         Action::Retired { .. } => "retired",

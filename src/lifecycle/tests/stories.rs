@@ -65,7 +65,9 @@ impl World {
     }
 
     fn asked(&self) -> String {
-        self.actions.iter().map(text).collect::<Vec<_>>().join(", ")
+        // That it serves follows from what is asked for besides.
+        let told = self.actions.iter().filter(|action| !matches!(action, Action::Promoted { .. }));
+        told.map(text).collect::<Vec<_>>().join(", ")
     }
 
     fn spawned(&mut self, serial: u64) -> String {
@@ -143,6 +145,8 @@ fn text(action: &Action) -> String {
         Action::Stop { serial } => format!("stop {serial}"),
         Action::Kill { serial } => format!("kill {serial}"),
         Action::Forced { serial } => format!("forced {serial}"),
+        Action::Clear { generation } => format!("may {generation} take over?"),
+        Action::Promoted { generation } => format!("promoted {generation}"),
         Action::Finish { ticket, outcome } => format!("reload {} {}", ticket.0, end(outcome)),
         Action::RolledBack { generation, to, reason } => format!("back from {generation} to {to}: {reason}"),
         Action::Retired { generation } => format!("retired {generation}"),

@@ -446,6 +446,14 @@ fn two_slots_replaced_where_one_goes_first() {
 }
 
 #[test]
+fn one_slot_replaced_where_somebody_has_a_say_in_it() {
+    let plan = Plan { gated: true, ..short(1) };
+    let found = walk(plan, Mischief { reloads: 2, crashes: 1, ..Mischief::NONE }, 1_000);
+    assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "superseded"]));
+    walk(Plan { gated: true, ..rolling(declared(short(2)), 1, 0) }, Mischief { reloads: 1, ..Mischief::NONE }, 1_000);
+}
+
+#[test]
 fn one_slot_replaced_while_requests_wait() {
     let plan = Plan { rollout: Rollout::ONE_AFTER_THE_OTHER, ..short(1) };
     let found = walk(plan, Mischief { reloads: 2, stops: 1, ..Mischief::NONE }, 1_000);

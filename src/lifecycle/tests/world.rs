@@ -50,6 +50,9 @@ pub(super) struct World {
     rolls: BTreeMap<Generation, Roll>,
     /// Programs wait for memory.
     pub(super) is_pressed: bool,
+    /// May they take over?
+    asked: BTreeSet<Generation>,
+    promoted: BTreeSet<Generation>,
     pub(super) tickets: Vec<Ticket>,
     pub(super) outcomes: Vec<(Ticket, Outcome)>,
     pub(super) stop_owed: bool,
@@ -112,6 +115,8 @@ impl World {
             staged: Vec::new(),
             rolls: BTreeMap::new(),
             is_pressed: false,
+            asked: BTreeSet::new(),
+            promoted: BTreeSet::new(),
             tickets: Vec::new(),
             outcomes: Vec::new(),
             stop_owed: false,
@@ -217,6 +222,7 @@ impl World {
             Choice::Resize(workers) => self.resize(workers),
             Choice::Recycle(serial) => self.recycle(serial),
             Choice::GoBack | Choice::Condemn => self.doubt(choice),
+            Choice::Cleared(generation, may) => self.answer_whether(generation, may),
             Choice::Squeeze | Choice::Ease => self.squeeze(choice == Choice::Squeeze),
             Choice::Stop => {
                 self.mischief.stops = self.mischief.stops.saturating_sub(1);

@@ -8,6 +8,7 @@ mod adopt;
 mod berth;
 mod bounds;
 mod environment;
+mod hook;
 mod kit;
 mod node;
 mod sockets;

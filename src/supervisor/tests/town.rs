@@ -79,8 +79,10 @@ impl Town {
 }
 
 /// How the workers of an app are replaced; where one alone has to make way, requests wait.
-const DEPLOYS: [&str; 6] = [
+const DEPLOYS: [&str; 8] = [
     "",
+    "deploy = { pre_promote = 'migrate', post_promote = 'tell', hook_timeout = '2s' }\n",
+    "deploy = { pre_promote = ['migrate'], max_surge = 1, hook_timeout = '5s' }\n",
     "deploy = { strategy = 'rolling' }\n",
     "deploy = { strategy = 'rolling', max_surge = '50%', max_unavailable = 1 }\n",
     "deploy = { strategy = 'hold' }\n",

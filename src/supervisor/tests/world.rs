@@ -11,14 +11,16 @@ use std::time::{Duration, Instant};
 
 use super::fronts::Front;
 use super::nature::Character;
-use super::processes::Process;
+use super::processes;
 use crate::id::{AppName, Serial};
 use crate::link::FromProxy;
 use crate::supervisor::clock;
-use crate::supervisor::effects::{About, Birth, Effects, Linked, Question};
+use crate::supervisor::effects::{About, Birth, Effects, Linked, Question, Summons};
 use crate::supervisor::event::Event;
 use crate::supervisor::launch::Starter;
 use crate::supervisor::listeners::Listeners;
+use crate::supervisor::output::Tail;
+use crate::supervisor::process::Process;
 use crate::supervisor::proxies::Recipe;
 use crate::supervisor::workers::Worker;
 use crate::sys::spawn::Exit;
@@ -51,7 +53,7 @@ pub(super) struct World {
     pub(super) chance: fastrand::Rng,
     agenda: BTreeMap<(Instant, u64), Happening>,
     next_entry: u64,
-    pub(super) processes: BTreeMap<Serial, Process>,
+    pub(super) processes: BTreeMap<Serial, processes::Process>,
     pub(super) fronts: BTreeMap<u64, Front>,
     pub(super) characters: BTreeMap<AppName, Character>,
     /// Nothing goes wrong any more.
@@ -86,15 +88,16 @@ pub(super) struct Tally {
     pub(super) runs: u64,
     /// Publications while two generations serve.
     pub(super) rolls: u64,
+    pub(super) hooks: u64,
 }
 
 impl Tally {
     /// Has everything happened that the world is there for?
     pub(super) fn lacks_nothing(self) -> bool {
         let Self { births, stillbirths, crashes, deaf_to_term, unkillable, proxies_lost, forced, .. } = self;
-        let Self { orders, refusals, live, aborted, scaled, recycles, overlaps, runs, rolls, .. } = self;
+        let Self { orders, refusals, live, aborted, scaled, recycles, overlaps, runs, rolls, hooks, .. } = self;
         let of_world = [births, stillbirths, crashes, deaf_to_term, unkillable, proxies_lost, forced];
-        let of_orders = [orders, refusals, live, aborted, scaled, recycles, overlaps, runs, rolls];
+        let of_orders = [orders, refusals, live, aborted, scaled, recycles, overlaps, runs, rolls, hooks];
         of_world.into_iter().chain(of_orders).all(|count| count > 0)
     }
 
@@ -118,6 +121,7 @@ impl Tally {
             overlaps: self.overlaps + more.overlaps,
             runs: self.runs + more.runs,
             rolls: self.rolls + more.rolls,
+            hooks: self.hooks + more.hooks,
         }
     }
 }
@@ -133,6 +137,18 @@ impl Effects for Hands {
 
     fn start_proxy(&self, _: &Starter, number: u64, _: &Recipe, _: &Listeners) -> Result<Linked, String> {
         self.0.borrow_mut().bear_front(number)
+    }
+
+    fn start_hook(&self, _: &Starter, summons: Summons<'_>) -> Result<(Process, Tail), String> {
+        let world = &mut *self.0.borrow_mut();
+        world.tally.hooks += 1;
+        let is_well = world.is_kind || world.chance(80);
+        let longest = if world.is_kind { 1_000 } else { 3_000 };
+        let (wait, exit) = (world.millis(0..longest), Exit::Code(i32::from(!is_well)));
+        let serial = summons.serial;
+        world.note(|| format!("a hook begins ({serial}): {exit} after {wait:?}"));
+        world.plan(wait, Happening::Tells(Event::HookEnded { serial, exit }));
+        Ok((Process::leash(1 << 29).0, Tail::default()))
     }
 
     fn ask(&self, _: &Starter, question: Question) {

@@ -213,3 +213,43 @@ fn another_number_of_workers_holds_for_those_that_come() {
     assert_eq!(world.states(), [(GenerationState::Live, vec![WorkerState::Serving; 3])]);
     assert_eq!(world.app.report().generations[0].number, crate::id::Generation(2));
 }
+
+#[test]
+fn where_somebody_has_a_say_in_it_nobody_serves_before_and_it_is_asked_once() {
+    for plan in [hasty(2), one_more(2)] {
+        let is_stepwise = plan.rollout.is_stepwise();
+        let mut world = reloading(tuned(plan, |plan| plan.gated = true));
+        world.bring_up(3);
+        if !is_stepwise {
+            world.bring_up(4);
+        }
+        assert!(world.asked().contains("may 2 take over?"), "{}", world.asked());
+        assert_eq!(world.open(), [1, 2]);
+        let asked = world.then(Choice::Cleared(crate::id::Generation(2), true));
+        assert!(asked.starts_with("publish 4"), "{asked}");
+        world.settle();
+        assert!(world.is_at_rest());
+        assert_eq!(world.states(), [(GenerationState::Live, vec![WorkerState::Serving; 2])]);
+    }
+}
+
+#[test]
+fn whoever_may_not_take_over_is_given_up_and_nobody_notices() {
+    let mut world = reloading(tuned(hasty(1), |plan| plan.gated = true));
+    world.spawned(2);
+    assert_eq!(world.passed(2), "may 2 take over?");
+    assert_eq!(world.app.deadline(), None, "whoever was asked has a limit of its own");
+    let asked = world.then(Choice::Cleared(crate::id::Generation(2), false));
+    assert_eq!(asked, "stop 2, reload 1 aborted 2: it may not");
+    assert_eq!(world.open(), [1]);
+}
+
+#[test]
+fn a_worker_that_ends_while_somebody_is_asked_aborts_and_the_answer_is_no_news() {
+    let mut world = reloading(tuned(hasty(1), |plan| plan.gated = true));
+    world.bring_up(2);
+    world.exited(2);
+    let answer = Event::Cleared { generation: crate::id::Generation(2), outcome: Ok(()) };
+    assert_eq!(world.told(answer), "");
+    assert_eq!(world.open(), [1]);
+}

@@ -89,6 +89,7 @@ impl Key {
             let later = world.app.generations.iter().filter(|one| one.number >= generation.base);
             self.add(later.count() as u64);
         }
+        self.add(0x80 + generation.clearance as u64);
         for place in &generation.places {
             self.place(place, &generation.plan, world);
             self.relay(&place.relay, generation, world);

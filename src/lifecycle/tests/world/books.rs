@@ -49,6 +49,10 @@ impl World {
             Event::SpawnFailed { serial, .. } => (*serial, None),
             _ => return,
         };
+        let others = self.app.generations.iter().filter(|one| one.is_coming() || one.is_yielding());
+        // Should its generation come to be the live one, its slot is as new.
+        let other = others.flat_map(Generated::workers).find(|worker| worker.serial == serial);
+        self.books.vacated.extend(other.map(|worker| worker.id.clone()));
         let Some((id, plan, [is_late, leaves])) = self.live_worker(serial) else { return };
         if self.making_way.remove(&serial) {
             self.books.vacated.insert(id);

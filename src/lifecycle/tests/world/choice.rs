@@ -4,8 +4,8 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::{MORE, Process, World};
-use crate::id::Serial;
-use crate::lifecycle::generation::Generation;
+use crate::id::{Generation, Serial};
+use crate::lifecycle::generation::Generation as Generated;
 use crate::lifecycle::{Plan, Version, Word};
 
 /// No app is scaled to more.
@@ -25,6 +25,8 @@ pub(crate) enum Choice {
     /// Programs wait for memory, or do not any more.
     Squeeze,
     Ease,
+    /// Somebody says whether this generation may take over.
+    Cleared(Generation, bool),
     Stop,
     Spawned(Serial),
     SpawnFailed(Serial),
@@ -173,17 +175,18 @@ impl World {
             let is_near = |workers: &u32| (*workers as usize).abs_diff(size) == 1;
             orders.extend((1..=MOST_WORKERS).filter(is_near).map(Choice::Resize));
         }
-        if self.mischief.doubts > 0 && self.app.generations.iter().any(Generation::could_serve_again) {
+        if self.mischief.doubts > 0 && self.app.generations.iter().any(Generated::could_serve_again) {
             orders.push(Choice::GoBack);
-            orders.extend(self.app.generations.iter().any(Generation::is_on_trial).then_some(Choice::Condemn));
+            orders.extend(self.app.generations.iter().any(Generated::is_on_trial).then_some(Choice::Condemn));
         }
-        let is_watched = |one: &Generation| one.is_rolling() && !one.plan.trial.bake.is_zero();
+        let is_watched = |one: &Generated| one.is_rolling() && !one.plan.trial.bake.is_zero();
         if self.mischief.doubts > 0 && self.app.generations.iter().any(is_watched) {
             orders.push(Choice::Condemn);
         }
+        orders.extend(self.unanswered().flat_map(|asked| [true, false].map(|may| Choice::Cleared(asked, may))));
         if self.is_pressed {
             orders.push(Choice::Ease);
-        } else if self.mischief.squeezes > 0 && self.app.generations.iter().any(Generation::is_coming) {
+        } else if self.mischief.squeezes > 0 && self.app.generations.iter().any(Generated::is_coming) {
             orders.push(Choice::Squeeze);
         }
         if self.mischief.recycles > 0 {
@@ -252,6 +255,9 @@ impl World {
         }
         if self.is_pressed {
             return Some(Choice::Ease);
+        }
+        if let Some(asked) = self.unanswered().next() {
+            return Some(Choice::Cleared(asked, true));
         }
         let acknowledgement = (self.sets.len() > 1).then(|| Choice::Acknowledged(self.version()));
         let processes = || self.processes.iter().find_map(|(serial, process)| self.kindest_of(*serial, process));

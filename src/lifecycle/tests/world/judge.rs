@@ -7,7 +7,7 @@ use super::{Health, Process, World};
 use crate::id::{Generation as Number, Serial, WorkerId};
 use crate::lifecycle::generation::{Generation, Stage};
 use crate::lifecycle::place::Place;
-use crate::lifecycle::place::relay::Shift;
+use crate::lifecycle::place::relay::{Role, Shift};
 use crate::lifecycle::state::State;
 use crate::lifecycle::{Action, EndpointView, Outcome, Plan, Readiness, Ticket, Version};
 
@@ -22,6 +22,8 @@ impl World {
             Action::Stop { serial } => self.stop(serial),
             Action::Kill { serial } => self.kill(serial),
             Action::Forced { serial } => self.force(serial),
+            Action::Clear { generation } => self.note_asked(generation),
+            Action::Promoted { generation } => self.note_promoted(generation),
             Action::Finish { ticket, outcome } => self.finish(ticket, outcome),
             Action::RolledBack { generation, to, .. } => {
                 let is_kept = |process: &Process| process.worker.generation == to && process.is_kept;
@@ -44,7 +46,12 @@ impl World {
         self.note_dismissed();
         let present: Vec<_> = self.in_slot(&worker).collect();
         self.require(present.len() <= 1, "three processes in one slot");
-        let replaced = present.iter().copied().find(|serial| !self.beside.contains(serial));
+        let leavers =
+            self.app.generations.iter().flat_map(|one| &one.places).filter_map(|place| place.relay.beside.as_ref());
+        let leavers = leavers.filter(|beside| matches!(beside.role, Role::Leaver(_)));
+        let leavers: BTreeSet<_> = leavers.map(|beside| beside.worker.serial).collect();
+        let is_seated = |serial: &Serial| !self.beside.contains(serial) && !leavers.contains(serial);
+        let replaced = present.iter().copied().find(is_seated);
         let overlaps = self.settings_of(worker.generation).is_none_or(|plan| plan.overlaps);
         self.require(overlaps || present.is_empty(), "two processes in one slot where one may run");
         if let Some(replaced) = replaced {
@@ -256,8 +263,12 @@ impl World {
         let terms = generation.filter(|_| (first || is_of_roll) && serving > 0).map(full_terms);
         let terms = terms.or(generation.filter(|_| replaces.is_some()).map(|one| (one.plan.probing.successes, 1)));
         let (needed, width) = terms.unwrap_or((1, 1));
+        // Whoever was ready by the terms of its time stays so while somebody is asked.
+        let needed = if generation.is_some_and(|one| first && one.plan.gated) { 0 } else { needed };
         let process = &self.processes[&one.serial];
         self.require(process.streak >= needed && !process.idle, "I5: a worker opens that has not earned it");
+        let is_asked = self.asked.contains(&one.generation);
+        self.require(!is_asked, "a worker opens before somebody has said that it may");
         let open = set.iter().filter(|other| other.open && other.generation == one.generation).count();
         self.require(open >= width, "I5: a generation takes over before all of it is ready");
     }
@@ -372,7 +383,8 @@ impl World {
     fn is_going_on(&self) -> bool {
         let awaited =
             |process: &Process| !process.runs || process.probed || process.health.asked || process.is_told_to_end();
-        self.app.deadline().is_some() || self.sets.len() > 1 || self.processes.values().any(awaited)
+        let is_asked = self.unanswered().next().is_some();
+        self.app.deadline().is_some() || is_asked || self.sets.len() > 1 || self.processes.values().any(awaited)
     }
 
     /// Processes but those that were killed and given up.

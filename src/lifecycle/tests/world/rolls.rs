@@ -34,6 +34,33 @@ impl World {
         Event::Pressure { is_short }
     }
 
+    /// Somebody says whether a generation may take over.
+    pub(super) fn answer_whether(&mut self, generation: Number, may: bool) -> Event {
+        self.asked.remove(&generation);
+        Event::Cleared { generation, outcome: if may { Ok(()) } else { Err("it may not".to_owned()) } }
+    }
+
+    /// Those who wait for an answer, and have not been given up.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = Number> {
+        let is_staging =
+            |number: &Number| self.app.generations.iter().any(|one| one.number == *number && one.is_staging());
+        self.asked.iter().copied().filter(move |number| is_staging(number))
+    }
+
+    pub(super) fn note_asked(&mut self, generation: Number) {
+        let is_first = self.asked.insert(generation) && !self.opened.contains_key(&generation);
+        self.require(
+            is_first && self.unanswered().any(|one| one == generation),
+            "it is asked once, of one that is ready",
+        );
+    }
+
+    pub(super) fn note_promoted(&mut self, generation: Number) {
+        let is_first = self.promoted.insert(generation);
+        let opened = self.opened.get(&generation).is_some_and(|version| *version <= self.in_force());
+        self.require(is_first && opened, "a generation is said to serve once, when the proxies know");
+    }
+
     /// What was to come at once goes on in steps.
     fn note_pressure(&mut self) {
         let Some(staging) = self.app.generations.iter().find(|one| one.is_staging()) else { return };
@@ -65,10 +92,11 @@ impl World {
     }
 
     /// Another process would be one too many.
-    fn is_full(&self, (generation, roll): (&Generation, Roll)) -> bool {
+    fn is_full(&self, (generation, roll): (&Generation, Roll), before: usize) -> bool {
         let wanted = |number: Number| self.sizes.wanted.get(&number).copied().unwrap_or_default();
         let is_there = |number: Number| self.app.generations.iter().any(|one| one.number == number);
-        let before = wanted(roll.base);
+        let live = self.app.generations.iter().filter(|one| one.is_live()).map(|one| wanted(one.number)).max();
+        let before = before.max(live.unwrap_or(0));
         let surge = if self.is_pressed { 0 } else { roll.rollout.surge as usize };
         let counts = |(serial, number): (&Serial, Number)| {
             number >= roll.base && is_there(number) && self.state(*serial) != Some(State::Unkillable)
@@ -82,7 +110,9 @@ impl World {
     pub(super) fn require_room(&self, number: Number) {
         let Some(generation) = self.app.generations.iter().find(|one| one.number == number) else { return };
         let is_at_once = generation.is_coming() && self.roll_of(generation).is_none();
-        let is_full = self.rolls_under_way().any(|roll| self.is_full(roll));
+        // The one before may have gone in this very step.
+        let before = |roll: Roll| self.sizes.wanted.get(&roll.base).copied().unwrap_or_default();
+        let is_full = self.rolls_under_way().any(|(one, roll)| self.is_full((one, roll), before(roll)));
         self.require(is_at_once || !is_full, "a reload starts more processes than it may");
         let rolls = self.app.generations.iter().any(|one| matches!(one.stage, Stage::Rolling { .. }));
         self.require(!(rolls && generation.is_live()), "a worker comes that is about to be replaced");
@@ -95,7 +125,13 @@ impl World {
             let permits = starting < generation.plan.concurrent_starts as usize;
             let reach = if matches!(generation.stage, Stage::Staging { .. }) { 1 } else { generation.places.len() };
             let waits = generation.places[..reach].iter().any(Place::is_waiting);
-            let is_full = self.rolls_under_way().any(|other| self.is_full(other));
+            let before = |roll: Roll| {
+                let base = self.app.generations.iter().find(|one| one.number == roll.base);
+                base.map_or(0, |base| base.plan.size())
+            };
+            let is_full = self.rolls_under_way().any(|(one, roll)| self.is_full((one, roll), before(roll)));
+            // So are those who had to make way for good.
+            let is_full = is_full || self.app.generations.iter().any(Generation::is_yielding);
             self.require(!(waits && permits) || is_full, "nobody comes though there is room");
             self.require(self.app.generations.iter().any(Generation::is_live), "it takes over from one that is live");
             let _ = roll;
