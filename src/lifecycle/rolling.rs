@@ -80,9 +80,9 @@ impl App {
         if generation.is_coming() && !generation.is_stepwise() {
             return usize::MAX;
         }
-        let stepwise = self.generations.iter().filter(|one| one.is_stepwise());
-        let rooms = stepwise.map(|one| self.most(one).saturating_sub(self.processes(one, usize::MAX)));
-        rooms.min().unwrap_or(usize::MAX)
+        // Of several the newest knows best how much memory there is.
+        let newest = self.generations.iter().rev().find(|one| one.is_stepwise());
+        newest.map_or(usize::MAX, |one| self.most(one).saturating_sub(self.processes(one, usize::MAX)))
     }
 
     /// The same for one that has taken over in steps, while some are left that it has taken over from.
@@ -139,11 +139,12 @@ impl App {
     /// For whom the others make way, and by which rollout.
     fn winner(&self) -> Option<(usize, Rollout)> {
         let index = |is_it: &dyn Fn(&Generation) -> bool| self.generations.iter().position(is_it);
-        let coming = index(&|one| one.is_coming() && one.is_stepwise() && !matches!(one.stage, Stage::Verified { .. }));
-        if let Some(coming) = coming {
-            return Some((coming, self.generations[coming].plan.rollout));
+        if let Some(coming) = index(&|one| one.is_coming() && one.is_stepwise()) {
+            // Until somebody says that it may take over, all stay as they are.
+            let waits = matches!(self.generations[coming].stage, Stage::Verified { .. });
+            return Some((coming, self.generations[coming].plan.rollout)).filter(|_| !waits);
         }
-        let yielding = self.generations.iter().find(|one| one.is_yielding())?;
+        let yielding = self.generations.iter().rev().find(|one| one.is_yielding())?;
         Some((index(&Generation::is_live)?, yielding.plan.rollout))
     }
 

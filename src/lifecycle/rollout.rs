@@ -60,7 +60,12 @@ impl Rollout {
     /// So many workers serve at least, of so many, as far as it is our doing.
     #[must_use]
     pub(super) fn floor(self, size: usize) -> usize {
-        if self.holds() { 0 } else { size.saturating_sub(self.unavailable as usize).max(1) }
+        match size {
+            0 | 1 if self.holds() => 0,
+            // It was one alone when that was decided, and is not any more.
+            size if self.holds() => size - 1,
+            size => size.saturating_sub(self.unavailable as usize).max(1),
+        }
     }
 }
 

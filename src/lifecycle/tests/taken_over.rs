@@ -116,16 +116,13 @@ impl Taken {
                 return;
             }
             let watched: Vec<_> = states(&before).filter(|(_, state)| *state == WorkerState::Serving).collect();
+            let Some(at) = self.app.deadline() else { break };
+            self.now = self.now.max(at);
+            // They say so just in time.
             for (serial, _) in watched {
                 self.feed(Event::Told { serial, word: Word::Well });
             }
-            match self.app.deadline() {
-                Some(at) => {
-                    self.now = self.now.max(at);
-                    self.feed(Event::Wake);
-                }
-                None => break,
-            }
+            self.feed(Event::Wake);
         }
         assert!(self.is_at_rest(), "it does not come to rest: {:?}", self.app);
     }

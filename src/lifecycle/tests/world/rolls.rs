@@ -95,7 +95,7 @@ impl World {
     fn is_full(&self, (generation, roll): (&Generation, Roll), before: usize) -> bool {
         let wanted = |number: Number| self.sizes.wanted.get(&number).copied().unwrap_or_default();
         let is_there = |number: Number| self.app.generations.iter().any(|one| one.number == number);
-        let live = self.app.generations.iter().filter(|one| one.is_live()).map(|one| wanted(one.number)).max();
+        let live = self.app.generations.iter().filter(|one| one.is_live()).map(|one| one.plan.size()).max();
         let before = before.max(live.unwrap_or(0));
         let surge = if self.is_pressed { 0 } else { roll.rollout.surge as usize };
         let counts = |(serial, number): (&Serial, Number)| {
@@ -112,7 +112,8 @@ impl World {
         let is_at_once = generation.is_coming() && self.roll_of(generation).is_none();
         // The one before may have gone in this very step.
         let before = |roll: Roll| self.sizes.wanted.get(&roll.base).copied().unwrap_or_default();
-        let is_full = self.rolls_under_way().any(|(one, roll)| self.is_full((one, roll), before(roll)));
+        let newest = self.rolls_under_way().last();
+        let is_full = newest.is_some_and(|(one, roll)| self.is_full((one, roll), before(roll)));
         self.require(is_at_once || !is_full, "a reload starts more processes than it may");
         let rolls = self.app.generations.iter().any(|one| matches!(one.stage, Stage::Rolling { .. }));
         self.require(!(rolls && generation.is_live()), "a worker comes that is about to be replaced");
@@ -129,7 +130,8 @@ impl World {
                 let base = self.app.generations.iter().find(|one| one.number == roll.base);
                 base.map_or(0, |base| base.plan.size())
             };
-            let is_full = self.rolls_under_way().any(|(one, roll)| self.is_full((one, roll), before(roll)));
+            let newest = self.rolls_under_way().last();
+            let is_full = newest.is_some_and(|(one, roll)| self.is_full((one, roll), before(roll)));
             // So are those who had to make way for good.
             let is_full = is_full || self.app.generations.iter().any(Generation::is_yielding);
             self.require(!(waits && permits) || is_full, "nobody comes though there is room");
@@ -163,8 +165,9 @@ impl World {
         let ended = live.map_or(0, super::empty) + super::empty(generation);
         let before = self.sizes.wanted.get(&roll.base).copied().unwrap_or_default();
         let size = before.min(generation.plan.size()).saturating_sub(ended);
-        let floor =
-            if roll.rollout.holds() { 0 } else { size.saturating_sub(roll.rollout.unavailable as usize).max(1) };
+        let away = if roll.rollout.holds() { 1 } else { roll.rollout.unavailable as usize };
+        let least = usize::from(!roll.rollout.holds() || size > 1);
+        let floor = size.saturating_sub(away).max(least);
         let open = set.iter().filter(|one| one.open).count();
         self.require(open >= floor, "too few serve, by our own doing");
     }
