@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::site::Site;
+use super::workers::Worker;
 use super::{Supervisor, clock};
 use crate::id::{Address, AppName, Serial};
 use crate::link::{self, ToProxy};
@@ -42,7 +44,7 @@ impl Rescues {
 impl Supervisor {
     /// Kills a worker, at once if nothing is in flight on it.
     pub(super) fn kill_worker(&mut self, app: &AppName, serial: Serial) {
-        let worker = self.sites.get(app).and_then(|site| site.worker(serial));
+        let worker = self.worker(app, serial);
         let place = worker.and_then(|worker| Some((worker.tree.clone(), worker.berth.address()?)));
         match place {
             Some((tree, Address::Tcp(address))) if self.proxies.may_be_busy(serial) => {
@@ -89,8 +91,15 @@ impl Supervisor {
     }
 
     fn kill_now(&self, app: &AppName, serial: Serial) {
-        if let Some(worker) = self.sites.get(app).and_then(|site| site.worker(serial)) {
+        if let Some(worker) = self.worker(app, serial) {
             worker.process.kill();
+        }
+    }
+
+    fn worker(&self, app: &AppName, serial: Serial) -> Option<&Worker> {
+        match self.sites.get(app)? {
+            Site::Supervised(site) => site.workers.get(&serial),
+            Site::Fixed(_) => None,
         }
     }
 }

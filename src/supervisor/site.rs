@@ -136,14 +136,6 @@ impl Site {
         }
     }
 
-    /// One of its workers.
-    pub(super) fn worker(&self, serial: Serial) -> Option<&Worker> {
-        match self {
-            Self::Supervised(site) => site.workers.get(&serial),
-            Self::Fixed(_) => None,
-        }
-    }
-
     /// Is any of its workers left?
     pub(super) fn has_processes(&self) -> bool {
         matches!(self, Self::Supervised(site) if !site.workers.is_empty())
