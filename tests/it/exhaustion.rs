@@ -109,7 +109,8 @@ fn a_full_disk_costs_access_lines_and_nothing_else() {
 #[test]
 fn a_proxy_whose_supervisor_was_killed_serves_on() {
     let home = Home::new();
-    home.start("web", &[]);
+    // Nobody is to start another one.
+    home.start("web", &["--no-keep"]);
     let status = until(SOON, "one proxy is left", || Some(home.status()).filter(|status| status.proxies.len() == 1));
     let (proxy, workers) = (status.serving_proxy().unwrap(), home.pids("web"));
     let target = Target::Plain(home.address("web"));
