@@ -335,14 +335,20 @@ impl Connection {
                 let length = usize::try_from(*left).unwrap_or(usize::MAX).min(self.inbox.len());
                 *left -= length as u64;
                 if length == self.inbox.len() {
-                    return Ok(Some(take(&mut self.inbox).freeze()));
+                    return Ok(Some(self.empty_inbox()));
                 }
                 Ok((length > 0).then(|| self.inbox.split_to(length).freeze()))
             }
             Answer::Chunks(chunks) => chunks.next(&mut self.inbox),
-            Answer::Close => Ok(Some(take(&mut self.inbox).freeze())),
+            Answer::Close => Ok(Some(self.empty_inbox())),
             Answer::Head => Ok(None),
         }
+    }
+
+    /// All that has come. Of a large buffer the memory is used again, once what is taken here has been written.
+    fn empty_inbox(&mut self) -> Bytes {
+        let all = if self.room == LEAST_ROOM { take(&mut self.inbox) } else { self.inbox.split() };
+        all.freeze()
     }
 
     /// Reads once.
