@@ -141,7 +141,7 @@ impl World {
     }
 
     /// So many serve at least, as long as a reload goes in steps, and as far as it is its doing.
-    pub(super) fn require_floor(&self, before: &[EndpointView], set: &[EndpointView]) {
+    pub(super) fn require_floor(&self, before_set: &[EndpointView], set: &[EndpointView]) {
         let opens = |set: &[EndpointView], serial| set.iter().any(|one| one.open && one.serial == serial);
         let is_well = |serial: &Serial| {
             let is_unready = matches!(self.state(*serial), Some(State::Unready { .. }));
@@ -152,7 +152,7 @@ impl World {
             set.iter().any(|one| one.open && (one.slot, one.generation) == (old.slot, old.generation))
         };
         let is_gone = |one: &EndpointView| one.open && !opens(set, one.serial) && is_well(&one.serial);
-        let sent_away = before.iter().any(|one| is_gone(one) && !is_relieved(one));
+        let sent_away = before_set.iter().any(|one| is_gone(one) && !is_relieved(one));
         let version = self.version().next();
         let is_fresh = |one: &&Generation| {
             let has_just_taken_over = matches!(one.stage, Stage::Promoting { version: new, .. } if new == version);
@@ -168,7 +168,8 @@ impl World {
         let away = if roll.rollout.holds() { 1 } else { roll.rollout.unavailable as usize };
         let least = usize::from(!roll.rollout.holds() || size > 1);
         let floor = size.saturating_sub(away).max(least);
-        let open = set.iter().filter(|one| one.open).count();
-        self.require(open >= floor, "too few serve, by our own doing");
+        let [open, opened] = [set, before_set].map(|set| set.iter().filter(|one| one.open).count());
+        // One for one is no loss, however many have ended for good before.
+        self.require(open >= floor || open >= opened, "too few serve, by our own doing");
     }
 }
