@@ -45,7 +45,7 @@ const MOVES: &[(&str, &str, &str)] = &[
     ("Ready", "despair", "Stopping stop late"),
     ("Serving", "leave", "Quiescing"),
     ("Serving", "farewell", "Quiescing"),
-    ("Serving", "trigger", "Unready! sealed silent"),
+    ("Serving", "trigger", "Unready! sealed hangs silent"),
     ("Quiescing", "published 5", "Draining"),
     ("Quiescing", "idle", "Quiescing(idle)"),
     ("Quiescing", "force", "Delisting forced"),
@@ -144,7 +144,8 @@ fn unready(gate: Gate, fate: Fate) -> String {
     let fate = match fate {
         Fate::Waits(_) => "",
         Fate::Dumping(_) => " dumping",
-        Fate::Sealed { .. } => " sealed",
+        Fate::Sealed { hangs: false } => " sealed",
+        Fate::Sealed { hangs: true } => " sealed hangs",
     };
     format!("Unready{gate}{fate}")
 }
@@ -303,11 +304,12 @@ const WATCHED_MOVES: &[(&str, &str, &str)] = &[
     ("Unready! dumping", "well", "Serving"),
     ("Unready! dumping", "steer", "Unready6 dumping"),
     ("Unready! dumping", "farewell", "Quiescing"),
-    ("Unready! dumping", "deadline", "Unready! sealed hung"),
+    ("Unready! dumping", "deadline", "Unready! sealed hangs hung"),
     ("Unready! sealed", "leave", "Quiescing"),
     ("Unready! sealed", "well", "Serving"),
     ("Unready! sealed", "steer", "Unready6 sealed"),
     ("Unready! sealed", "farewell", "Quiescing"),
+    ("Unready! sealed", "trigger", "Unready! sealed hangs"),
     ("Unready5", "leave", "Quiescing"),
     ("Unready5", "published 5", "Unready"),
     ("Unready5", "idle", "Unready5(idle)"),

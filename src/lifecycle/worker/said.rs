@@ -124,7 +124,9 @@ impl Worker {
             _ => (Gate::Open, None),
         };
         let fate = match fate {
-            Some(fate @ (Fate::Dumping(_) | Fate::Sealed { .. })) => fate,
+            Some(fate @ Fate::Dumping(_)) => fate,
+            // Whyever it was to be replaced: now it hangs.
+            Some(Fate::Sealed { .. }) => Fate::Sealed { hangs: true },
             _ if dumps => {
                 step.push(Action::Dump { serial: self.serial });
                 Fate::Dumping(step.after(DUMP_TIME))
