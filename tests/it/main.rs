@@ -64,6 +64,7 @@ mod scales;
 mod selftest;
 mod several_apps;
 mod shutdown;
+mod soak;
 mod startup;
 mod status;
 mod streams;

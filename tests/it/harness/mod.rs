@@ -35,7 +35,7 @@ pub(crate) use direct::Direct;
 pub(crate) use exposition::Exposition;
 pub(crate) use home::Home;
 pub(crate) use ledger::Ledger;
-pub(crate) use load::Load;
+pub(crate) use load::{Load, Running as Loaded};
 pub(crate) use notify::Notices;
 pub(crate) use poll::{SOON, until, within};
 pub(crate) use running::{Running, Said, said};
