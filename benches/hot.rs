@@ -20,6 +20,7 @@ fn upstream(endpoints: u32) -> Upstream<()> {
         introduced: false,
         leaving: false,
         streams: Streams::Wait,
+        ramp: None,
     };
     let bounds = Bounds {
         max_inflight: None,

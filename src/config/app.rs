@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::value::{self, Value};
 use super::{App, BodyBytes, Forwarding, Kind, Readiness, Said, Server};
-use super::{bounds, contract, defaults, liveness, names, node, readiness, streams, task, watch, worker};
+use super::{bounds, contract, defaults, liveness, names, node, readiness, streams, task, warm, watch, worker};
 use crate::id::{Address, AppName};
 
 /// The app, or `None` when something about it is wrong and recorded.
@@ -44,6 +44,10 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
                 liveness::check_age(table, live, forwarding.response_timeout);
             }
             command.live = live;
+        }
+        let warm = warm::warm(table, &hosts);
+        if let Some(Server::Command(command)) = &mut server {
+            command.deploy.warm = warm;
         }
         let depends_on = table.list("depends_on", dependency);
         let directory = server.as_ref().and_then(|server| match server {

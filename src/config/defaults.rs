@@ -176,6 +176,11 @@ pub const MAX_REQUESTS: RangeInclusive<NonZeroU32> = RangeInclusive::new(positiv
 /// In hundredths: enough to spread workers that were started together, too little to be noticed.
 pub const JITTER: u32 = 10;
 
+/// Whoever waits for the reload waits for this too; what takes longer serves cold.
+pub const WARMUP_TIMEOUT: Setting<Duration> = setting(secs(10), millis(10), mins(10));
+/// Off by default: most programs are as fast with their first request as with any.
+pub const SLOW_START: Setting<Duration> = setting(millis(0), millis(0), hours(1));
+
 /// Off by default: it takes the memory of two generations for as long.
 pub const BAKE: Setting<Duration> = setting(millis(0), millis(0), hours(24));
 /// A migration that takes longer is better run by itself.

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use super::Program;
 use super::bounds;
 use super::command;
 use super::defaults;
@@ -12,6 +11,7 @@ use super::fault::Fault;
 use super::reader::Table;
 use super::units::Amount;
 use super::value::{self, Value};
+use super::{Program, Warm};
 
 /// How a new generation of an app comes into service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Deploy {
     pub bake: Duration,
     /// So long the one before it is kept running, beginning at the same moment; zero: it leaves at once.
     pub retain: Duration,
+    /// How each of its workers comes to its full share.
+    pub warm: Warm,
 }
 
 /// In which order workers come and go.
@@ -99,6 +101,8 @@ pub(super) fn deploy(table: &mut Table) -> Deploy {
         hook_timeout: table.duration("hook_timeout", &defaults::HOOK_TIMEOUT),
         bake,
         retain,
+        // Read when it is known by which name the app is asked.
+        warm: Warm::default(),
     }
 }
 
@@ -159,8 +163,9 @@ mod tests {
             hook_timeout: Duration::from_secs(90),
             bake: Duration::from_secs(1),
             retain: Duration::from_secs(2),
+            warm: Warm::default(),
         };
-        assert_eq!(deploy, expected);
+        assert_eq!(Deploy { warm: Warm::default(), ..deploy }, expected);
     }
 
     #[test]

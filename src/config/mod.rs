@@ -50,6 +50,7 @@ mod unknown;
 mod value;
 mod values;
 mod verify;
+mod warm;
 mod watch;
 mod worker;
 
@@ -83,6 +84,7 @@ pub use task::{Job, Kind, Overlap};
 pub use units::{Amount, format_duration, format_size};
 pub use values::{CREDENTIALS, Values};
 pub use verify::verify;
+pub use warm::Warm;
 pub use watch::{NEVER_WATCHED, Watch};
 
 use crate::id::{Address, AppName};

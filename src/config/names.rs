@@ -37,6 +37,12 @@ pub(super) fn own_address(value: Value) -> Result<SocketAddr, Fault> {
     Ok(SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, port)))
 }
 
+/// The name by which an app is asked on this machine: the first that it serves, because frameworks refuse names that they do
+/// not know.
+pub(super) fn first_host(hosts: &[String]) -> &str {
+    hosts.iter().find(|host| !host.starts_with('*')).map_or("localhost", String::as_str)
+}
+
 /// A server to forward to: `127.0.0.1:9000` or `unix:/run/app.sock`.
 pub(super) fn server_address(value: Value, base: &Path) -> Result<Address, Fault> {
     let expected = "a server such as \"127.0.0.1:9000\" or \"unix:/run/app.sock\"";

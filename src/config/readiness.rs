@@ -71,7 +71,6 @@ fn ready(table: &mut Table, hosts: &[String]) -> Probe {
     }
 }
 
-/// The `Host` of a probe is the first name that the app serves, because frameworks refuse names that they do not know.
 pub(super) fn probe_kind(table: &mut Table, hosts: &[String], key: &str) -> ProbeKind {
     let path = table.take("http", names::request_path);
     let host = table.take("host", names::probe_host);
@@ -88,7 +87,7 @@ pub(super) fn probe_kind(table: &mut Table, hosts: &[String], key: &str) -> Prob
         let fault = Fault::error(table.span_of("host"), "`host` has no meaning without `http`");
         table.report(fault.label("a connection carries no name"));
     }
-    let first_name = || hosts.iter().find(|host| !host.starts_with('*')).map_or("localhost", String::as_str).to_owned();
+    let first_name = || names::first_host(hosts).to_owned();
     match path {
         Some(path) => ProbeKind::Http { path: path.to_owned(), host: host.unwrap_or_else(first_name) },
         None => ProbeKind::Tcp,

@@ -120,6 +120,9 @@ impl Settings {
         self.time("drain_timeout", command.timeouts.drain);
         self.time("kill_timeout", command.timeouts.kill);
         self.put("stop_signal", signal(command.contract.stop_signal));
+        self.list("warmup", &command.deploy.warm.requests, NONE);
+        self.time("warmup_timeout", command.deploy.warm.timeout);
+        self.time("slow_start", command.deploy.warm.slow_start);
         self.deploy(&command.deploy);
         self.contract(command, ready);
         self.environment(&command.environment);

@@ -86,10 +86,13 @@ pub(super) const OVERLAPS: [(&str, Overlap); 3] =
 /// Keys that only a task has.
 const OF_TASKS: [&str; 3] = ["schedule", "overlap", "run_timeout"];
 /// Keys about requests, and about the place where they come in.
-const OF_REQUESTS: [&str; 18] = [
+const OF_REQUESTS: [&str; 21] = [
     "deploy",
     "streams",
     "stream_spread",
+    "warmup",
+    "warmup_timeout",
+    "slow_start",
     "request_start",
     "hosts",
     "path",

@@ -12,7 +12,7 @@ use super::{Command, StopSignal, Timeouts};
 use super::{bounds, command, contract, defaults, deploy, environment, output, recycle, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
-pub(super) const KEYS: [&str; 27] = [
+pub(super) const KEYS: [&str; 30] = [
     "depends_on",
     "shell",
     "directory",
@@ -33,6 +33,9 @@ pub(super) const KEYS: [&str; 27] = [
     "streams",
     "stream_spread",
     "kill_timeout",
+    "warmup",
+    "warmup_timeout",
+    "slow_start",
     "stop_signal",
     "deploy",
     "restart",

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::generation::{Generation, Stage};
 use super::recycle::Recycles;
 use super::report::{Report, Restarts};
+use super::state::State;
 use super::todo::{Step, Todo};
 use super::worker::{End, Worker};
 use super::{Action, EndpointView, Event, Outcome, Plan, RecycleReason, Size, Ticket, Version, Word};
@@ -95,6 +96,7 @@ impl App {
             Event::Checked { serial, outcome, oldest } => {
                 self.worker(serial).is_some_and(|worker| worker.checked(outcome, oldest, step))
             }
+            Event::Warmed { serial } => self.worker(serial).is_some_and(Worker::warmed),
             Event::Declared { serial } => self.worker(serial).is_some_and(|worker| worker.declared(step)),
             Event::Told { serial, word } => self.told(serial, &word, step),
             Event::Exited { serial, how, code } => self.ended(serial, &End::Exited { how, code }, step),
@@ -117,6 +119,13 @@ impl App {
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointView> {
         self.generations.iter().flat_map(Generation::endpoints).collect()
+    }
+
+    /// Since when this worker serves without a break; `None`: it does not.
+    #[must_use]
+    pub fn serves_since(&self, serial: Serial) -> Option<Instant> {
+        let mut workers = self.generations.iter().flat_map(Generation::workers);
+        workers.find(|one| one.serial == serial && one.state == State::Serving).map(|one| one.since)
     }
 
     /// Is a worker coming soon, if none is open? Then requests are held. A change is published as one of the endpoints

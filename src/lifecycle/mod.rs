@@ -5,7 +5,7 @@
 //! asks, how a process is started, or how many proxies there are.
 //!
 //! The driver promises: every `Spawn` is answered by `Spawned` or `SpawnFailed`, before anything else is said of
-//! that worker; every `Probe` by `Probed` and every `Check` by `Checked`; every process that was spawned ends in `Exited`; every `Publish` is answered by its `Published` or by a later one (a proxy
+//! that worker; every `Probe` by `Probed`, every `Check` by `Checked` and every `WarmUp` by `Warmed`, or by nothing once its time is over; every process that was spawned ends in `Exited`; every `Publish` is answered by its `Published` or by a later one (a proxy
 //! that does not acknowledge is replaced, so that this wait ends); every closed endpoint is `Idle` in the end (at once
 //! when there is no proxy); `Wake` comes when [`App::deadline`] has passed. In return a worker is asked to stop only
 //! when no proxy can have a request for it.
@@ -101,6 +101,8 @@ pub struct Timeouts {
     pub kill: Duration,
     /// A reload in which no worker has become ready for so long is aborted.
     pub progress: Duration,
+    /// From readiness to service, at most, where a worker is warmed up in between; `None`: none is.
+    pub warmup: Option<Duration>,
 }
 
 /// How a worker is found to be ready.
@@ -165,6 +167,8 @@ pub enum Event {
     Probed { serial: Serial, outcome: Result<(), String> },
     /// The answer to [`Action::Check`], and how long the worker's oldest request waits for the head of its response.
     Checked { serial: Serial, outcome: Result<(), String>, oldest: Option<Duration> },
+    /// The answer to [`Action::WarmUp`]: whatever could be done for it is done.
+    Warmed { serial: Serial },
     /// The worker says that it can serve. Counts only where that is what its plan waits for.
     Declared { serial: Serial },
     /// The worker says something else of itself.
@@ -189,6 +193,10 @@ pub enum Action {
     Spawn { serial: Serial, worker: WorkerId },
     /// Ask the worker whether it is ready.
     Probe { serial: Serial },
+    /// Warm the worker up, which is ready. Nobody waits for the answer for longer than its plan says.
+    WarmUp { serial: Serial },
+    /// For the records: the worker is to serve although it was not warm in time.
+    Cold { serial: Serial },
     /// Ask the worker, which serves, whether it still would.
     Check { serial: Serial },
     /// Ask the worker, which is hung, to write down what it does.

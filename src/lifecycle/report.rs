@@ -210,6 +210,8 @@ named! {
         Spawning = "spawning",
         Starting = "starting",
         Probing = "probing",
+        /// It is ready, and requests warm it up before it serves.
+        Warming = "warming",
         Ready = "ready",
         Serving = "serving",
         /// It fails its probes, and gets no requests unless most of the others do too.

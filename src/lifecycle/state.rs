@@ -16,6 +16,8 @@ pub(super) enum State {
     Starting { until: Instant, turn: Turn },
     /// The latest `passed` probes succeeded.
     Probing { until: Instant, turn: Turn, passed: u32 },
+    /// It is ready, and is warmed up; `is_over`: no longer, for it is warm, or its time is over.
+    Warming { until: Instant, is_over: bool },
     /// It could serve; its generation does not yet.
     Ready,
     /// Published open.
@@ -63,12 +65,14 @@ impl State {
             | Self::Cancelled { until }
             | Self::Stopping { until }
             | Self::Killing { until }
+            | Self::Warming { until, is_over: false }
             | Self::Unready { fate: Fate::Waits(Some(until)) | Fate::Dumping(until), .. } => Some(until),
             // Two wait for an acknowledgement, and the driver sees to it that one comes: a stop signal without it is
             // what must never be. One waits for an exit that nothing more can be done about. The others do not wait.
             Self::Quiescing { .. }
             | Self::Delisting { .. }
             | Self::Unkillable
+            | Self::Warming { .. }
             | Self::Ready
             | Self::Serving
             | Self::Unready { .. }
@@ -76,9 +80,9 @@ impl State {
         }
     }
 
-    /// Ordered and not yet ready.
+    /// Ordered and not yet ready, or not yet warm.
     pub(super) fn is_starting(self) -> bool {
-        matches!(self, Self::Spawning { .. } | Self::Starting { .. } | Self::Probing { .. })
+        matches!(self, Self::Spawning { .. } | Self::Starting { .. } | Self::Probing { .. } | Self::Warming { .. })
     }
 
     /// It has come to serve, and was not asked to leave.
@@ -119,6 +123,7 @@ impl State {
     pub(super) fn moment(self) -> &'static str {
         match self {
             Self::Spawning { .. } | Self::Starting { .. } | Self::Probing { .. } => "before it was ready",
+            Self::Warming { .. } => "while it was warmed up",
             Self::Ready => "while it waited for the others to be ready",
             Self::Serving => "while it served",
             Self::Unready { .. } => "while it was unready",
@@ -132,6 +137,7 @@ impl State {
             Self::Spawning { .. } => WorkerState::Spawning,
             Self::Starting { .. } => WorkerState::Starting,
             Self::Probing { .. } => WorkerState::Probing,
+            Self::Warming { .. } => WorkerState::Warming,
             Self::Ready => WorkerState::Ready,
             Self::Serving => WorkerState::Serving,
             Self::Unready { .. } => WorkerState::Unready,

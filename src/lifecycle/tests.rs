@@ -23,6 +23,7 @@ pub(super) fn plan(workers: u32) -> Plan {
             drain: Duration::from_secs(30),
             kill: Duration::from_secs(10),
             progress: Duration::from_mins(10),
+            warmup: None,
         },
         probing: Probing { readiness: Readiness::Probed, interval: Duration::from_millis(250), successes: 3 },
         restart: Restart {
@@ -76,6 +77,11 @@ pub(super) fn declared(plan: Plan) -> Plan {
 /// A plan whose workers are ready when they have run for 5 s.
 pub(super) fn lasting(plan: Plan) -> Plan {
     tuned(plan, |plan| plan.probing.readiness = Readiness::Lasting(Duration::from_secs(5)))
+}
+
+/// A plan whose workers are warmed up, for 10 s at most.
+pub(super) fn warmed(plan: Plan) -> Plan {
+    tuned(plan, |plan| plan.timeouts.warmup = Some(Duration::from_secs(10)))
 }
 
 /// A plan whose workers never run beside their successors.

@@ -21,11 +21,13 @@
 //! Starting to Probing, and counts as all the successes there could be. Unready{gate,fate} stands beside Serving: failures of the liveness probe in
 //! a row lead there, successes in a row back; it leaves by the same way as Serving, from where its closing has come to.
 //! Retained stands there too: closed, and kept, while the generation that took over is on trial; back to Serving or out.
-//! Later states have their place: Warming before Ready, Adopting before Serving.
+//! Where workers are warmed up, Warming stands between Probing and Ready; it leaves as Ready does. A later state has
+//! its place: Adopting before Serving.
 
 mod record;
 pub(super) mod said;
 mod service;
+mod warming;
 mod watched;
 
 use std::time::{Duration, Instant};
@@ -174,18 +176,6 @@ impl Worker {
         }
     }
 
-    /// Makes it ready if it has answered `needed` probes in a row; true if so.
-    pub(super) fn admit(&mut self, needed: u32, step: &Step<'_>) -> bool {
-        match self.state {
-            // Probing => Ready
-            State::Probing { passed, .. } if passed >= needed => {
-                self.enter(State::Ready, step);
-                true
-            }
-            _ => false,
-        }
-    }
-
     /// Puts it on the way out by the shortest path that loses no request; no change if it is on it.
     pub(super) fn leave(&mut self, step: &mut Step<'_>) {
         if matches!(self.state, State::Unready { fate: Fate::Sealed { hangs: true }, .. }) {
@@ -198,8 +188,8 @@ impl Worker {
             State::Spawning { .. } => {
                 self.enter(State::Cancelled { until: step.after(self.plan.timeouts.kill) }, step);
             }
-            // (Starting | Probing | Ready) => Stopping
-            State::Starting { .. } | State::Probing { .. } | State::Ready => self.stop(step),
+            // (Starting | Probing | Warming | Ready) => Stopping
+            State::Starting { .. } | State::Probing { .. } | State::Warming { .. } | State::Ready => self.stop(step),
             // (Serving | Unready) => Quiescing
             State::Serving | State::Unready { gate: Gate::Open, .. } => {
                 self.enter(State::Quiescing { version: step.version, idle: false }, step);
@@ -281,6 +271,7 @@ impl Worker {
             {
                 return Some(self.give_up(step));
             }
+            State::Warming { .. } => self.end_warmup(step),
             State::Starting { turn, .. } | State::Probing { turn, .. } => {
                 *turn = Turn::Theirs;
                 step.push(Action::Probe { serial: self.serial });

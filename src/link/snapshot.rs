@@ -116,6 +116,18 @@ pub struct Endpoint {
     pub leaving: bool,
     #[serde(default)]
     pub streams: Streams,
+    /// Its share of the requests still grows.
+    #[serde(default)]
+    pub slow_start: Option<SlowStart>,
+}
+
+/// How the share of an endpoint grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowStart {
+    /// It has served for so long.
+    pub age: Duration,
+    /// The time from its first request to its full share.
+    pub whole: Duration,
 }
 
 /// What becomes of tunnels, event streams and answers that last when their endpoint leaves.

@@ -14,7 +14,7 @@ use crate::id::AppName;
 use crate::link::{self, Condition, Crowd, Http2, Limits, Snapshot};
 use crate::route::Table;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
-use crate::upstream::{Bounds, Budget, Endpoint, OnIdle, Spec, Streams, Upstream};
+use crate::upstream::{Bounds, Budget, Endpoint, OnIdle, Ramp, Spec, Streams, Upstream};
 
 use bytes::Bytes;
 
@@ -172,7 +172,7 @@ impl Atlas {
     /// When a certificate cannot be used, or two apps serve the same place.
     pub(crate) fn draft(&self, snapshot: Snapshot) -> Result<Draft, Rejected> {
         let certificates = self.parse_new(snapshot.certificates)?;
-        let listings = snapshot.apps.iter().map(listing).collect();
+        let listings = snapshot.apps.iter().map(|app| listing(app, Instant::now())).collect();
         let apps: Vec<_> = snapshot.apps.iter().map(|app| Arc::new(self.app(app))).collect();
         let entries = snapshot.apps.iter().zip(&apps).filter_map(|(said, app)| Some((said, said.hosts.as_ref()?, app)));
         let entries = entries.map(|(said, hosts, app)| (&hosts[..], said.path.as_str(), Arc::clone(app))).collect();
@@ -251,7 +251,7 @@ fn owned(said: link::Listener, apps: &[Arc<App>]) -> Result<(SocketAddr, Option<
 }
 
 /// What an app's upstream is to list.
-fn listing(app: &link::App) -> (Vec<Spec>, Bounds) {
+fn listing(app: &link::App, now: Instant) -> (Vec<Spec>, Bounds) {
     let specs = app.endpoints.iter().map(|endpoint| Spec {
         serial: endpoint.serial,
         slot: endpoint.slot,
@@ -260,6 +260,7 @@ fn listing(app: &link::App) -> (Vec<Spec>, Bounds) {
         open: endpoint.open,
         introduced: endpoint.proxy_protocol,
         leaving: endpoint.leaving,
+        ramp: endpoint.slow_start.map(|slow| Ramp::since(now, slow.age, slow.whole)),
         streams: match endpoint.streams {
             link::Streams::Wait => Streams::Wait,
             link::Streams::Notify { spread } => Streams::Notify { spread },

@@ -48,6 +48,8 @@ impl Supervisor {
         match action {
             Action::Spawn { serial, worker } => self.spawn(app, serial, &worker),
             Action::Probe { serial } => self.probe_worker(app, serial),
+            Action::WarmUp { serial } => self.warm_up(app, serial),
+            Action::Cold { serial } => self.tell_cold(app, serial),
             Action::Check { serial } => self.check(app, serial),
             Action::Dump { serial } => self.dump(app, serial),
             Action::Publish { version } => self.tell_proxies(app, version),

@@ -22,6 +22,7 @@ use super::probe;
 use super::process::Process;
 use super::proxies::{self, Recipe};
 use super::release::Release;
+use super::warmth;
 use super::workers::Worker;
 use crate::config::{App, Server};
 use crate::id::{Address, AppName, Generation, Serial, WorkerId};
@@ -88,7 +89,7 @@ pub(super) struct Linked {
     pub(super) relink: Option<OwnedFd>,
 }
 
-/// Whether a worker, or a server of a fixed upstream, serves.
+/// Whether a worker, or a server of a fixed upstream, serves; or what makes it serve well.
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) app: AppName,
@@ -105,6 +106,8 @@ pub(super) enum About {
     Readiness,
     /// Does it still serve? Answered by [`Event::Checked`].
     Liveness,
+    /// What warms it. Answered by [`Event::Warmed`], unless that takes too long.
+    Warmth,
 }
 
 /// This machine.
@@ -149,7 +152,13 @@ impl Effects for Machine {
                     let Some(live) = &command.live else { return };
                     Event::Checked { app, serial, outcome: probe::ask(&address, &live.probe, through).await }
                 }
-                (About::Liveness, Server::Fixed(_)) => return,
+                (About::Warmth, Server::Command(command)) => {
+                    match warmth::warm_up(&address, &command.deploy.warm, through).await {
+                        Some(complaints) => Event::Warmed { app, serial, complaints },
+                        None => return,
+                    }
+                }
+                (About::Liveness | About::Warmth, Server::Fixed(_)) => return,
             };
             let _ = events.send(event).await;
         });

@@ -47,6 +47,12 @@ pub(super) enum Event {
         serial: Serial,
         outcome: Result<(), String>,
     },
+    /// A worker was asked what warms it; so it went with those that it has not answered well.
+    Warmed {
+        app: AppName,
+        serial: Serial,
+        complaints: Vec<String>,
+    },
     /// A worker says that it can serve, in this way; told once of each.
     Declared {
         app: AppName,

@@ -53,6 +53,7 @@ impl Fixed {
             proxy_protocol: self.app.forwarding.proxy_protocol,
             leaving: false,
             streams: link::Streams::Wait,
+            slow_start: None,
         };
         self.servers.iter().map(endpoint).collect()
     }

@@ -62,6 +62,7 @@ mod stuck;
 mod taken;
 mod tickets;
 mod traffic;
+mod warmth;
 mod watch;
 mod web;
 mod workers;
@@ -220,6 +221,7 @@ impl Supervisor {
             Event::Call(call) => self.take_order(call),
             Event::Exited { app, serial, exit } => self.worker_exited(app, serial, exit),
             Event::Probed { app, serial, outcome } => self.probed(app, serial, outcome),
+            Event::Warmed { app, serial, complaints } => self.warmed(app, serial, &complaints),
             Event::Checked { app, serial, outcome } => self.checked(app, serial, outcome),
             Event::Declared { app, serial, by } => self.declared(app, serial, by),
             Event::HookEnded { serial, exit } => self.hook_ended(serial, exit),

@@ -6,8 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
-use http_body_util::Empty;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -29,8 +29,8 @@ pub(super) async fn ask(address: &Address, probe: &Probe, proxy_protocol: bool) 
     let header: &[u8] = if proxy_protocol { &LOCAL } else { &[] };
     let asked = async {
         match address {
-            Address::Tcp(address) => answer(TcpStream::connect(address).await, header, &probe.kind).await,
-            Address::Unix(path) => answer(UnixStream::connect(path).await, header, &probe.kind).await,
+            Address::Tcp(address) => answer(TcpStream::connect(address).await, header, &probe.kind, false).await,
+            Address::Unix(path) => answer(UnixStream::connect(path).await, header, &probe.kind, false).await,
         }
     };
     let Limit(limit) = Limit(probe.timeout);
@@ -39,7 +39,19 @@ pub(super) async fn ask(address: &Address, probe: &Probe, proxy_protocol: bool) 
         .unwrap_or_else(|_| Err(format!("{} had no answer within {}", Asked(&probe.kind), Limit(limit))))
 }
 
-async fn answer<S>(connected: std::io::Result<S>, header: &[u8], kind: &ProbeKind) -> Result<(), String>
+/// Asks for a path by a name, once, and reads the answer to its end; an error as above. It is the caller who sets a limit.
+///
+/// Cancellation safe, as [`ask`] is.
+pub(super) async fn fetch(address: &Address, (path, host): (&str, &str), proxy_protocol: bool) -> Result<(), String> {
+    let header: &[u8] = if proxy_protocol { &LOCAL } else { &[] };
+    let kind = ProbeKind::Http { path: path.to_owned(), host: host.to_owned() };
+    match address {
+        Address::Tcp(address) => answer(TcpStream::connect(address).await, header, &kind, true).await,
+        Address::Unix(path) => answer(UnixStream::connect(path).await, header, &kind, true).await,
+    }
+}
+
+async fn answer<S>(connected: std::io::Result<S>, header: &[u8], kind: &ProbeKind, is_read: bool) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -56,9 +68,16 @@ where
         .map_err(|error| format!("{}: {error}", Asked(kind)))?;
     let failed = |error: hyper::Error| format!("{}: {error}", Asked(kind));
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    let response = async move { sender.send_request(request).await };
-    let (response, _) = tokio::join!(response, async { connection.await.ok() });
-    let status = response.map_err(failed)?.status();
+    let response = async move {
+        // A body that nobody reads would hold up the end of the connection: it is dropped with the rest.
+        let (head, mut body) = sender.send_request(request).await?.into_parts();
+        while is_read && let Some(frame) = body.frame().await {
+            frame?;
+        }
+        Ok(head.status)
+    };
+    let (status, _) = tokio::join!(response, async { connection.await.ok() });
+    let status: StatusCode = status.map_err(failed)?;
     if status.as_u16() < 400 { Ok(()) } else { Err(format!("{} answered {}", Asked(kind), status.as_u16())) }
 }
 
@@ -111,7 +130,8 @@ mod tests {
             let mut head = vec![0; 1024];
             let length = stream.read(&mut head).await.unwrap();
             match answer {
-                Some(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
+                // Whoever has read enough closes the connection.
+                Some(answer) => drop(stream.write_all(answer.as_bytes()).await),
                 None => drop(stream.read(&mut [0; 1]).await),
             }
             String::from_utf8_lossy(&head[..length]).into_owned()
@@ -144,6 +164,16 @@ mod tests {
             let probe = probe(kind, 5000);
             let (result, said) = tokio::join!(ask(&address, &probe, true), server);
             assert_eq!((result, said), (Ok(()), [&b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"[..], more.as_bytes()].concat()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_nobody_would_read_to_its_end_is_ready() {
+        for head in ["content-length: 4000000", "connection: close"] {
+            let body = "x".repeat(2_000_000);
+            let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").leak();
+            let (result, _) = asked_of(Some(answer), 5000).await;
+            assert_eq!(result, Ok(()), "{head}");
         }
     }
 

@@ -1,13 +1,16 @@
 //! Makes the snapshot: what the proxies are to know of the configuration and of what runs now.
 //!
-//! A pure translation; who receives it and when is the driver's affair.
+//! A translation of what is so at this moment; who receives it and when is the driver's affair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
+use super::clock;
 use super::listeners::{Group, Listeners};
-use super::site::Site;
+use super::site::{Site, Supervised};
 use crate::config::{App, Clients, Config, Crowd, Limits, OnDeath, Rate, Server, Streams};
-use crate::id::AppName;
+use crate::id::{AppName, Serial};
+use crate::lifecycle;
 use crate::link::{self, Certificate, Condition, Epoch, Snapshot};
 
 /// The world at this moment.
@@ -73,6 +76,34 @@ fn app(name: &AppName, site: &Site, common: &Limits) -> link::App {
         keepalive: forwarding.keepalive,
         maintenance: None,
     }
+}
+
+/// Where the workers of an app are reached; these leave for good.
+pub(super) fn endpoints(site: &Supervised, leaving: &BTreeSet<Serial>) -> Vec<link::Endpoint> {
+    let endpoint = |view: lifecycle::EndpointView| {
+        let lifecycle::EndpointView { serial, slot, generation, open } = view;
+        let address = site.workers.get(&serial)?.berth.address()?;
+        let app = site.releases.get(generation).map(|release| &*release.app);
+        Some(link::Endpoint {
+            serial,
+            slot,
+            generation,
+            address,
+            open,
+            proxy_protocol: app.is_some_and(|app| app.forwarding.proxy_protocol),
+            leaving: leaving.contains(&serial),
+            streams: app.map(streams).unwrap_or_default(),
+            slow_start: app.and_then(|app| slow_start(app, site.machine.serves_since(serial)?)),
+        })
+    };
+    site.machine.endpoints().into_iter().filter_map(endpoint).collect()
+}
+
+/// How far the share of a worker has grown that serves since then; `None`: it has its full one.
+fn slow_start(app: &App, since: Instant) -> Option<link::SlowStart> {
+    let Server::Command(command) = &app.server else { return None };
+    let (age, whole) = (clock::since(since), command.deploy.warm.slow_start);
+    (age < whole).then_some(link::SlowStart { age, whole })
 }
 
 /// What becomes of streams of the app's workers. Whoever is told in time has also time to answer before the drain is over.

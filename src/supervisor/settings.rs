@@ -32,7 +32,7 @@ pub(super) fn plan(app: &App, scaled: Option<NonZeroU32>) -> Plan {
     let workers = scaled.or(command.workers).map_or(cpus, NonZeroU32::get);
     Plan {
         workers,
-        timeouts: timeouts(&command.timeouts, command.deploy.progress),
+        timeouts: timeouts(command),
         probing: Probing {
             readiness: match command.contract.ready {
                 config::Readiness::Probe => Readiness::Probed,
@@ -70,9 +70,11 @@ pub(super) fn configured_workers(app: &App) -> Option<u32> {
     }
 }
 
-fn timeouts(timeouts: &config::Timeouts, progress: Duration) -> Timeouts {
-    let config::Timeouts { start, drain, kill } = *timeouts;
-    Timeouts { start, drain, kill, progress: progress.max(start + PROGRESS_MARGIN) }
+fn timeouts(command: &config::Command) -> Timeouts {
+    let config::Timeouts { start, drain, kill } = command.timeouts;
+    let warmup = Some(command.deploy.warm.timeout).filter(|_| !command.deploy.warm.requests.is_empty());
+    let progress = command.deploy.progress.max(start + warmup.unwrap_or_default() + PROGRESS_MARGIN);
+    Timeouts { start, drain, kill, progress, warmup }
 }
 
 fn liveness(live: &config::Live) -> Liveness {

@@ -221,17 +221,7 @@ impl Supervised {
     }
 
     fn endpoints(&self) -> Vec<link::Endpoint> {
-        let views = self.machine.endpoints().into_iter();
-        let endpoint = |view: lifecycle::EndpointView| {
-            let address = self.workers.get(&view.serial)?.berth.address()?;
-            let lifecycle::EndpointView { serial, slot, generation, open } = view;
-            let leaving = self.noted.leaving.contains(&serial);
-            let app = self.releases.get(generation).map(|release| &*release.app);
-            let proxy_protocol = app.is_some_and(|app| app.forwarding.proxy_protocol);
-            let streams = app.map(publish::streams).unwrap_or_default();
-            Some(link::Endpoint { serial, slot, generation, address, open, proxy_protocol, leaving, streams })
-        };
-        views.filter_map(endpoint).collect()
+        publish::endpoints(self, &self.noted.leaving)
     }
 
     /// Is no request for it? An app stays what it is for as long as its site is there.

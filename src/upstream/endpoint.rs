@@ -16,6 +16,7 @@ use super::gate::{Gate, Left};
 use super::hold::Hold;
 use super::pool::Pool;
 use super::queue;
+use super::ramp::Ramp;
 use super::tally::{Seen, Tally, Waiting};
 use crate::id::{Address, Generation, Serial, Slot};
 
@@ -43,6 +44,8 @@ pub struct Spec {
     pub leaving: bool,
     /// Counts from the first time that it is listed.
     pub streams: Streams,
+    /// How its share of the claims grows; `None`: it has its full one.
+    pub ramp: Option<Ramp>,
 }
 
 /// Where one worker, or one server that something else runs, is reached. `C` is a connection to it.

@@ -16,6 +16,7 @@ mod lease;
 mod pick;
 mod pool;
 mod queue;
+mod ramp;
 mod tally;
 
 use std::num::NonZeroU32;
@@ -29,10 +30,12 @@ pub use departure::Streams;
 pub use endpoint::{Endpoint, OnIdle, Spec};
 pub use hold::Refused;
 pub use lease::Lease;
+pub use ramp::Ramp;
 pub use tally::{Seen, Waiting};
 
 use crate::id::Serial;
 use hold::{Answer, Hold, Waiter};
+use ramp::Ramps;
 
 /// The endpoints of one app and the requests held for it. Lives as long as the app is configured; `C` is a connection.
 pub struct Upstream<C> {
@@ -64,13 +67,14 @@ pub struct Bounds {
 struct World<C> {
     endpoints: Vec<Arc<Endpoint<C>>>,
     bounds: Bounds,
+    ramps: Ramps,
 }
 
 impl<C: Send + 'static> Upstream<C> {
     /// An app without endpoints, with none expected. `threads` is how many keep idle connections.
     #[must_use]
     pub fn new(threads: usize, on_idle: OnIdle) -> Self {
-        let world = World { endpoints: Vec::new(), bounds: Bounds::default() };
+        let world = World { endpoints: Vec::new(), bounds: Bounds::default(), ramps: Ramps::of(&[]) };
         let (hold, setting) = (Arc::new(Hold::new()), Mutex::new(()));
         Self { world: ArcSwap::from_pointee(world), hold, threads, on_idle, setting }
     }
@@ -92,7 +96,7 @@ impl<C: Send + 'static> Upstream<C> {
                 endpoint.open();
             }
         }
-        self.world.store(Arc::new(World { endpoints: endpoints.clone(), bounds }));
+        self.world.store(Arc::new(World { endpoints: endpoints.clone(), bounds, ramps: Ramps::of(specs) }));
         for (endpoint, _) in endpoints.iter().zip(specs).filter(|(_, spec)| !spec.open) {
             endpoint.close();
         }
@@ -192,7 +196,16 @@ impl<C> World<C> {
         let load = |endpoint: &Arc<Endpoint<C>>| endpoint.load().filter(|_| !avoid.contains(&endpoint.serial));
         // Others may fill or close what was picked before we get in: pick again then, and at last try each in turn.
         for _ in 0..3 {
-            let picked = pick::pick(&self.endpoints, (fastrand::u32(..), fastrand::u32(..)), load)?;
+            let dice = (fastrand::u32(..), fastrand::u32(..));
+            let picked = match self.ramps.growing_at(Instant::now) {
+                None => pick::pick(&self.endpoints, dice, load)?,
+                Some(now) => {
+                    let scaled = |one: &Arc<Endpoint<C>>| {
+                        Some(self.ramps.scaled(one.serial, load(one)?, now, fastrand::u16(..)))
+                    };
+                    pick::pick(&self.endpoints, dice, scaled)?
+                }
+            };
             if picked.try_enter() {
                 return Some(Arc::clone(picked));
             }

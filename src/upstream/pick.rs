@@ -8,7 +8,10 @@
 /// `load` is `None` for a candidate that must not be picked. Two are drawn and the less loaded wins, which keeps loads
 /// nearly as even as comparing all ("power of two choices") at a cost that does not grow. Of few candidates all are
 /// compared; so they are when both that were drawn are unusable.
-pub(super) fn pick<T>(candidates: &[T], dice: (u32, u32), load: impl Fn(&T) -> Option<u32>) -> Option<&T> {
+pub(super) fn pick<T, L>(candidates: &[T], dice: (u32, u32), load: impl Fn(&T) -> Option<L>) -> Option<&T>
+where
+    L: Ord,
+{
     let first = scale(dice.0, candidates.len());
     if candidates.len() <= 2 {
         return least_loaded(candidates, first, load);
@@ -24,10 +27,10 @@ pub(super) fn pick<T>(candidates: &[T], dice: (u32, u32), load: impl Fn(&T) -> O
 }
 
 /// The least loaded of all; of equals the first one at or after `start`, so that chance breaks ties.
-fn least_loaded<T>(candidates: &[T], start: usize, load: impl Fn(&T) -> Option<u32>) -> Option<&T> {
+fn least_loaded<T, L: Ord>(candidates: &[T], start: usize, load: impl Fn(&T) -> Option<L>) -> Option<&T> {
     let (before, after) = candidates.split_at(start);
     let loads = after.iter().chain(before).filter_map(|candidate| Some((load(candidate)?, candidate)));
-    loads.min_by_key(|(load, _)| *load).map(|(_, candidate)| candidate)
+    loads.min_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, candidate)| candidate)
 }
 
 /// Maps a throw of 32 bits evenly onto `0..sides`; 0 when there is no side.

@@ -1,6 +1,7 @@
 //! Claims, leases, the hold queue and the listing, one step at a time on a paused clock; and all at once, in threads.
 
 mod claiming;
+mod growing;
 mod holding;
 mod listing;
 mod storm;
@@ -47,6 +48,7 @@ fn spec(serial: u64, open: bool) -> Spec {
         introduced: false,
         leaving: false,
         streams: Streams::Wait,
+        ramp: None,
     }
 }
 

@@ -75,5 +75,6 @@ mod trees;
 mod trials;
 mod units;
 mod upgrades;
+mod warmth;
 mod watch;
 mod wire;

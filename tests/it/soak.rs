@@ -140,7 +140,8 @@ struct Soak {
 
 fn soak(running: &mut Running, load: &Loaded, acts: &[Act]) -> Soak {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let (limit, seed) = (number("SOAK_SECONDS").unwrap_or(12), number("SOAK_SEED").unwrap_or_else(|| fastrand::u64(..)));
+    let (limit, seed) =
+        (number("SOAK_SECONDS").unwrap_or(12), number("SOAK_SEED").unwrap_or_else(|| fastrand::u64(..)));
     println!("SOAK_SECONDS={limit} SOAK_SEED={seed}");
     let (mut dice, end) = (fastrand::Rng::with_seed(seed), Instant::now() + Duration::from_secs(limit));
     let mut soak = Soak { acts: 0, deaths: 0, samples: vec![running.rest(0)] };

@@ -133,7 +133,8 @@ impl Place {
             self.relay.shift.take_if(|shift| *shift == Shift::Coming);
         }
         let Some(Beside { worker, role: Role::Successor }) = &mut self.relay.beside else { return };
-        if !worker.admit(needed, step) {
+        worker.admit(needed, step);
+        if worker.state != State::Ready {
             return;
         }
         worker.serve(step);

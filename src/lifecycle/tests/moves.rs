@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{declared, lasting, plan, watched};
+use super::{declared, lasting, plan, tuned, warmed, watched};
 use crate::id::{Generation, Serial, Slot, WorkerId};
 use crate::lifecycle::liveness::{Closed, Fate, Gate, Verdict, Vigil};
 use crate::lifecycle::state::{State, Turn};
@@ -40,6 +40,14 @@ const MOVES: &[(&str, &str, &str)] = &[
     ("Probing", "extend", "Probing"),
     ("Probing", "turn", "Probing? probe"),
     ("Probing", "deadline", "Stopping stop late"),
+    ("Warming", "warmed", "Warming(over)"),
+    ("Warming", "leave", "Stopping stop"),
+    ("Warming", "despair", "Stopping stop late"),
+    ("Warming", "deadline", "Warming(over) cold"),
+    ("Warming(over)", "admit 2", "Ready"),
+    ("Warming(over)", "admit 3", "Ready"),
+    ("Warming(over)", "leave", "Stopping stop"),
+    ("Warming(over)", "despair", "Stopping stop late"),
     ("Ready", "serve", "Serving"),
     ("Ready", "leave", "Stopping stop"),
     ("Ready", "despair", "Stopping stop late"),
@@ -76,6 +84,7 @@ const INPUTS: &[&str] = &[
     "failure",
     "admit 2",
     "admit 3",
+    "warmed",
     "serve",
     "leave",
     "published 4",
@@ -107,6 +116,8 @@ fn states(now: Instant) -> Vec<State> {
         State::Starting { until, turn },
         State::Probing { until, turn: Turn::Theirs, passed: 2 },
         State::Probing { until, turn, passed: 2 },
+        State::Warming { until, is_over: false },
+        State::Warming { until, is_over: true },
         State::Ready,
         State::Serving,
         State::Quiescing { version, idle: false },
@@ -126,6 +137,7 @@ fn label(state: State) -> String {
     let mark = match state {
         State::Starting { turn: Turn::Theirs, .. } | State::Probing { turn: Turn::Theirs, .. } => "?",
         State::Quiescing { idle: true, .. } => "(idle)",
+        State::Warming { is_over: true, .. } => "(over)",
         State::Unready { gate, fate } => return unready(gate, fate),
         _ => "",
     };
@@ -154,6 +166,8 @@ fn name(action: &Action) -> &'static str {
     match action {
         Action::Spawn { .. } => "spawn",
         Action::Probe { .. } => "probe",
+        Action::WarmUp { .. } => "warm up",
+        Action::Cold { .. } => "cold",
         Action::Check { .. } => "check",
         Action::Dump { .. } => "dump",
         Action::Publish { .. } => "publish",
@@ -196,6 +210,7 @@ fn meet(worker: &mut Worker, input: &str, step: &mut Step<'_>) -> bool {
         "failure" => drop(worker.probed(Err("GET /health answered 500".into()), step)),
         "admit 2" => drop(worker.admit(2, step)),
         "admit 3" => drop(worker.admit(3, step)),
+        "warmed" => drop(worker.warmed()),
         "serve" => worker.serve(step),
         "leave" => worker.leave(step),
         "published 4" => worker.published(Version(4), step),
@@ -268,6 +283,23 @@ fn where_readiness_is_declared_one_word_is_enough_and_probes_mean_nothing() {
     let gone: Vec<_> = gone.filter(|(from, _)| !["Starting", "Probing"].contains(from)).collect();
     let probes = [("Starting?", "success"), ("Starting?", "failure"), ("Probing?", "success"), ("Probing?", "failure")];
     assert_eq!(gone, [&[("Spawning", "spawned")][..], &probes[..]].concat());
+}
+
+/// What there is besides where workers are warmed up.
+const WARMED_MOVES: &[(&str, &str, &str)] = &[
+    ("Probing?", "admit 2", "Warming warm up"),
+    ("Probing?", "admit 3", "Warming warm up"),
+    ("Probing", "admit 2", "Warming warm up"),
+    ("Probing", "admit 3", "Warming warm up"),
+];
+
+#[test]
+fn where_workers_are_warmed_up_nobody_is_ready_before_that() {
+    let begin = Instant::now();
+    let moves = moves(tuned(warmed(plan(1)), |plan| plan.probing.successes = 2), begin, states(begin));
+    let found: Vec<_> = moves.iter().map(|(from, input, to)| (from.as_str(), *input, to.as_str())).collect();
+    let new: Vec<_> = found.iter().copied().filter(|one| !MOVES.contains(one)).collect();
+    assert_eq!(new, WARMED_MOVES);
 }
 
 /// What there is only where a worker is ready when it has run for a while; a look at the clock that comes late is one.
@@ -378,6 +410,7 @@ fn what_a_failure_is_called_depends_on_when_it_came() {
         sentences(&exited),
         [
             "worker web 13.0 exited with exit code 1 before it was ready",
+            "worker web 13.0 exited with exit code 1 while it was warmed up",
             "worker web 13.0 exited with exit code 1 while it waited for the others to be ready",
             "worker web 13.0 exited with exit code 1 while it served",
             "worker web 13.0 exited with exit code 1 on its way out",

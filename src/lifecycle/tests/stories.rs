@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::world::{Choice, MORE, Mischief, Says, World};
-use super::{alternating, declared, lasting, plan, tuned};
+use super::{alternating, declared, lasting, plan, tuned, warmed};
 use crate::id::Serial;
 use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
 use crate::lifecycle::{OnLoop, Policy, Restart, Timeouts, Trial};
@@ -139,6 +139,8 @@ fn text(action: &Action) -> String {
     match action {
         Action::Spawn { serial, worker } => format!("spawn {serial} as {worker}"),
         Action::Probe { serial } => format!("probe {serial}"),
+        Action::WarmUp { serial } => format!("warm up {serial}"),
+        Action::Cold { serial } => format!("{serial} is cold"),
         Action::Check { serial } => format!("check {serial}"),
         Action::Dump { serial } => format!("dump {serial}"),
         Action::Publish { version } => format!("publish {}", version.0),
@@ -180,4 +182,5 @@ mod sizes;
 mod starts;
 mod stops;
 mod trials;
+mod warmth;
 mod words;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use key::Key;
 
 use super::world::{Choice, Mischief, World};
-use super::{alternating, declared, lasting, plan};
+use super::{alternating, declared, lasting, plan, warmed};
 use crate::lifecycle::{
     AppState, Backoff, Liveness, OnLoop, Outcome, Plan, Policy, Probing, Restart, Rollout, Timeouts, Trial, WorkerState,
 };
@@ -201,7 +201,7 @@ fn one_slot_given_up_and_replaced() {
 #[test]
 fn two_slots_replaced() {
     let found = walk(short(2), Mischief { reloads: 1, ..Mischief::NONE }, 9_000);
-    let others = [WorkerState::Unready, WorkerState::Retained];
+    let others = [WorkerState::Unready, WorkerState::Retained, WorkerState::Warming];
     let all: BTreeSet<_> = WorkerState::ALL.iter().copied().filter(|state| !others.contains(state)).collect();
     assert_eq!(found.workers, all, "states that the walk has seen");
 }
@@ -240,6 +240,20 @@ fn two_slots_whose_workers_never_meet_while_they_crash_and_end() {
 fn one_slot_that_is_ready_when_it_has_lasted() {
     let found = walk(lasting(short(1)), Mischief { reloads: 1, crashes: 2, stops: 1, ..Mischief::NONE }, 300);
     assert!(found.outcomes.contains("live") && found.outcomes.contains("aborted"), "{found:?}");
+}
+
+#[test]
+fn one_slot_that_is_warmed_up_and_replaced_and_stopped_at_any_moment() {
+    let plan = declared(warmed(short(1)));
+    let found = walk(plan, Mischief { reloads: 1, crashes: 1, stops: 1, ..Mischief::NONE }, 1_000);
+    assert!(found.workers.contains(&WorkerState::Warming), "{found:?}");
+    assert!(found.outcomes.contains("live") && found.outcomes.contains("aborted"), "{found:?}");
+    walk(plan, Mischief { recycles: 1, spawn_failures: 1, ..Mischief::NONE }, 150);
+}
+
+#[test]
+fn two_slots_that_are_warmed_up_and_replaced_one_at_a_time() {
+    walk(rolling(declared(warmed(short(2))), 1, 0), Mischief { reloads: 1, ..Mischief::NONE }, 1_000);
 }
 
 #[test]

@@ -80,6 +80,9 @@ pub(super) struct Process {
     /// Its start was reported.
     pub(super) runs: bool,
     pub(super) probed: bool,
+    /// It is being warmed up.
+    pub(super) warms: bool,
+    pub(super) was_warmed: bool,
     /// It has said that it can serve.
     pub(super) declared: bool,
     pub(super) health: Health,
@@ -250,6 +253,7 @@ impl World {
                 self.mischief.hangs = self.mischief.hangs.saturating_sub(1);
                 self.answer(serial, Err("GET /health had no answer within 2s".into()), Some(Duration::MAX))
             }
+            Choice::Warmed(serial) => self.warmed(serial),
             Choice::Declared(serial) => {
                 let process = self.process(serial);
                 (process.declared, process.streak) = (true, u32::MAX);
@@ -275,6 +279,11 @@ impl World {
                 Event::Wake
             }
         }
+    }
+
+    fn warmed(&mut self, serial: Serial) -> Event {
+        self.process(serial).warms = false;
+        Event::Warmed { serial }
     }
 
     fn recycle(&mut self, serial: Serial) -> Event {

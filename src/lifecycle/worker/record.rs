@@ -37,7 +37,8 @@ impl Worker {
                 };
                 StateRecord::Starting { left: left(until, now), wait }
             }
-            State::Ready => StateRecord::Ready,
+            // What was on its way for it is not awaited by whoever takes over: it serves as it is.
+            State::Warming { .. } | State::Ready => StateRecord::Ready,
             State::Serving => StateRecord::Serving,
             State::Unready { gate, fate } => {
                 let patience = match fate {

@@ -84,7 +84,10 @@ impl Worker {
 
     /// It will not come to serve: nobody waits for that any longer. `None` when nobody did.
     pub(in crate::lifecycle) fn despair(&mut self, why: &str, step: &mut Step<'_>) -> Option<Failure> {
-        if !matches!(self.state, State::Starting { .. } | State::Probing { .. } | State::Ready) {
+        if !(matches!(
+            self.state,
+            State::Starting { .. } | State::Probing { .. } | State::Ready | State::Warming { .. }
+        )) {
             return None;
         }
         let sentence = format!("worker {} will not be ready: {why}", self.id);

@@ -227,6 +227,7 @@ pub(super) fn endpoint_at(serial: Serial, address: Address) -> Endpoint {
         proxy_protocol: false,
         leaving: false,
         streams: Streams::Wait,
+        slow_start: None,
     }
 }
 

@@ -112,6 +112,7 @@ impl World {
         match about {
             About::Readiness => Event::Probed { app, serial, outcome },
             About::Liveness => Event::Checked { app, serial, outcome },
+            About::Warmth => Event::Warmed { app, serial, complaints: outcome.err().into_iter().collect() },
         }
     }
 

@@ -120,6 +120,7 @@ impl Spec {
                 keys += ["", "live = 'off'\n", "live = { interval = '2s', failures = 2, replace_after = '6s' }\n"]
                     [chance.usize(0..3)];
                 keys += if !ages && chance.bool() { "recycle = { max_requests = 200 }\n" } else { "" };
+                keys += ["", "warmup = ['/']\nwarmup_timeout = '50ms'\nslow_start = '5s'\n"][chance.usize(0..2)];
                 keys += DEPLOYS[chance.usize(0..DEPLOYS.len())];
             }
             Kind::Task | Kind::Alone => keys += "ready = { uptime = '1s' }\n",

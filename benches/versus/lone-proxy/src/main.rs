@@ -141,6 +141,7 @@ fn endpoint(number: u32, server: SocketAddr) -> Endpoint {
         proxy_protocol: false,
         leaving: false,
         streams: Streams::Wait,
+        slow_start: None,
     }
 }
 

@@ -156,6 +156,7 @@ impl Key {
             State::Spawning { until } => self.stage(11, until),
             State::Starting { until, turn } => self.trial(12, until, turn),
             State::Probing { until, turn, passed } => self.trial(13 + (u64::from(passed) << 8), until, turn),
+            State::Warming { until, is_over } => self.stage(31 + (u64::from(is_over) << 8), until),
             State::Ready => self.add(14),
             State::Serving => {
                 let reset = worker.since + world.plan.restart.backoff.reset;
@@ -232,6 +233,7 @@ impl Key {
     fn process(&mut self, worker: &Worker, world: &World) {
         let process = &world.processes[&worker.serial];
         let heard = [process.probed, process.declared, process.idle, process.is_kept, process.health.asked];
+        let heard = heard.into_iter().chain([process.warms]);
         let flags = [process.runs, process.is_told_to_end(), worker.lateness().is_some()].into_iter().chain(heard);
         self.add(flags.fold(0, |word, flag| word << 1 | u64::from(flag)));
         self.add(u64::from(process.streak.min(world.plan.probing.successes)));

@@ -33,6 +33,8 @@ pub(crate) enum Choice {
     Passed(Serial),
     Failed(Serial),
     Declared(Serial),
+    /// A worker is as warm as could be made of it.
+    Warmed(Serial),
     Told(Serial, Says),
     /// A worker that serves answers well, or not, or not and leaves a request waiting for ages.
     Well(Serial),
@@ -213,6 +215,9 @@ impl World {
         if process.probed {
             choices.extend([Choice::Passed(serial), Choice::Failed(serial)]);
         }
+        if process.warms {
+            choices.push(Choice::Warmed(serial));
+        }
         if process.health.asked {
             choices.push(Choice::Well(serial));
             choices.extend((self.mischief.ills > 0).then_some(Choice::Ill(serial)));
@@ -275,6 +280,7 @@ impl World {
             Process { runs: false, .. } => Some(Choice::Spawned(serial)),
             process if process.is_told_to_end() => Some(Choice::Exited(serial)),
             Process { probed: true, .. } => Some(Choice::Passed(serial)),
+            Process { warms: true, .. } => Some(Choice::Warmed(serial)),
             process if process.health.asked => Some(Choice::Well(serial)),
             process if !process.declared && self.is_declarer(process) => Some(Choice::Declared(serial)),
             Process { idle: false, .. } if !self.mischief.busy && self.is_closed(serial) => Some(Choice::Idle(serial)),

@@ -16,6 +16,8 @@ impl World {
         match action {
             Action::Spawn { serial, worker } => self.spawn(serial, worker),
             Action::Probe { serial } => self.probe(serial),
+            Action::WarmUp { serial } => self.warm_up(serial),
+            Action::Cold { serial } => self.let_be(serial),
             Action::Check { serial } => self.check(serial),
             Action::Dump { serial } => self.dump(serial),
             Action::Publish { version } => self.publish(version),
@@ -66,6 +68,8 @@ impl World {
             worker,
             runs: false,
             probed: false,
+            warms: false,
+            was_warmed: false,
             began: None,
             declared: false,
             health: Health::default(),
@@ -129,6 +133,25 @@ impl World {
         self.process(serial).probed = true;
     }
 
+    fn warm_up(&mut self, serial: Serial) {
+        let Process { runs, warms, was_warmed, stopped, .. } = self.processes[&serial];
+        let is_warmed = self.settings_of(self.processes[&serial].worker.generation).map(|plan| plan.timeouts.warmup);
+        self.require(is_warmed.flatten().is_some(), "a worker is warmed up that nobody wants to be");
+        self.require(
+            runs && !warms && !was_warmed && stopped.is_none(),
+            "a worker is warmed up once, and while it runs",
+        );
+        let process = self.process(serial);
+        (process.warms, process.was_warmed) = (true, true);
+    }
+
+    /// Its time to become warm is over.
+    fn let_be(&mut self, serial: Serial) {
+        let is_awaited = self.processes[&serial].warms;
+        self.require(is_awaited, "a worker is called cold that is warm");
+        self.process(serial).warms = self.mischief.late_answers;
+    }
+
     fn stop(&mut self, serial: Serial) {
         self.require_unlisted(serial);
         let Process { runs, stopped, .. } = self.processes[&serial];
@@ -138,6 +161,7 @@ impl World {
         let process = self.process(serial);
         process.stopped = Some(now);
         process.probed &= answers;
+        process.warms &= answers;
     }
 
     fn kill(&mut self, serial: Serial) {
@@ -267,6 +291,8 @@ impl World {
         let needed = if generation.is_some_and(|one| first && one.plan.gated) { 0 } else { needed };
         let process = &self.processes[&one.serial];
         self.require(process.streak >= needed && !process.idle, "I5: a worker opens that has not earned it");
+        let is_to_be_warm = generation.is_some_and(|one| one.plan.timeouts.warmup.is_some());
+        self.require(process.was_warmed || !is_to_be_warm, "a worker opens that nobody has warmed up");
         let is_asked = self.asked.contains(&one.generation);
         self.require(!is_asked, "a worker opens before somebody has said that it may");
         let open = set.iter().filter(|other| other.open && other.generation == one.generation).count();
@@ -381,8 +407,9 @@ impl World {
 
     /// Something will happen, without anybody's doing.
     fn is_going_on(&self) -> bool {
-        let awaited =
-            |process: &Process| !process.runs || process.probed || process.health.asked || process.is_told_to_end();
+        let awaited = |process: &Process| {
+            !process.runs || process.probed || process.warms || process.health.asked || process.is_told_to_end()
+        };
         let is_asked = self.unanswered().next().is_some();
         self.app.deadline().is_some() || is_asked || self.sets.len() > 1 || self.processes.values().any(awaited)
     }
