@@ -27,6 +27,7 @@ fn upstream(endpoints: u32) -> Upstream<()> {
         hold_requests: 1,
         hold_time: Duration::from_secs(1),
         expected: true,
+        wakes: false,
         shed_after: None,
     };
     upstream.set(&(0..endpoints).map(spec).collect::<Vec<_>>(), bounds);

@@ -38,6 +38,11 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
             _ => {}
         }
         let forwarding = forwarding(table);
+        if let (Some(Server::Command(command)), 0) = (&server, forwarding.hold_requests)
+            && command.timeouts.idle.is_some()
+        {
+            refuse_sleep(table);
+        }
         let live = liveness::liveness(table, &hosts, readiness, &probe);
         if let (Some(Server::Command(command)), Kind::Web { .. }) = (&mut server, &kind) {
             if let Some(live) = &live {
@@ -102,6 +107,12 @@ fn server(table: &mut Table, base: &Path) -> Option<Server> {
             None
         }
     }
+}
+
+fn refuse_sleep(table: &Table) {
+    let fault = Fault::error(table.span_of("idle_timeout"), "an app that sleeps is woken by requests that wait for it");
+    let fault = fault.label("nothing could wake it").related(table.span_of("hold"), "no request may wait");
+    table.report(fault.help("let some wait, with `requests` of `hold`"));
 }
 
 fn refuse_task(table: &Table) {

@@ -93,6 +93,8 @@ pub const WORKERS: RangeInclusive<NonZeroU32> = RangeInclusive::new(positive(1),
 pub const START_TIMEOUT: Setting<Duration> = setting(secs(60), millis(100), hours(1));
 /// What most servers and platforms allow a request that is in flight.
 pub const DRAIN_TIMEOUT: Setting<Duration> = setting(secs(30), millis(0), hours(24));
+/// Off by default: whoever comes first after a while waits for a start. Below a second every pause would be a restart.
+pub const IDLE_TIMEOUT: RangeInclusive<Duration> = RangeInclusive::new(secs(1), hours(24 * 366));
 /// As long as the rest of a drain: clients that come back all at once are a flood of their own making.
 pub const STREAM_SPREAD: Setting<Duration> = setting(secs(30), millis(0), hours(24));
 /// A drained worker has little left to do: flush its logs, close its database.

@@ -233,6 +233,8 @@ pub struct Timeouts {
     pub drain: Duration,
     /// From the stop signal to the kill.
     pub kill: Duration,
+    /// Without a request for so long, no worker is kept until one comes; `None`: they are.
+    pub idle: Option<Duration>,
 }
 
 /// What is executed.

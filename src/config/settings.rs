@@ -119,6 +119,7 @@ impl Settings {
         self.time("start_timeout", command.timeouts.start);
         self.time("drain_timeout", command.timeouts.drain);
         self.time("kill_timeout", command.timeouts.kill);
+        self.or("idle_timeout", command.timeouts.idle.map(format_duration), OFF);
         self.put("stop_signal", signal(command.contract.stop_signal));
         self.list("warmup", &command.deploy.warm.requests, NONE);
         self.time("warmup_timeout", command.deploy.warm.timeout);

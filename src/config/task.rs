@@ -86,8 +86,9 @@ pub(super) const OVERLAPS: [(&str, Overlap); 3] =
 /// Keys that only a task has.
 const OF_TASKS: [&str; 3] = ["schedule", "overlap", "run_timeout"];
 /// Keys about requests, and about the place where they come in.
-const OF_REQUESTS: [&str; 21] = [
+const OF_REQUESTS: [&str; 22] = [
     "deploy",
+    "idle_timeout",
     "streams",
     "stream_spread",
     "warmup",
@@ -294,6 +295,7 @@ mod tests {
             ("hosts = 'a.example'", "`hosts` has no meaning for a task"),
             ("port = 3000", "no request is for it"),
             ("live = 'off'", "`live` has no meaning"),
+            ("idle_timeout = '5m'", "no request is for it"),
             ("drain_timeout = '5s'", "`kill_timeout` is its time"),
             ("ready = { http = '/' }", "no port at which it could be asked"),
             ("ready = 'tcp'", "{ uptime = \"5s\" }"),

@@ -12,7 +12,7 @@ use super::{Command, StopSignal, Timeouts};
 use super::{bounds, command, contract, defaults, deploy, environment, output, recycle, restart};
 
 /// The keys besides `command`; an app with `upstream` has none of them, nor of those of `bounds`.
-pub(super) const KEYS: [&str; 30] = [
+pub(super) const KEYS: [&str; 31] = [
     "depends_on",
     "shell",
     "directory",
@@ -30,6 +30,7 @@ pub(super) const KEYS: [&str; 30] = [
     "watchdog",
     "start_timeout",
     "drain_timeout",
+    "idle_timeout",
     "streams",
     "stream_spread",
     "kill_timeout",
@@ -77,10 +78,12 @@ pub(super) fn command(table: &mut Table, base: &Path) -> Option<Command> {
 }
 
 fn timeouts(table: &mut Table) -> Timeouts {
+    let idle = |value| value::unless("off", value, |value| value::duration(value, &defaults::IDLE_TIMEOUT));
     Timeouts {
         start: table.duration("start_timeout", &defaults::START_TIMEOUT),
         drain: table.duration("drain_timeout", &defaults::DRAIN_TIMEOUT),
         kill: table.duration("kill_timeout", &defaults::KILL_TIMEOUT),
+        idle: table.take("idle_timeout", idle).flatten(),
     }
 }
 

@@ -54,6 +54,7 @@ pub struct App {
 struct Picture {
     endpoints: Vec<EndpointView>,
     expected: bool,
+    dormant: bool,
 }
 
 impl App {
@@ -88,6 +89,8 @@ impl App {
             Event::GoBack { ticket } => self.go_back(ticket, step),
             Event::Condemn { generation, reason } => self.condemn(generation, &reason, step),
             Event::Discard => self.discard(step),
+            Event::Doze => self.doze(step),
+            Event::Rouse => self.rouse(step),
             Event::Pressure { is_short } => self.note_pressure(is_short),
             Event::Stop => self.stop(step),
             Event::Spawned { serial } => self.worker(serial).is_some_and(|worker| worker.spawned(step)),
@@ -175,6 +178,7 @@ impl App {
 
     fn reload(&mut self, ticket: Ticket, plan: &Plan, step: &mut Step<'_>) -> bool {
         if self.is_wanted() {
+            self.rouse_the_dozing(step);
             self.coming().for_each(|older| older.give_way(Outcome::Superseded, step));
             if plan.is_stepwise() {
                 // Where there is no room for all, there is none for those who are only kept.
@@ -255,6 +259,7 @@ impl App {
     /// Draws the conclusions from whatever has just changed.
     fn settle(&mut self, step: &mut Step<'_>) {
         self.admit(step);
+        self.fall_asleep_or_wake(step);
         self.begin_to_roll(step);
         let has_promoted = self.promote(step);
         self.judge_trial(step);
@@ -293,7 +298,7 @@ impl App {
         let (older, newer) = self.generations.split_at_mut(index);
         let keeps = !newer[0].plan.trial.retain.is_zero() && !newer[0].is_rolling();
         for generation in older {
-            if keeps && generation.is_live() {
+            if keeps && generation.is_live() && !generation.is_dormant() {
                 generation.retain(step);
             } else {
                 generation.dismiss(Outcome::Superseded, step);
@@ -340,12 +345,16 @@ impl App {
 
     /// `is_owed`: somebody waits for this version, whether it differs from the last one or not.
     fn publish(&mut self, is_owed: bool, step: &mut Step<'_>) {
-        let picture = Picture { endpoints: self.endpoints(), expected: self.is_expected() };
+        let picture = self.picture();
         if picture != self.published || is_owed {
             self.published = picture;
             self.version = step.version;
             step.push(Action::Publish { version: step.version });
         }
+    }
+
+    fn picture(&self) -> Picture {
+        Picture { endpoints: self.endpoints(), expected: self.is_expected(), dormant: self.is_dormant() }
     }
 
     fn retire(&mut self, step: &mut Step<'_>) {

@@ -19,7 +19,7 @@
 //!   Verified ─ no room for all, the first is ready ─► Rolling ─ all serve ─► Promoting
 //!                                                       └─ failure, no progress, superseded ─► Yielding ─ others serve ─► Draining
 //! ```
-//! Later states have their place: Canary between Verified and Promoting. How a generation gets another number of slots is
+//! How it goes to sleep and wakes is in [`sleep`]. Later states have their place: Canary between Verified and Promoting. How a generation gets another number of slots is
 //! in [`resize`], how workers are replaced as planned in [`planned`], how it is tried and kept in [`trial`], how it takes over
 //! in steps in [`rolling`], who else has a say in that in [`clearance`], what follows when one ends by itself in [`restarts`].
 
@@ -30,6 +30,7 @@ mod resize;
 mod restarts;
 mod rolling;
 mod said;
+mod sleep;
 mod trial;
 
 use std::time::Instant;
@@ -74,6 +75,12 @@ pub(super) enum Stage {
     Baking { ticket: Ticket, until: Instant },
     /// It serves, or does what it can to.
     Live,
+    /// It was live and nobody asks for it: its workers get no requests, and are there until then.
+    Dozing { until: Instant },
+    /// It is live and has no workers, until somebody asks for it.
+    Asleep,
+    /// Somebody has asked for it, and nobody serves yet.
+    Waking,
     /// It was live and could be again: its workers get no requests and stay.
     Retained { until: Option<Instant> },
     /// It was live; its workers walk the stop order.
@@ -104,7 +111,15 @@ impl Generation {
     }
 
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.stage, Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live)
+        matches!(
+            self.stage,
+            Stage::Promoting { .. }
+                | Stage::Baking { .. }
+                | Stage::Live
+                | Stage::Dozing { .. }
+                | Stage::Asleep
+                | Stage::Waking
+        )
     }
 
     /// Does it bring up workers, as fast as it may?
@@ -165,7 +180,7 @@ impl Generation {
                 self.stage = Stage::Rolling { ticket, progressed: step.now };
                 self.serve(step);
             }
-            Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live => {
+            Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live | Stage::Waking => {
                 self.serve(step);
                 let full = self.plan.probing.successes;
                 self.places.iter_mut().for_each(|place| place.relieve(full, step));
@@ -200,11 +215,14 @@ impl Generation {
         self.stage = match self.stage {
             // (Staging | Verified) => Aborted
             Stage::Staging { .. } | Stage::Verified { .. } => Stage::Aborted,
-            // (Rolling | Promoting | Baking | Live | Retained | Yielding) => Draining
+            // (Rolling | Promoting | Baking | Live | Dozing | Asleep | Waking | Retained | Yielding) => Draining
             Stage::Rolling { .. }
             | Stage::Promoting { .. }
             | Stage::Baking { .. }
             | Stage::Live
+            | Stage::Dozing { .. }
+            | Stage::Asleep
+            | Stage::Waking
             | Stage::Retained { .. }
             | Stage::Yielding => Stage::Draining,
             Stage::Draining | Stage::Aborted => return,
@@ -213,10 +231,12 @@ impl Generation {
         step.finish(ticket, outcome);
     }
 
-    /// Starts who waits and may, no more than there is room for; in staging the first place goes alone until it is verified.
+    /// Starts who waits and may, no more than there is room for; in staging the first place goes alone until it is verified, and
+    /// whoever is waited for by requests, alone until it serves.
     pub(super) fn start_waiting(&mut self, room: usize, step: &mut Step<'_>) {
         let starting = self.workers().filter(|worker| worker.state.is_starting()).count();
-        let permits = (self.plan.concurrent_starts.max(1) as usize).saturating_sub(starting).min(room);
+        let most = if self.stage == Stage::Waking { 1 } else { self.plan.concurrent_starts.max(1) as usize };
+        let permits = most.saturating_sub(starting).min(room);
         let reach = if matches!(self.stage, Stage::Staging { .. }) { 1 } else { self.places.len() };
         for place in self.places.iter_mut().take(reach).filter(|place| place.is_waiting()).take(permits) {
             place.start(&self.plan, step);
@@ -233,7 +253,7 @@ impl Generation {
         let Some(failure) = self.places[index].vacate(end, step.now) else { return false };
         if self.places[index].refill(step.now) {
             self.hold_back_at(index, step.now);
-        } else if self.is_retained() {
+        } else if self.is_resting() {
             self.leave_for_later(index, was_let_go, &failure, step.now);
         } else if was_let_go && (self.is_live() || self.is_coming()) {
             self.vacated(index, step.now);
@@ -275,7 +295,7 @@ impl Generation {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let places = self.places.iter().filter_map(Place::deadline);
-        let stage = self.stalled_at().into_iter().chain(self.trial_ends_at());
+        let stage = self.stalled_at().into_iter().chain(self.trial_ends_at()).chain(self.doze_ends_at());
         places.chain(stage).chain(self.recovers_at()).chain(self.next_trial_at()).min()
     }
 
@@ -309,7 +329,7 @@ impl Generation {
             | Stage::Rolling { ticket, .. }
             | Stage::Promoting { ticket, .. }
             | Stage::Baking { ticket, .. } => Some(ticket),
-            Stage::Live | Stage::Retained { .. } | Stage::Draining | Stage::Yielding | Stage::Aborted => None,
+            _ => None,
         }
     }
 

@@ -28,6 +28,7 @@ mod report;
 mod restart;
 mod rolling;
 mod rollout;
+mod sleep;
 mod state;
 mod todo;
 mod trial;
@@ -155,6 +156,10 @@ pub enum Event {
     Condemn { generation: Generation, reason: String },
     /// The retained generation, if there is one, is not worth its memory any more.
     Discard,
+    /// Nobody has asked for anything for as long as it takes; ignored unless [`App::may_doze`].
+    Doze,
+    /// A request waits for it. Ignored unless [`App::is_dormant`].
+    Rouse,
     /// Programs wait for memory, or do not any more: while they do, a reload starts nobody beside those who are there.
     Pressure { is_short: bool },
     /// Stop all workers; answered by [`Action::Stopped`], unless a `Start` comes first.

@@ -33,6 +33,8 @@ named! {
         Scaled = "scaled",
         /// It had said itself that it stops.
         Left = "left",
+        /// Nobody had asked its app for anything for a while.
+        Slept = "asleep",
         /// Its app was stopped.
         Stopped = "stopped",
     }
@@ -67,6 +69,7 @@ impl App {
                 _ if reason.is_some() => Cause::Recycled,
                 Stage::Aborted | Stage::Yielding => Cause::Aborted,
                 _ if makes_way && is_wanted => Cause::Replaced,
+                Stage::Asleep | Stage::Waking if is_wanted => Cause::Slept,
                 _ if is_surplus(generation, serial) => Cause::Scaled,
                 _ if has_successor => Cause::Replaced,
                 // Nobody else leaves a generation that serves, or one that had taken over and was bad.

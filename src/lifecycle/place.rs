@@ -14,7 +14,7 @@
 //!      │              Empty                   │       │
 //!      └──────────────────────────────────────┴───────┴─── Parked (tried, or the loop is over)
 //! ```
-//! In a generation that is retained, too, whoever is to come is parked.
+//! In a generation that is retained, or sleeps, too, whoever is to come is parked.
 
 mod record;
 pub(super) mod relay;
@@ -210,6 +210,15 @@ impl Place {
         if let Seat::Taken(worker) = &mut self.seat {
             worker.reinstate(step);
         }
+    }
+
+    /// Whoever is to come may; one that is on its way out makes room, where two may run side by side.
+    pub(super) fn rouse(&mut self, overlaps: bool, step: &Step<'_>) {
+        let leaves = self.is_let_go() && self.worker().is_some_and(|sitter| sitter.state != State::Unkillable);
+        if overlaps && leaves && self.stand_up(None, step).is_some() {
+            self.await_first(step.now);
+        }
+        self.resume(step.now);
     }
 
     /// Has it a worker that could serve again?

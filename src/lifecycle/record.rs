@@ -56,6 +56,12 @@ pub enum StageRecord {
     /// It was on its way to serve, and is not any more.
     Staging,
     Live,
+    /// It has no workers until somebody asks for it.
+    Asleep,
+    /// It could serve again; `left`: how long it is kept, once that is known.
+    Retained {
+        left: Option<Duration>,
+    },
     Draining,
     /// It was on its way to serve, in steps, and gives back what it had taken.
     Yielding,
@@ -69,6 +75,17 @@ pub enum CircuitRecord {
     Closed,
     Looping { since: Duration, next: Duration },
     GivenUp,
+}
+
+impl PlaceRecord {
+    /// Whoever was kept here serves, and whoever was to come later comes.
+    pub(super) fn reinstate(&mut self) {
+        match &mut self.seat {
+            SeatRecord::Taken(worker) if worker.state == StateRecord::Retained => worker.state = StateRecord::Serving,
+            SeatRecord::Parked => self.seat = SeatRecord::Waiting,
+            _ => {}
+        }
+    }
 }
 
 /// A slot.
@@ -144,6 +161,8 @@ pub enum StateRecord {
     },
     Ready,
     Serving,
+    /// Closed, and kept.
+    Retained,
     /// `patience`: until it is to be replaced.
     Unready {
         is_open: bool,

@@ -176,6 +176,8 @@ named! {
         GivenUp = "given-up",
         /// All workers have ended and none is to be started again.
         Exited = "exited",
+        /// Nobody has asked for it for a while: it has no workers until somebody does.
+        Asleep = "asleep",
         /// It serves, and a new generation is on its way.
         Reloading = "reloading",
         Stopping = "stopping",
@@ -193,6 +195,8 @@ named! {
         /// It serves, and is watched.
         Baking = "baking",
         Live = "live",
+        /// It is live and has no workers until somebody asks for it.
+        Asleep = "asleep",
         /// It has served, and could at once again.
         Retained = "retained",
         Draining = "draining",
@@ -224,6 +228,8 @@ named! {
         Stopping = "stopping",
         Killing = "killing",
         Unkillable = "unkillable",
+        /// Nobody is here until somebody asks.
+        Asleep = "asleep",
         /// Waits until it may be tried again.
         Backoff = "backoff",
         /// Gone, and nobody comes after it.
@@ -235,7 +241,8 @@ impl GenerationReport {
     /// Does it serve, or do what it can to?
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self.state, GenerationState::Promoting | GenerationState::Baking | GenerationState::Live)
+        use GenerationState::{Asleep, Baking, Live, Promoting};
+        matches!(self.state, Promoting | Baking | Live | Asleep)
     }
 }
 
@@ -262,6 +269,10 @@ fn app_state(generations: &[Generation]) -> AppState {
         _ if live.circuit.mode == Mode::GivenUp => AppState::GivenUp,
         _ if live.is_spent() => AppState::Exited,
         _ if !live.circuit.is_closed() => AppState::CrashLooping,
+        0 if live.is_asleep() && generations.iter().any(Generation::is_coming) => AppState::Starting,
+        0 if live.is_asleep() => AppState::Asleep,
+        // Its workers are there, and serve whoever comes.
+        0 if live.is_dormant() => AppState::Running,
         0 if !generations.iter().any(Generation::is_routed) => AppState::Starting,
         _ if generations.iter().any(|one| one.is_coming() || one.is_yielding()) => AppState::Reloading,
         serving if serving < live.plan.size() => AppState::Degraded,
@@ -276,7 +287,8 @@ fn generation(generation: &Generation) -> GenerationReport {
         Stage::Rolling { .. } => GenerationState::Rolling,
         Stage::Promoting { .. } => GenerationState::Promoting,
         Stage::Baking { .. } => GenerationState::Baking,
-        Stage::Live => GenerationState::Live,
+        Stage::Live | Stage::Dozing { .. } | Stage::Waking => GenerationState::Live,
+        Stage::Asleep => GenerationState::Asleep,
         Stage::Retained { .. } => GenerationState::Retained,
         Stage::Draining => GenerationState::Draining,
         Stage::Yielding => GenerationState::Yielding,
@@ -284,7 +296,12 @@ fn generation(generation: &Generation) -> GenerationReport {
     };
     let wanted = generation.plan.size();
     let is_there = |place: &&Place| place.slot() < wanted || !place.is_vacant();
-    let workers = generation.places.iter().filter(is_there).map(Place::report).collect();
+    let told = |place: &Place| {
+        let report = place.report();
+        let sleeps = generation.is_asleep() && report.state == WorkerState::Backoff;
+        WorkerReport { state: if sleeps { WorkerState::Asleep } else { report.state }, ..report }
+    };
+    let workers = generation.places.iter().filter(is_there).map(told).collect();
     let beside = generation.places.iter().filter_map(Place::report_beside).collect();
     GenerationReport { number: generation.number, state, wanted, workers, beside }
 }

@@ -84,6 +84,9 @@ pub enum FromProxy {
     /// A closed endpoint has no exchange in flight. Sent once per closing, after the `Published` of the snapshot that closes
     /// it and before that of one that opens it again.
     Idle { serial: Serial },
+    /// A request waits for an app that sleeps ([`Hold::wakes`](super::snapshot::Hold::wakes)). Sent once per snapshot at most, and
+    /// of those that wait as it is put in force before any `Idle` of what it closes.
+    Wanted { app: AppName },
     /// It is known what this endpoint has not read.
     Noted { serial: Serial },
     /// An endpoint failed an exchange.

@@ -84,6 +84,9 @@ pub struct Hold {
     pub requests: u32,
     pub time: Duration,
     pub shed_after: Option<Duration>,
+    /// Does the app sleep, so that a request that waits is to be told of ([`FromProxy::Wanted`](super::FromProxy::Wanted))?
+    #[serde(default)]
+    pub wakes: bool,
 }
 
 /// What to do with a request when no endpoint of its app is open.

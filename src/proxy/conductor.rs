@@ -5,26 +5,26 @@
 //! and at its deadline whatever is.
 
 use std::io::ErrorKind;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Proxy;
 use super::error::Error;
 use super::load::Loads;
+use super::notes::{Noted, Notes};
 use super::thread::Threads;
 use super::world::Atlas;
 use crate::id::Serial;
 use crate::link::{self, Epoch, FaultKind, FromProxy, Snapshot, ToProxy, codec};
 use crate::sys::{handout, process};
 use crate::telemetry::access::AccessLog;
-use crate::upstream::OnIdle;
 
 /// The most that the supervisor may say before it is listened to, in messages.
 const INBOX: usize = 16;
@@ -67,29 +67,7 @@ pub(crate) struct Outbox {
     /// Gone once it could not be written to.
     pub(crate) writer: Option<OwnedWriteHalf>,
     pub(crate) reports: mpsc::Receiver<FromProxy>,
-    pub(crate) idle: Arc<Idle>,
-}
-
-/// Endpoints that have become idle and of which the supervisor has not been told. As many at most as there are endpoints.
-#[derive(Default)]
-pub(crate) struct Idle {
-    serials: Mutex<Vec<Serial>>,
-    changed: Notify,
-}
-
-impl Idle {
-    /// Adds to it whatever endpoint becomes idle.
-    pub(crate) fn reporter(idle: &Arc<Self>) -> OnIdle {
-        let idle = Arc::clone(idle);
-        Arc::new(move |serial| {
-            idle.serials.lock().unwrap_or_else(PoisonError::into_inner).push(serial);
-            idle.changed.notify_one();
-        })
-    }
-
-    fn take(&self) -> Vec<Serial> {
-        std::mem::take(&mut *self.serials.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+    pub(crate) notes: Arc<Notes>,
 }
 
 impl Conductor {
@@ -127,7 +105,7 @@ impl Conductor {
                     None => may_be_linked = self.lose_relink(is_linked),
                 },
                 Some(report) = self.outbox.reports.recv() => self.pass_on(report).await,
-                () = self.outbox.idle.changed.notified() => self.report_idle().await,
+                () = self.outbox.notes.changed.notified() => self.report_notes().await,
                 now = looks.tick(), if is_linked => self.report_load(now).await,
                 () = self.threads.ended() => return Err(Error::ThreadEnded),
                 () = finished(&self.proxy, self.deadline) => {
@@ -213,7 +191,8 @@ impl Conductor {
         let (reader, writer) = link.into_split();
         self.outbox.writer = Some(writer);
         self.loads = Loads::default();
-        self.outbox.idle.take();
+        // What waits is found anew with the first snapshot.
+        self.outbox.notes.take();
         if let Some(epoch) = self.epoch {
             self.outbox.say(FromProxy::Published { epoch }).await;
             let world = self.proxy.world.load_full();
@@ -247,11 +226,15 @@ impl Conductor {
         }
     }
 
-    async fn report_idle(&mut self) {
+    async fn report_notes(&mut self) {
+        let Noted { idle, wanted } = self.outbox.notes.take();
+        for app in wanted {
+            self.outbox.say(FromProxy::Wanted { app }).await;
+        }
         let world = self.proxy.world.load_full();
         // One that has been opened since, and maybe closed once more, is not idle for having been so before.
         let is_busy = |serial| world.endpoints().any(|one| one.serial == serial && !one.is_drained());
-        for serial in self.outbox.idle.take().into_iter().filter(|serial| !is_busy(*serial)) {
+        for serial in idle.into_iter().filter(|serial| !is_busy(*serial)) {
             self.outbox.say(FromProxy::Idle { serial }).await;
         }
     }

@@ -33,6 +33,7 @@ mod io;
 mod listener;
 mod load;
 mod meter;
+mod notes;
 mod outgoing;
 mod pace;
 mod parting;

@@ -17,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Proxy;
-use super::conductor::{Conductor, Idle, Outbox};
+use super::conductor::{Conductor, Outbox};
 use super::door::Door;
 use super::error::Error;
 use super::listener;
+use super::notes::Notes;
 use super::thread::Threads;
 use super::unread::Unread;
 use super::world::{Atlas, World};
@@ -120,9 +121,9 @@ async fn begin(
     let proxy = Arc::new(proxy(&manifest, &tls, sender)?);
     let threads =
         listener::deal(listeners, count).and_then(|hands| Threads::start(&proxy, hands)).map_err(Error::Start)?;
-    let idle = Arc::<Idle>::default();
-    let atlas = Atlas::new(tls, proxy.metrics.clone(), count, Idle::reporter(&idle));
-    let mut conductor = Conductor::new(proxy, atlas, threads, Outbox { writer: Some(writer), reports, idle });
+    let notes = Arc::<Notes>::default();
+    let atlas = Atlas::new(tls, proxy.metrics.clone(), count, Arc::clone(&notes));
+    let mut conductor = Conductor::new(proxy, atlas, threads, Outbox { writer: Some(writer), reports, notes });
     conductor.ready().await;
     Ok((conductor, reader))
 }

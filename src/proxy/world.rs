@@ -14,10 +14,11 @@ use crate::id::AppName;
 use crate::link::{self, Condition, Crowd, Http2, Limits, Snapshot};
 use crate::route::Table;
 use crate::telemetry::exchange_metrics::{AppMetrics, ExchangeMetrics};
-use crate::upstream::{Bounds, Budget, Endpoint, OnIdle, Ramp, Spec, Streams, Upstream};
+use crate::upstream::{Bounds, Budget, Endpoint, Ramp, Spec, Streams, Upstream};
 
 use bytes::Bytes;
 
+use super::notes::Notes;
 use super::policy::Clients;
 use super::wire::Wire;
 
@@ -61,7 +62,7 @@ pub(crate) struct Atlas {
     tickets: Arc<Tickets>,
     metrics: ExchangeMetrics,
     threads: usize,
-    on_idle: OnIdle,
+    notes: Arc<Notes>,
 }
 
 /// What of an app outlives a snapshot.
@@ -156,14 +157,14 @@ impl World {
 }
 
 impl Atlas {
-    /// `threads` is how many serve; `on_idle` hears of closed endpoints that have become idle.
+    /// `threads` is how many serve; `notes` takes what the supervisor is to be told of them.
     pub(crate) fn new(
         (store, tickets): (Arc<Store>, Arc<Tickets>),
         metrics: ExchangeMetrics,
         threads: usize,
-        on_idle: OnIdle,
+        notes: Arc<Notes>,
     ) -> Self {
-        Self { known: HashMap::new(), certificates: Vec::new(), store, tickets, metrics, threads, on_idle }
+        Self { known: HashMap::new(), certificates: Vec::new(), store, tickets, metrics, threads, notes }
     }
 
     /// Checks a snapshot and makes a world of it. Nothing has changed yet.
@@ -215,7 +216,9 @@ impl Atlas {
     fn app(&self, said: &link::App) -> App {
         let known = self.known.get(&said.name).map(|known| (Arc::clone(&known.upstream), Arc::clone(&known.budget)));
         let (upstream, budget) = known.unwrap_or_else(|| {
-            let upstream = Upstream::new(self.threads, Arc::clone(&self.on_idle));
+            let (notes, name) = (Arc::clone(&self.notes), said.name.clone());
+            let upstream = Upstream::new(self.threads, Notes::on_idle(&notes));
+            let upstream = upstream.waking(Arc::new(move || notes.want(&name)));
             (Arc::new(upstream), Arc::new(Budget::new(Instant::now())))
         });
         App {
@@ -273,6 +276,7 @@ fn listing(app: &link::App, now: Instant) -> (Vec<Spec>, Bounds) {
         hold_time: app.hold.time,
         shed_after: app.hold.shed_after,
         expected: app.condition == Condition::Expected,
+        wakes: app.hold.wakes,
     };
     (specs.collect(), bounds)
 }

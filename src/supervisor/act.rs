@@ -283,6 +283,7 @@ impl Supervisor {
                 self.forget_worker(serial);
             }
         }
+        self.chores.quiet.end(app);
         self.roster.strike(app);
         self.starter.feed.forget(app);
         self.published.dirty = true;
@@ -327,6 +328,9 @@ impl Supervisor {
             if let Some((app, slot, site)) = sites.find_map(|(app, site)| Some((app, site.slot(serial)?, site))) {
                 let answers = self.proxies.loads.note(proxy, load, now);
                 self.outlook.metrics.worker_finished(app, slot, answers.given);
+                if answers.given > 0 {
+                    self.chores.quiet.end(app);
+                }
                 let Site::Supervised(site) = site else { continue };
                 if let Some(fault) = site.note_answers(serial, now, answers) {
                     self.machines.queue.push_back((app.clone(), fault));
@@ -384,6 +388,7 @@ fn tell(app: &AppName, state: AppState) {
         AppState::GivenUp => {
             tracing::error!(%app, "workers end again and again: given up, nothing is tried until the next reload");
         }
+        AppState::Asleep => tracing::info!(%app, "asleep: nobody asks for anything, and the next request wakes it"),
         AppState::Exited => tracing::warn!(%app, "all workers have ended and none is to be started again"),
         _ => tracing::debug!(%app, %state, "state of the app"),
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::archive::Archive;
 use super::calendar::Calendar;
+use super::idle::Quiet;
 use super::memory::Gauges;
 use super::orphans::Sweep;
 use super::rescue::Rescues;
@@ -21,6 +22,7 @@ pub(super) struct Chores {
     pub(super) archive: Archive,
     pub(super) watches: Watches,
     pub(super) rescues: Rescues,
+    pub(super) quiet: Quiet,
 }
 
 impl Chores {
@@ -32,6 +34,7 @@ impl Chores {
             self.calendar.deadline(),
             self.archive.deadline(),
             self.rescues.deadline(),
+            self.quiet.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -39,7 +39,12 @@ impl Supervisor {
             let before = self.published.watch.open.insert(name.clone(), now.clone()).unwrap_or_default();
             let still_runs = |serial: &Serial| supervised.workers.contains_key(serial);
             let is_wanted = !stopping && self.config.apps.contains_key(name) && supervised.machine.is_wanted();
-            if is_wanted && now.is_empty() && before.iter().any(still_runs) && !supervised.machine.holds() {
+            if is_wanted
+                && now.is_empty()
+                && before.iter().any(still_runs)
+                && !supervised.machine.holds()
+                && !site.is_dormant()
+            {
                 self.outlook.metrics.invariants().self_emptied.inc();
                 tracing::error!(app = %name, "invariant broken: an app was left without a worker that could have served");
             }

@@ -21,6 +21,7 @@ mod fixed;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod hooks;
+mod idle;
 mod info;
 mod invariants;
 mod jobs;
@@ -260,6 +261,7 @@ impl Supervisor {
         self.answer_reloads();
         self.close_deploys();
         self.announce();
+        self.note_quiet(clock::now());
         self.advance_shutdown();
         self.keep_current();
     }
@@ -353,6 +355,7 @@ impl Supervisor {
         self.wake_jobs(now);
         self.look_at_memory(now);
         self.keep_exits(now);
+        self.send_to_sleep(now);
         self.end_rescues(now);
         self.end_late_hooks(now);
         self.hasten(now);
@@ -367,6 +370,7 @@ impl Supervisor {
                 self.proxies.excuse(proxy);
             }
             FromProxy::Idle { serial } => self.proxies.note_idle(proxy, serial),
+            FromProxy::Wanted { app } => self.wanted(app),
             FromProxy::Noted { serial } => self.noted(proxy, serial),
             FromProxy::Fault { app, serial, kind } => self.note_fault(&app, serial, kind),
             FromProxy::Load(news) => self.note_loads(proxy, news),

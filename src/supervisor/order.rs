@@ -45,7 +45,9 @@ impl Supervisor {
             return;
         }
         let sites = &self.sites;
-        let is_coming = |app: &AppName| sites.get(app).is_some_and(|site| !site.is_open() && site.is_expected());
+        let is_coming = |app: &AppName| {
+            sites.get(app).is_some_and(|site| !site.is_open() && !site.is_dormant() && site.is_expected())
+        };
         for lifecycle::Released { app, missing } in self.machines.order.release(now, is_coming) {
             for late in missing {
                 tracing::warn!(%app, on = %late, "an app that this one depends on does not serve yet; starting it anyway");

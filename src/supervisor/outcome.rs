@@ -286,7 +286,7 @@ fn serves(site: &Supervised, after: Generation) -> Option<End> {
         return end(Outcome::Failed, Some(failure), lines);
     }
     match report.state {
-        AppState::Running => end(Outcome::Started, None, Vec::new()),
+        AppState::Running | AppState::Asleep => end(Outcome::Started, None, Vec::new()),
         AppState::Exited => {
             let ended = live.workers.iter().find(|worker| worker.last_exit.is_some());
             let how = ended.and_then(|worker| worker.last_exit.clone()).unwrap_or_default();

@@ -100,7 +100,7 @@ impl Supervisor {
         families
     }
 
-    /// Ready: a proxy serves and every app has an open endpoint, but tasks, which no balancer waits for.
+    /// Ready: a proxy serves and every app has an open endpoint, or sleeps until it is asked for, but tasks, which no balancer waits for.
     pub(super) fn readiness(&self) -> Result<(), String> {
         if self.is_stopping() {
             return Err("stopping".to_owned());
@@ -111,7 +111,7 @@ impl Supervisor {
         let unready: Vec<_> = self
             .sites
             .iter()
-            .filter(|(_, site)| site.app().enabled && !site.is_task() && !site.is_open())
+            .filter(|(_, site)| site.app().enabled && !site.is_task() && !site.is_open() && !site.is_dormant())
             .map(|(name, _)| name.as_str())
             .collect();
         if unready.is_empty() { Ok(()) } else { Err(format!("no worker serves: {}", unready.join(", "))) }
@@ -124,7 +124,8 @@ impl Supervisor {
 
     /// Tells, once, that connections are accepted and every app serves, has failed for the first time or has ended.
     pub(super) fn announce(&mut self) {
-        let is_settled = |site: &Site| site.is_open() || site.last_failure().is_some() || !site.is_expected();
+        let is_settled =
+            |site: &Site| site.is_open() || site.is_dormant() || site.last_failure().is_some() || !site.is_expected();
         if self.outlook.announced || !self.is_in_force() || !self.sites.values().all(is_settled) {
             return;
         }

@@ -3,9 +3,10 @@
 //! A translation of what is so at this moment; who receives it and when is the driver's affair.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::clock;
+use super::idle::idle_timeout;
 use super::listeners::{Group, Listeners};
 use super::site::{Site, Supervised};
 use crate::config::{App, Clients, Config, Crowd, Limits, OnDeath, Rate, Server, Streams};
@@ -66,15 +67,26 @@ fn app(name: &AppName, site: &Site, common: &Limits) -> link::App {
             retry_idempotency_key: forwarding.retry_idempotency_key,
             request_start: forwarding.request_start,
         },
-        hold: link::Hold {
-            requests: forwarding.hold_requests,
-            time: forwarding.hold_time,
-            shed_after: forwarding.shed_after,
-        },
+        hold: hold(site),
         connect_timeout: forwarding.connect_timeout,
         response_timeout: forwarding.response_timeout,
         keepalive: forwarding.keepalive,
         maintenance: None,
+    }
+}
+
+/// Requests that wake an app, or wait while it wakes, wait for as long as its workers may take to start.
+fn hold(site: &Site) -> link::Hold {
+    let app = site.app();
+    let start = match &app.server {
+        Server::Command(command) if idle_timeout(&app.server).is_some() && !site.is_open() => command.timeouts.start,
+        _ => Duration::ZERO,
+    };
+    link::Hold {
+        requests: app.forwarding.hold_requests,
+        time: app.forwarding.hold_time.max(start),
+        shed_after: app.forwarding.shed_after,
+        wakes: site.is_dormant(),
     }
 }
 

@@ -260,6 +260,12 @@ impl Supervisor {
                 self.stop_to_start(name);
                 reload.expect(name, hope);
             }
+            Order::Start if self.sites.get(name).is_some_and(Site::is_dormant) => {
+                self.machines.queue.push_back((name.clone(), lifecycle::Event::Rouse));
+                // Before anybody asks whether it is there.
+                self.run_queue();
+                reload.expect(name, self.hope_of_present(name));
+            }
             Order::Start | Order::Stop | Order::Delete | Order::Scale | Order::Rollback => {
                 reload.expect(name, self.hope_of_present(name));
             }

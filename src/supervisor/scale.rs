@@ -183,7 +183,8 @@ fn failed(live: &GenerationReport, slots: std::ops::Range<usize>) -> Option<(&Wo
 fn has_come_and_gone(live: &GenerationReport, first: usize) -> bool {
     let slot = |worker: &&WorkerReport| worker.worker.slot.0 as usize;
     let (kept, surplus): (Vec<_>, Vec<_>) = live.workers.iter().partition(|worker| slot(worker) < live.wanted);
-    let serves = |worker: &&WorkerReport| worker.state == WorkerState::Serving;
+    // Who sleeps comes when somebody asks for it.
+    let serves = |worker: &&WorkerReport| matches!(worker.state, WorkerState::Serving | WorkerState::Asleep);
     let ended = kept.iter().filter(|worker| worker.state == WorkerState::Exited).count();
     let left: Vec<_> = surplus.into_iter().filter(|worker| worker.state != WorkerState::Unkillable).collect();
     let have_come = kept.iter().filter(|worker| slot(worker) >= first).all(serves);

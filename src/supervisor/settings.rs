@@ -71,7 +71,7 @@ pub(super) fn configured_workers(app: &App) -> Option<u32> {
 }
 
 fn timeouts(command: &config::Command) -> Timeouts {
-    let config::Timeouts { start, drain, kill } = command.timeouts;
+    let config::Timeouts { start, drain, kill, .. } = command.timeouts;
     let warmup = Some(command.deploy.warm.timeout).filter(|_| !command.deploy.warm.requests.is_empty());
     let progress = command.deploy.progress.max(start + warmup.unwrap_or_default() + PROGRESS_MARGIN);
     Timeouts { start, drain, kill, progress, warmup }

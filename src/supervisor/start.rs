@@ -16,6 +16,7 @@ use super::archive::Archive;
 use super::calendar::Calendar;
 use super::effects::Machine;
 use super::event::{Event, Events, QUEUED_EVENTS, Signal};
+use super::idle::Quiet;
 use super::launch::{Logs, Preload, Sockets, Starter};
 use super::listeners::{self, Listeners};
 use super::memory::Gauges;
@@ -307,6 +308,7 @@ fn chores(config: &Config, options: &Options, estate: Option<&Estate>) -> std::i
         archive,
         watches: Watches::new(own.into_iter().map(Path::to_owned).collect()),
         rescues: Rescues::default(),
+        quiet: Quiet::default(),
     })
 }
 

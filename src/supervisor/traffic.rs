@@ -141,6 +141,11 @@ impl Traffic {
         self.0.get(app).is_some_and(|diverted| diverted.is_paused || diverted.drained.contains(&serial))
     }
 
+    /// Is it kept from its workers by hand that requests come to them?
+    pub(super) fn diverts(&self, app: &AppName) -> bool {
+        self.0.get(app).is_some_and(|diverted| diverted.is_paused || !diverted.drained.is_empty())
+    }
+
     /// Puts what was said by hand into what is to be published.
     pub(super) fn apply(&self, snapshot: &mut Snapshot) {
         for app in &mut snapshot.apps {
@@ -194,6 +199,8 @@ impl Diverted {
         }
         if self.is_paused {
             app.condition = Condition::Expected;
+            // Whoever sleeps sleeps on until it is resumed.
+            app.hold.wakes = false;
         } else if was_open && !app.endpoints.iter().any(|endpoint| endpoint.open) {
             // All that there is was drained: nothing is to be waited for.
             app.condition = Condition::Down;

@@ -20,6 +20,7 @@ mod ramp;
 mod tally;
 
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,12 +38,17 @@ use crate::id::Serial;
 use hold::{Answer, Hold, Waiter};
 use ramp::Ramps;
 
+/// Called when a request is put on hold, or is on hold as endpoints are listed anew, where [`Bounds::wakes`] says so: once for
+/// each listing. Must not call back into the upstream.
+pub type OnWanted = Arc<dyn Fn() + Send + Sync>;
+
 /// The endpoints of one app and the requests held for it. Lives as long as the app is configured; `C` is a connection.
 pub struct Upstream<C> {
     world: ArcSwap<World<C>>,
     hold: Arc<Hold<C>>,
     threads: usize,
     on_idle: OnIdle,
+    on_wanted: Option<OnWanted>,
     /// Taken by whoever replaces `world`.
     setting: Mutex<()>,
 }
@@ -61,6 +67,8 @@ pub struct Bounds {
     pub shed_after: Option<Duration>,
     /// While no endpoint is open: is one expected, so that it is worth waiting?
     pub expected: bool,
+    /// Is somebody to be told of requests on hold, because it sleeps?
+    pub wakes: bool,
 }
 
 /// What [`Upstream::set`] replaces as one.
@@ -68,15 +76,23 @@ struct World<C> {
     endpoints: Vec<Arc<Endpoint<C>>>,
     bounds: Bounds,
     ramps: Ramps,
+    /// It was told that somebody waits.
+    is_wanted: AtomicBool,
 }
 
 impl<C: Send + 'static> Upstream<C> {
     /// An app without endpoints, with none expected. `threads` is how many keep idle connections.
     #[must_use]
     pub fn new(threads: usize, on_idle: OnIdle) -> Self {
-        let world = World { endpoints: Vec::new(), bounds: Bounds::default(), ramps: Ramps::of(&[]) };
+        let world = World::of(Vec::new(), Bounds::default(), &[]);
         let (hold, setting) = (Arc::new(Hold::new()), Mutex::new(()));
-        Self { world: ArcSwap::from_pointee(world), hold, threads, on_idle, setting }
+        Self { world: ArcSwap::from_pointee(world), hold, threads, on_idle, on_wanted: None, setting }
+    }
+
+    /// The same, and `on_wanted` hears of requests that wait while it sleeps.
+    #[must_use]
+    pub fn waking(self, on_wanted: OnWanted) -> Self {
+        Self { on_wanted: Some(on_wanted), ..self }
     }
 
     /// Lists the endpoints anew, and settles what this means for requests on hold.
@@ -96,7 +112,7 @@ impl<C: Send + 'static> Upstream<C> {
                 endpoint.open();
             }
         }
-        self.world.store(Arc::new(World { endpoints: endpoints.clone(), bounds, ramps: Ramps::of(specs) }));
+        self.world.store(Arc::new(World::of(endpoints.clone(), bounds, specs)));
         for (endpoint, _) in endpoints.iter().zip(specs).filter(|(_, spec)| !spec.open) {
             endpoint.close();
         }
@@ -107,6 +123,10 @@ impl<C: Send + 'static> Upstream<C> {
             endpoint.retire();
         }
         self.settle();
+        // Whoever has joined after this has seen what is listed now.
+        if self.held() > 0 {
+            self.want();
+        }
     }
 
     /// Retires all endpoints and refuses all requests, now and from now on: the app is no longer configured.
@@ -172,6 +192,8 @@ impl<C: Send + 'static> Upstream<C> {
         // What was given up or listed before we joined was not offered to us.
         if let Some(answer) = self.world.load().answer(avoid) {
             waiter.tell(answer);
+        } else {
+            self.want();
         }
         Ok((waiter, bounds.hold_time))
     }
@@ -183,6 +205,14 @@ impl<C: Send + 'static> Upstream<C> {
             && self.world.load().first_that(&[], |endpoint| !endpoint.is_closed()).is_some()
     }
 
+    /// Tells that a request waits, if that is to be told and was not yet.
+    fn want(&self) {
+        let world = self.world.load();
+        if world.bounds.wakes && !world.is_wanted.swap(true, Relaxed) {
+            self.on_wanted.iter().for_each(|tell| tell());
+        }
+    }
+
     /// Gives every request on hold what it would get if it came now.
     fn settle(&self) {
         let world = self.world.load();
@@ -191,6 +221,10 @@ impl<C: Send + 'static> Upstream<C> {
 }
 
 impl<C> World<C> {
+    fn of(endpoints: Vec<Arc<Endpoint<C>>>, bounds: Bounds, specs: &[Spec]) -> Self {
+        Self { endpoints, bounds, ramps: Ramps::of(specs), is_wanted: AtomicBool::new(false) }
+    }
+
     /// Takes a place at the endpoint picked. The caller makes a [`Lease`] of it.
     fn enter(&self, avoid: &[Serial]) -> Option<Arc<Endpoint<C>>> {
         let load = |endpoint: &Arc<Endpoint<C>>| endpoint.load().filter(|_| !avoid.contains(&endpoint.serial));

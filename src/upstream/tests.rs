@@ -69,6 +69,7 @@ const TIGHT: Bounds = Bounds {
     hold_time: Duration::from_secs(10),
     shed_after: None,
     expected: false,
+    wakes: false,
 };
 
 /// The same while a worker is to come up.

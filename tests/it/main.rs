@@ -65,6 +65,7 @@ mod selftest;
 mod several_apps;
 mod shutdown;
 mod soak;
+mod sleep;
 mod startup;
 mod status;
 mod streams;

@@ -184,6 +184,7 @@ fn life() -> Keys {
     vec![
         ("start_timeout", duration()),
         ("drain_timeout", duration()),
+        ("idle_timeout", any([words(["off"]), duration()])),
         ("streams", words_of(&streams::POLICIES)),
         ("stream_spread", duration()),
         ("kill_timeout", duration()),

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use super::{App, Picture};
+use super::App;
 use crate::id::{AppName, Generation as Number, WorkerId};
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::record::{AppRecord, Stray};
@@ -58,7 +58,7 @@ impl App {
             app.stranded.push(Worker::in_state(id, stray.serial, State::Killing { until }, &plan, now));
             step.push(Action::Kill { serial: stray.serial });
         }
-        app.published = Picture { endpoints: app.endpoints(), expected: app.is_expected() };
+        app.published = app.picture();
         step.push(Action::Publish { version });
         app.settle(&mut step);
         app

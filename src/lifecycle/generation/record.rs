@@ -1,7 +1,8 @@
 //! A generation: written down, and taken up.
 //!
-//! Of a crash loop it is known that it is one, and not which ends have led to it. A trial is not continued: who serves is live,
-//! and who was kept to go back to leaves. Neither is a reload that goes in steps: what it has taken is given back.
+//! Of a crash loop it is known that it is one, and not which ends have led to it. A trial is not continued: who serves is live;
+//! who was kept to go back to is kept on. Nor is a reload continued that goes in steps: what it has taken is given back. Who was about to
+//! sleep serves.
 
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use super::{Circuit, Clearance, Generation, Mode, Stage};
 use crate::id::{AppName, WorkerId};
 use crate::lifecycle::Plan;
 use crate::lifecycle::place::Place;
-use crate::lifecycle::record::{CircuitRecord, GenerationRecord, StageRecord, ago, left};
+use crate::lifecycle::record::{CircuitRecord, GenerationRecord, PlaceRecord, StageRecord, ago, left};
 use crate::lifecycle::todo::{Step, after};
 
 impl Generation {
@@ -18,8 +19,11 @@ impl Generation {
         let stage = match self.stage {
             Stage::Staging { .. } | Stage::Verified { .. } => StageRecord::Staging,
             Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live => StageRecord::Live,
+            Stage::Dozing { .. } | Stage::Waking => StageRecord::Live,
+            Stage::Asleep => StageRecord::Asleep,
             Stage::Rolling { .. } | Stage::Yielding => StageRecord::Yielding,
-            Stage::Draining | Stage::Retained { .. } => StageRecord::Draining,
+            Stage::Retained { until } => StageRecord::Retained { left: until.map(|until| left(until, now)) },
+            Stage::Draining => StageRecord::Draining,
             Stage::Aborted => StageRecord::Aborted,
         };
         let circuit = match self.circuit.mode {
@@ -29,6 +33,10 @@ impl Generation {
             }
             Mode::GivenUp => CircuitRecord::GivenUp,
         };
+        let mut places: Vec<_> = self.places.iter().map(|place| place.record(now)).collect();
+        if matches!(self.stage, Stage::Dozing { .. }) {
+            places.iter_mut().for_each(PlaceRecord::reinstate);
+        }
         GenerationRecord {
             number: self.number,
             stage,
@@ -38,7 +46,7 @@ impl Generation {
             base: Some(self.base),
             restarts: self.removed.restarts,
             recycles: self.removed.recycles,
-            places: self.places.iter().map(|place| place.record(now)).collect(),
+            places,
         }
     }
 
@@ -58,11 +66,17 @@ impl Generation {
         }
         let stage = match record.stage {
             StageRecord::Live => Stage::Live,
+            StageRecord::Asleep => Stage::Asleep,
+            StageRecord::Retained { left } => Stage::Retained { until: left.map(|left| after(written, left)) },
             StageRecord::Draining => Stage::Draining,
             StageRecord::Yielding => Stage::Yielding,
             StageRecord::Staging | StageRecord::Aborted => Stage::Aborted,
         };
-        let stays = |place: &Place| stage == Stage::Live || (stage == Stage::Yielding && place.is_open());
+        let stays = |place: &Place| match stage {
+            Stage::Live | Stage::Asleep | Stage::Retained { .. } => true,
+            Stage::Yielding => place.is_open(),
+            _ => false,
+        };
         for place in places.iter_mut().filter(|place| !stays(place)) {
             place.leave(step);
         }

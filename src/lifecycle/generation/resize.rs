@@ -112,6 +112,9 @@ impl Generation {
             Mode::Looping { .. } => place.suspend(now),
             Mode::GivenUp => place.give_up(now),
         }
+        if self.is_resting() {
+            self.places[slot].suspend(now);
+        }
     }
 
     /// Nobody comes to a surplus slot; who is there and gets no requests goes at once. Empty ones are removed.

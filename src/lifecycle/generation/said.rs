@@ -59,7 +59,7 @@ impl Generation {
         if !self.sitter(index, serial).is_some_and(|sitter| sitter.bid_farewell(step)) {
             return self.despair(index, serial, "it says that it stops", step);
         }
-        if self.is_live() && self.plan.overlaps && self.plan.restart.is_unconditional() {
+        if self.is_live() && !self.is_resting() && self.plan.overlaps && self.plan.restart.is_unconditional() {
             self.make_way(index, None, step);
         }
     }

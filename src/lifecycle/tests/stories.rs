@@ -8,7 +8,7 @@ use super::world::{Choice, MORE, Mischief, Says, World};
 use super::{alternating, declared, lasting, plan, tuned, warmed};
 use crate::id::Serial;
 use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
-use crate::lifecycle::{OnLoop, Policy, Restart, Timeouts, Trial};
+use crate::lifecycle::{OnLoop, Policy, Restart, Restarts, Timeouts, Trial};
 
 /// Anything may happen, as the story wants it.
 const ANYTHING: Mischief = Mischief {
@@ -16,6 +16,8 @@ const ANYTHING: Mischief = Mischief {
     recycles: 9,
     doubts: 9,
     squeezes: 9,
+    dozes: 9,
+    rouses: 9,
     stops: 9,
     starts: 9,
     crashes: 9,
@@ -179,6 +181,7 @@ mod recycles;
 mod reloads;
 mod rolls;
 mod sizes;
+mod sleeps;
 mod starts;
 mod stops;
 mod trials;

@@ -201,7 +201,7 @@ fn one_slot_given_up_and_replaced() {
 #[test]
 fn two_slots_replaced() {
     let found = walk(short(2), Mischief { reloads: 1, ..Mischief::NONE }, 9_000);
-    let others = [WorkerState::Unready, WorkerState::Retained, WorkerState::Warming];
+    let others = [WorkerState::Unready, WorkerState::Retained, WorkerState::Warming, WorkerState::Asleep];
     let all: BTreeSet<_> = WorkerState::ALL.iter().copied().filter(|state| !others.contains(state)).collect();
     assert_eq!(found.workers, all, "states that the walk has seen");
 }
@@ -440,6 +440,47 @@ fn two_slots_that_are_resized_in_a_crash_loop_and_where_workers_end_as_they_may(
 fn two_slots_that_are_resized_while_one_fails_its_probes() {
     let found = walk(watched(2), Mischief { resizes: 1, ills: 1, ..Mischief::NONE }, 1_000);
     assert!(found.workers.contains(&WorkerState::Unready), "{found:?}");
+}
+
+/// Everybody sleeps and is woken now and then.
+const SLEEPY: Mischief = Mischief { dozes: 1, rouses: 1, ..Mischief::NONE };
+
+#[test]
+fn one_slot_that_sleeps_and_is_woken_at_any_moment() {
+    let found = walk(short(1), Mischief { crashes: 1, ..SLEEPY }, 500);
+    assert!(found.apps.contains(&AppState::Asleep), "{found:?}");
+    walk(alternating(short(1)), Mischief { dozes: 2, rouses: 2, ..SLEEPY }, 150);
+    walk(short(1), Mischief { stops: 1, starts: 2, ..SLEEPY }, 500);
+}
+
+#[test]
+fn one_slot_that_sleeps_while_it_is_replaced_at_any_moment() {
+    let found = walk(short(1), Mischief { reloads: 1, ..SLEEPY }, 1_000);
+    assert!(found.outcomes.contains("live") && found.outcomes.contains("aborted"), "{found:?}");
+    walk(short(1), Mischief { recycles: 1, ..SLEEPY }, 500);
+    walk(short(1), Mischief { words: 1, ..SLEEPY }, 500);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn slots_that_sleep_while_everything_else_goes_on() {
+    walk(tried(short(1)), Mischief { reloads: 1, doubts: 1, ..SLEEPY }, 1_000);
+    walk(short(1), Mischief { reloads: 1, crashes: 1, dozes: 2, rouses: 2, ..SLEEPY }, 1_000);
+    walk(short(2), Mischief { resizes: 1, ..SLEEPY }, 500);
+    walk(watched(2), Mischief { ills: 1, ..SLEEPY }, 500);
+}
+
+#[test]
+fn two_slots_that_sleep_and_are_woken_at_any_moment() {
+    walk(Plan { concurrent_starts: 2, ..short(2) }, SLEEPY, 500);
+}
+
+#[test]
+fn slots_that_sleep_and_crash_when_they_are_woken() {
+    let found = walk(frail(1, Policy::Always, RETRY), Mischief { crashes: 2, ..SLEEPY }, 500);
+    assert!(found.apps.is_superset(&BTreeSet::from([AppState::CrashLooping, AppState::Asleep])), "{found:?}");
+    let some = Mischief { crashes: 1, endings: 1, ..SLEEPY };
+    walk(frail(1, Policy::OnFailure, OnLoop::GiveUp), some, 100);
 }
 
 /// A new generation takes over in steps.

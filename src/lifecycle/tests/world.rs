@@ -22,6 +22,7 @@ mod health;
 mod judge;
 mod rolls;
 mod sizes;
+mod sleep;
 mod words;
 
 use books::Books;
@@ -50,6 +51,8 @@ pub(super) struct World {
     rolls: BTreeMap<Generation, Roll>,
     /// Programs wait for memory.
     pub(super) is_pressed: bool,
+    /// Somebody has asked for it while it slept, and nobody serves yet.
+    pub(super) is_asked: bool,
     /// May they take over?
     asked: BTreeSet<Generation>,
     promoted: BTreeSet<Generation>,
@@ -118,6 +121,7 @@ impl World {
             staged: Vec::new(),
             rolls: BTreeMap::new(),
             is_pressed: false,
+            is_asked: false,
             asked: BTreeSet::new(),
             promoted: BTreeSet::new(),
             tickets: Vec::new(),
@@ -172,6 +176,7 @@ impl World {
         self.note_shifts();
         self.follow_health();
         self.audit();
+        self.judge_sleep();
         self.judge();
     }
 
@@ -195,6 +200,7 @@ impl World {
                 let mut live = [one, other].into_iter().filter(|one| one.is_live());
                 live.any(|live| live.circuit.mode == Mode::GivenUp || live.is_spent())
             }
+            [live] if live.is_asleep() => self.app.is_wanted() && !self.is_asked && !is_recycling(live),
             [live] => {
                 let all_serve = live.serving() + empty(live) == live.places.len();
                 let has_size = live.places.len() == live.plan.size() || live.serving() <= live.plan.size();
@@ -226,6 +232,7 @@ impl World {
             Choice::Recycle(serial) => self.recycle(serial),
             Choice::GoBack | Choice::Condemn => self.doubt(choice),
             Choice::Cleared(generation, may) => self.answer_whether(generation, may),
+            Choice::Doze | Choice::Rouse => self.doze_or_rouse(choice == Choice::Doze),
             Choice::Squeeze | Choice::Ease => self.squeeze(choice == Choice::Squeeze),
             Choice::Stop => {
                 self.mischief.stops = self.mischief.stops.saturating_sub(1);

@@ -48,8 +48,8 @@ impl Worker {
                 };
                 StateRecord::Unready { is_open: gate == Gate::Open, patience }
             }
-            // What is kept to go back to is let go.
-            State::Quiescing { .. } | State::Retained(_) => StateRecord::Draining { left: self.plan.timeouts.drain },
+            State::Retained(_) => StateRecord::Retained,
+            State::Quiescing { .. } => StateRecord::Draining { left: self.plan.timeouts.drain },
             State::Draining { until } => StateRecord::Draining { left: left(until, now) },
             State::Delisting { .. } => StateRecord::Delisting,
             State::Cancelled { until } | State::Stopping { until } => StateRecord::Stopping { left: left(until, now) },
@@ -118,6 +118,7 @@ fn adopt_state(record: StateRecord, plan: &Plan, written: Instant, step: &Step<'
         }
         StateRecord::Ready => State::Ready,
         StateRecord::Serving => State::Serving,
+        StateRecord::Retained => State::Retained(Closed::since(step.version)),
         StateRecord::Unready { is_open: true, patience } => {
             State::Unready { gate: Gate::Open, fate: Fate::Waits(patience.map(|left| after(written, left))) }
         }

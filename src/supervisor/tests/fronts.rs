@@ -159,9 +159,17 @@ impl World {
         // What is in flight goes on, also when nobody lists its endpoint any more.
         front.closings.retain(|serial, _| !listed.contains(&(*serial, true)));
         let epoch = snapshot.epoch;
+        let asleep: Vec<_> = snapshot.apps.iter().filter(|app| app.hold.wakes).map(|app| app.name.clone()).collect();
         front.in_force = Some(snapshot);
         let wait = self.millis(0..3);
         self.say(number, wait, FromProxy::Published { epoch });
+        for app in asleep {
+            if !self.is_kind && self.chance(50) {
+                // Somebody asks, in the moment in which it is closed or later.
+                let wait = if self.chance(50) { self.millis(0..50) } else { self.millis(0..4_000) };
+                self.say(number, wait, FromProxy::Wanted { app });
+            }
+        }
         let mut loads = Vec::new();
         for (serial, is_open) in listed {
             if is_open {

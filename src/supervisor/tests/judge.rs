@@ -11,6 +11,7 @@ use crate::id::{AppName, Generation, Serial, Slot};
 use crate::lifecycle::{AppState, GenerationState, Report};
 use crate::link::Epoch;
 use crate::supervisor::clock;
+use crate::supervisor::idle::idle_timeout;
 use crate::supervisor::shutdown::Phase;
 use crate::supervisor::site::{Site, Supervised};
 
@@ -111,7 +112,9 @@ impl Simulation {
                 own.for_each(|one| *taken.entry(one.id.slot).or_default() += 1);
                 let shared = taken.values().filter(|count| **count > 1).count();
                 let permits = (generation.workers.len() / 10).max(1);
-                self.require(shared <= permits, || {
+                // Whoever is woken in the last moment comes beside those who go.
+                let sleeps = self.site(app).is_some_and(|site| idle_timeout(&site.upcoming.server).is_some());
+                self.require(shared <= permits || sleeps, || {
                     format!("{app}: {shared} planned replacements for {permits} permits")
                 });
                 self.require(taken.values().all(|count| *count <= 2), || format!("{app}: three workers in a slot"));
@@ -134,6 +137,7 @@ impl Simulation {
                 let is_coming = other.held || other.machine.is_expected();
                 let is_due = !is_coming
                     || self.supervisor.sites[on].is_open()
+                    || other.machine.is_dormant()
                     || !other.upcoming.enabled
                     || other.runs.is_some();
                 let is_late = births.get(on).is_some_and(|born| clock::since(*born).as_secs() >= 8);
@@ -206,6 +210,8 @@ impl Simulation {
         // Some are always being replaced.
         let are_there = (wanted..=wanted + (wanted / 10).max(1)).contains(&alive);
         let is_well = report.state == AppState::Running && open == wanted && are_there;
+        // Nobody asks for anything any more.
+        let is_well = is_well || (report.state == AppState::Asleep && open == 0 && alive == 0);
         (!is_well).then(|| format!("is {}, {open} of {wanted} serve, {alive} live", report.state))
     }
 

@@ -25,6 +25,7 @@ use crate::lifecycle::Todo;
 use crate::supervisor::archive::Archive;
 use crate::supervisor::calendar::Calendar;
 use crate::supervisor::event::{Event, Signal};
+use crate::supervisor::idle::Quiet;
 use crate::supervisor::launch::{Logs, Preload, Sockets, Starter};
 use crate::supervisor::listeners::Listeners;
 use crate::supervisor::memory::Gauges;
@@ -360,5 +361,6 @@ fn chores(now: Instant) -> Chores {
         archive: Archive::default(),
         watches: Watches::new(Vec::new()),
         rescues: Rescues::default(),
+        quiet: Quiet::default(),
     }
 }

@@ -121,6 +121,7 @@ impl Spec {
                     [chance.usize(0..3)];
                 keys += if !ages && chance.bool() { "recycle = { max_requests = 200 }\n" } else { "" };
                 keys += ["", "warmup = ['/']\nwarmup_timeout = '50ms'\nslow_start = '5s'\n"][chance.usize(0..2)];
+                keys += if chance.u32(0..3) == 0 { "idle_timeout = '2s'\n" } else { "" };
                 keys += DEPLOYS[chance.usize(0..DEPLOYS.len())];
             }
             Kind::Task | Kind::Alone => keys += "ready = { uptime = '1s' }\n",

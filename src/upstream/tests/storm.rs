@@ -14,6 +14,7 @@ const BOUNDS: Bounds = Bounds {
     hold_time: Duration::from_secs(20),
     shed_after: None,
     expected: true,
+    wakes: false,
 };
 
 /// Claims and gives up, now and then going away while on hold, and checks what every holder of a lease may rely on.

@@ -142,6 +142,11 @@ impl Running {
         until(SOON, "requests come to an end", || (self.shared.ended.load(Ordering::SeqCst) >= goal).then_some(()));
     }
 
+    /// Requests that have ended so far, one way or the other.
+    pub(crate) fn ended(&self) -> u64 {
+        self.shared.ended.load(Ordering::SeqCst)
+    }
+
     /// Lets every client finish its request, and adds up.
     pub(crate) fn finish(mut self) -> Tally {
         self.shared.stop.store(true, Ordering::SeqCst);

@@ -35,7 +35,7 @@ impl Key {
         for worker in &world.app.stranded {
             key.worker(worker, world);
         }
-        key.add(u64::from(world.stop_owed) << 1 | u64::from(world.is_pressed));
+        key.add(u64::from(world.is_asked) << 2 | u64::from(world.stop_owed) << 1 | u64::from(world.is_pressed));
         key.version(world.in_force());
         key
     }
@@ -45,6 +45,7 @@ impl Key {
         let Self { mut hash, .. } = self;
         let orders =
             [left.reloads, left.recycles, left.resizes, left.doubts, left.stops, left.starts, left.ills, left.hangs];
+        hash = mix(hash, u64::from(left.dozes) << 32 | u64::from(left.rouses));
         for count in
             orders.into_iter().chain([left.crashes, left.endings, left.spawn_failures, left.words, left.squeezes])
         {
@@ -76,6 +77,9 @@ impl Key {
             }
             Stage::Baking { until, .. } => self.stage(7, until),
             Stage::Live => self.add(4),
+            Stage::Dozing { until } => self.stage(12, until),
+            Stage::Asleep => self.add(13),
+            Stage::Waking => self.add(14),
             Stage::Retained { until: Some(until) } => self.stage(8, until),
             Stage::Retained { until: None } => self.add(9),
             Stage::Rolling { progressed, .. } => self.stage(10, progressed + generation.plan.timeouts.progress),

@@ -71,9 +71,11 @@ impl World {
             Policy::OnFailure => code == Some(0) || code.is_some_and(|code| restart.stop_codes.contains(code)),
             Policy::Always => code.is_some_and(|code| restart.stop_codes.contains(code)),
         };
+        // Whoever gets no requests is not missed.
+        let is_at_rest = self.generation(id.generation).is_some_and(Generated::is_resting);
         if is_done {
             self.books.over.insert(id);
-        } else if !is_late && !leaves {
+        } else if !is_late && !leaves && !is_at_rest {
             self.books.ends.entry(id.generation).or_default().push(self.now);
         }
     }

@@ -27,6 +27,9 @@ pub(crate) enum Choice {
     Ease,
     /// Somebody says whether this generation may take over.
     Cleared(Generation, bool),
+    /// Nobody has asked for anything for long; somebody does.
+    Doze,
+    Rouse,
     Stop,
     Spawned(Serial),
     SpawnFailed(Serial),
@@ -102,6 +105,9 @@ pub(crate) struct Mischief {
     pub(crate) doubts: u32,
     /// Times when programs wait for memory.
     pub(crate) squeezes: u32,
+    /// Times when nobody has asked for anything for long, and when somebody asks an app that sleeps.
+    pub(crate) dozes: u32,
+    pub(crate) rouses: u32,
     pub(crate) stops: u32,
     pub(crate) starts: u32,
     /// Exits that nobody asked for.
@@ -133,6 +139,8 @@ impl Mischief {
         resizes: 0,
         doubts: 0,
         squeezes: 0,
+        dozes: 0,
+        rouses: 0,
         stops: 0,
         starts: 1,
         crashes: 0,
@@ -191,6 +199,8 @@ impl World {
         } else if self.mischief.squeezes > 0 && self.app.generations.iter().any(Generated::is_coming) {
             orders.push(Choice::Squeeze);
         }
+        orders.extend((self.mischief.dozes > 0 && self.app.may_doze()).then_some(Choice::Doze));
+        orders.extend((self.mischief.rouses > 0 && self.app.is_dormant()).then_some(Choice::Rouse));
         if self.mischief.recycles > 0 {
             let wishable = self.processes.keys().filter(|serial| self.may_be_recycled(**serial));
             orders.extend(wishable.map(|serial| Choice::Recycle(*serial)));

@@ -61,6 +61,7 @@ impl World {
             self.beside.insert(serial);
         }
         self.require(self.app.is_wanted(), "a process is started for an app that is to stop");
+        self.require_asked(worker.generation);
         self.require_room(worker.generation);
         self.enter(&worker, replaced.is_some());
         let process = Process {
@@ -213,7 +214,12 @@ impl World {
         let open = set.iter().filter(|one| one.open).count();
         let overlaps = self.app.generations.iter().all(|one| one.plan.overlaps);
         let is_own_will = self.processes.values().any(|process| process.leaves || process.health.hangs);
-        let may_be_empty = serving == 0 || !self.app.is_wanted() || !overlaps || is_own_will || self.may_hold();
+        let may_be_empty = serving == 0
+            || !self.app.is_wanted()
+            || !overlaps
+            || is_own_will
+            || self.may_hold()
+            || self.app.is_dormant();
         self.require(may_be_empty || open > 0, "I4: the set was emptied by our own action");
         self.require_kept(before, &set);
         self.require_floor(before, &set);
@@ -249,7 +255,7 @@ impl World {
             let serves = one.open && !is_unready && self.processes.get(&one.serial).is_some_and(is_well);
             serves && is_live(one.generation) && open_in(set, one) == 0 && !self.may_make_way(one.serial)
         });
-        let lost: Vec<_> = lost.copied().filter(|_| !self.is_rolling()).collect();
+        let lost: Vec<_> = lost.copied().filter(|_| !self.is_rolling() && !self.app.is_dormant()).collect();
         for lost in lost {
             self.let_go(lost, set);
         }
@@ -327,7 +333,9 @@ impl World {
                 || !matches!(generation.stage, Stage::Staging { .. });
             self.require(alone, "a generation that is not verified costs more than one process");
             self.require(starting <= generation.plan.concurrent_starts as usize, "too many starts at once");
-            let permits = starting < generation.plan.concurrent_starts as usize;
+            // Whoever is waited for comes alone.
+            let most = if generation.stage == Stage::Waking { 1 } else { generation.plan.concurrent_starts as usize };
+            let permits = starting < most;
             let waiting = generation.places.iter().any(Place::is_waiting);
             // The first that goes in steps, and has taken over from nobody, waits for those that it has replaced.
             let is_bounded = self.is_rolling() || (generation.plan.rollout.is_stepwise() && generations.len() > 1);
