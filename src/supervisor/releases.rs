@@ -45,6 +45,11 @@ impl Releases {
         self.running.insert(generation, Run { release, answers: Record::default() });
     }
 
+    /// Which of those from before our time serves, and which could again.
+    pub(super) fn note_adopted(&mut self, live: Option<Generation>, kept: Option<Generation>) {
+        (self.live, self.former) = (live, kept);
+    }
+
     /// This generation serves, if one does.
     pub(super) fn note_live(&mut self, live: Option<Generation>) {
         if live.is_some() && live != self.live {

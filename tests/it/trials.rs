@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::harness::process::Process;
+use crate::harness::process::{self, Process};
 use crate::harness::{Load, Portreeve, Running, SOON, until, worker};
 
 /// An app whose new generations are watched, and the ones before kept, for so long.
@@ -86,6 +86,30 @@ fn while_the_old_workers_are_kept_a_rollback_swaps_the_two_at_once() {
     assert_eq!(running.pids("web", 2), old);
     assert_eq!(running.get("/whoami").generation(), Some(1));
     assert_eq!(running.reload_live(), 3, "from there it goes on as usual");
+}
+
+#[test]
+fn the_old_workers_are_kept_over_an_upgrade_and_after_a_supervisor_was_killed() {
+    let running = tried(2, "0s", "1h").kept().start();
+    let old = running.pids("web", 2);
+    running.reload_live();
+    running.upgrade();
+    let kept = until(SOON, "they are there", || {
+        let status = running.try_status().ok()?;
+        let kept = status.app("web").workers.iter().filter(|one| one.state == "retained").filter_map(|one| one.pid);
+        Some(kept.collect::<Vec<_>>()).filter(|kept| kept.len() == 2)
+    });
+    assert_eq!(kept, old);
+    let said = running.cli(&["rollback", "web"]);
+    assert_eq!(said.code, 0, "{}", said.text);
+    assert_eq!(running.pids("web", 2), old, "nobody was started");
+    assert_eq!(running.get("/whoami").generation(), Some(1));
+    running.reload_live();
+    let supervisor = running.status().pid;
+    process::kill(supervisor);
+    until(SOON, "another supervisor", || (running.try_status().ok()?.pid != supervisor).then_some(()));
+    assert_eq!(running.cli(&["rollback", "web"]).code, 0);
+    assert_eq!(running.pids("web", 2), old);
 }
 
 #[test]

@@ -137,6 +137,9 @@ pub(in crate::supervisor) struct AppEntry {
     pub(in crate::supervisor) workers: BTreeMap<Serial, WorkerEntry>,
     /// Those of each generation, and of the next.
     pub(in crate::supervisor) settings: BTreeMap<Generation, AppSettings>,
+    /// Where each generation runs, as it was found: a link may lead elsewhere by now.
+    #[serde(default)]
+    pub(in crate::supervisor) directories: BTreeMap<Generation, PathBuf>,
     pub(in crate::supervisor) upcoming: AppSettings,
     pub(in crate::supervisor) held: bool,
     pub(in crate::supervisor) comes_again: bool,

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use super::estate::Estate;
 use super::ledger::{AppEntry, AppSettings, ServerEntry, Settings};
 use crate::config::{App, Config, Server as Serving};
 use crate::id::{AppName, Generation, WorkerId};
-use crate::lifecycle::{self, Health, WorkerState};
+use crate::lifecycle::{self, GenerationState, Health, WorkerState};
 use crate::link::Epoch;
 use crate::supervisor::launch::Found;
 use crate::supervisor::loads::Loads;
@@ -102,10 +103,13 @@ impl Supervisor {
             .map(|(number, settings)| (*number, library.app(name, *settings).unwrap_or_else(|| Arc::clone(&upcoming))))
             .collect();
         for (number, app) in &apps {
-            site.releases.adopt(*number, self.release(app));
+            site.releases.adopt(*number, self.release(app, entry.directories.get(number)));
         }
         let plan = |number| plan(apps.get(&number).unwrap_or(&upcoming), self.roster.scaled(&upcoming));
         site.machine = lifecycle::App::adopt(name.clone(), &entry.machine, plan, times, &mut self.machines.todo);
+        let generations = site.machine.report().generations;
+        let kept = generations.iter().find(|one| one.state == GenerationState::Retained).map(|one| one.number);
+        site.releases.note_adopted(site.live_generation(), kept);
         let actions = self.machines.todo.take();
         let shared = |index| estate.take(&format!("shared.{name}.{index}"));
         site.primary = Primary::adopt(&entry.primary, shared);
@@ -123,12 +127,13 @@ impl Supervisor {
         }
     }
 
-    /// What a generation runs, looked up again: secrets are not written down.
-    fn release(&self, app: &Arc<App>) -> Release {
+    /// What a generation runs, looked up again where it was found: secrets are not written down.
+    fn release(&self, app: &Arc<App>, directory: Option<&PathBuf>) -> Release {
         let mut release = Release::new(Arc::clone(app));
-        if let Serving::Command(command) = &app.server
-            && let Err(reason) = release.resolve(command, &self.starter.environment)
-        {
+        let Serving::Command(command) = &app.server else { return release };
+        let mut command = command.clone();
+        directory.into_iter().for_each(|directory| command.directory.clone_from(directory));
+        if let Err(reason) = release.resolve(&command, &self.starter.environment) {
             tracing::warn!(app = %app.name, %reason, "cannot look up what its workers run; it is tried again with the next");
         }
         release

@@ -4,14 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::ledger::{
     AppEntry, AppSettings, Identity, Ledger, Next, Places, ServerEntry, Settings, VERSION, WorkerEntry, Written,
 };
 use crate::config::{App, Server, Text};
-use crate::id::Serial;
+use crate::id::{Generation, Serial};
 use crate::supervisor::output::HalfLines;
+use crate::supervisor::release::Release;
 use crate::supervisor::site::{Fixed, Site, Supervised};
 use crate::supervisor::workers::Worker;
 use crate::supervisor::{Supervisor, clock};
@@ -108,12 +110,17 @@ fn app_entry(site: &Supervised, texts: &mut Texts, half_lines: &BTreeMap<Serial,
         machine: site.machine.record(now),
         workers: site.workers.iter().map(entry).collect(),
         settings: site.releases.iter().map(|(number, one)| (*number, texts.settings(&one.app))).collect(),
+        directories: site.releases.iter().filter_map(directory).collect(),
         upcoming: texts.settings(&site.upcoming),
         held: site.held,
         comes_again: site.comes_again,
         run: began.map(|began| now.saturating_duration_since(began)),
         primary: site.primary.record(),
     }
+}
+
+fn directory((number, release): (&Generation, &Release)) -> Option<(Generation, PathBuf)> {
+    Some((*number, release.resolved()?.directory.clone()))
 }
 
 fn worker_entry(
