@@ -37,12 +37,7 @@ pub(super) fn app(table: &mut Table, name: AppName, base: &Path) -> Option<App> 
             Some(Server::Fixed(_)) if readiness != Readiness::Probe => readiness::refuse_declaring(table),
             _ => {}
         }
-        let forwarding = forwarding(table);
-        if let (Some(Server::Command(command)), 0) = (&server, forwarding.hold_requests)
-            && command.timeouts.idle.is_some()
-        {
-            refuse_sleep(table);
-        }
+        let forwarding = forwarding(table, server.as_ref());
         let live = liveness::liveness(table, &hosts, readiness, &probe);
         if let (Some(Server::Command(command)), Kind::Web { .. }) = (&mut server, &kind) {
             if let Some(live) = &live {
@@ -109,7 +104,11 @@ fn server(table: &mut Table, base: &Path) -> Option<Server> {
     }
 }
 
-fn refuse_sleep(table: &Table) {
+/// No request may wait: nothing could wake an app that sleeps.
+fn check_sleep(table: &Table, server: Option<&Server>) {
+    if !matches!(server, Some(Server::Command(command)) if command.timeouts.idle.is_some()) {
+        return;
+    }
     let fault = Fault::error(table.span_of("idle_timeout"), "an app that sleeps is woken by requests that wait for it");
     let fault = fault.label("nothing could wake it").related(table.span_of("hold"), "no request may wait");
     table.report(fault.help("let some wait, with `requests` of `hold`"));
@@ -139,7 +138,7 @@ fn upstream(table: &mut Table, base: &Path) -> Option<Vec<Address>> {
     Some(servers).filter(|servers| !servers.is_empty())
 }
 
-fn forwarding(table: &mut Table) -> Forwarding {
+fn forwarding(table: &mut Table, server: Option<&Server>) -> Forwarding {
     let inflight = |value| value::unless("unlimited", value, |value| value::count(value, &defaults::MAX_INFLIGHT));
     let body_bytes = |value| value::unless("unlimited", value, |value| value::size(value, &defaults::BODY_BYTES));
     let response = &defaults::RESPONSE_TIMEOUT;
@@ -151,6 +150,9 @@ fn forwarding(table: &mut Table) -> Forwarding {
         let time = table.duration("time", &defaults::HOLD_TIME);
         (requests, time, table.take("shed_after", shed_after).unwrap_or(Some(shed.default)))
     });
+    if hold_requests == 0 {
+        check_sleep(table, server);
+    }
     Forwarding {
         max_inflight: table.take("max_inflight", inflight).flatten(),
         body_bytes: match table.take("body_bytes", body_bytes) {

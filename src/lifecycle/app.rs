@@ -14,7 +14,7 @@ use super::report::{Report, Restarts};
 use super::state::State;
 use super::todo::{Step, Todo};
 use super::worker::{End, Worker};
-use super::{Action, EndpointView, Event, Outcome, Plan, RecycleReason, Size, Ticket, Version, Word};
+use super::{Action, EndpointView, Event, Outcome, Plan, Size, Ticket, Version, Word};
 use crate::id::{AppName, Generation as Number, Serial};
 
 /// More generations than these do not drain at once: the oldest is forced.
@@ -197,21 +197,6 @@ impl App {
         staying.map(|generation| generation.resize(size, step)).count() > 0
     }
 
-    fn recycle(&mut self, serial: Serial, reason: RecycleReason, step: &Step<'_>) -> bool {
-        let live = self.generations.iter_mut().find(|generation| generation.is_live());
-        live.is_some_and(|generation| generation.recycle(serial, reason, step))
-    }
-
-    fn served(&mut self, serial: Serial, exchanges: u64, step: &Step<'_>) -> bool {
-        let is_due = |worker: &mut Worker| worker.quota.is_some_and(|quota| quota <= exchanges as f64);
-        let Some(is_due) = self.worker(serial).map(is_due) else { return false };
-        if is_due {
-            // Whoever leaves already does not serve, and is not meant.
-            self.recycle(serial, RecycleReason::MaxRequests, step);
-        }
-        true
-    }
-
     fn stop(&mut self, step: &mut Step<'_>) -> bool {
         if self.generations.is_empty() {
             step.push(Action::Stopped);
@@ -222,7 +207,7 @@ impl App {
         true
     }
 
-    fn worker(&mut self, serial: Serial) -> Option<&mut Worker> {
+    pub(super) fn worker(&mut self, serial: Serial) -> Option<&mut Worker> {
         let seated = self.generations.iter_mut().flat_map(Generation::workers_mut);
         seated.chain(&mut self.stranded).find(|worker| worker.serial == serial)
     }

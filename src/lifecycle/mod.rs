@@ -22,6 +22,7 @@ mod memory;
 mod order;
 mod parting;
 mod place;
+mod planned;
 mod record;
 mod recycle;
 mod report;

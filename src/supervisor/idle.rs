@@ -117,7 +117,7 @@ mod tests {
         quiet.note(&app, Some(10 * SECOND), at(0));
         quiet.note(&app, Some(10 * SECOND), at(5));
         assert_eq!((quiet.deadline(), quiet.take_due(at(9))), (Some(at(10)), Vec::new()));
-        assert_eq!(quiet.take_due(at(10)), [app.clone()]);
+        assert_eq!(quiet.take_due(at(10)), std::slice::from_ref(&app));
         assert_eq!((quiet.deadline(), quiet.take_due(at(99))), (None, Vec::new()));
     }
 

@@ -262,6 +262,7 @@ impl Supervisor {
         self.close_deploys();
         self.announce();
         self.note_quiet(clock::now());
+        self.resume_upgrade(clock::now());
         self.advance_shutdown();
         self.keep_current();
     }
@@ -330,7 +331,7 @@ impl Supervisor {
     fn deadline(&self) -> Option<Instant> {
         let sites = self.sites.values().filter_map(Site::deadline);
         let own = [self.proxies.deadline(), self.chores.deadline(), self.phase.deadline()];
-        let others = [self.machines.order.deadline(), self.reloads.deadline()];
+        let others = [self.machines.order.deadline(), self.reloads.deadline(), self.outlook.upgrade.deadline()];
         sites.chain(own.into_iter().chain(others).chain([self.published.tickets.deadline()]).flatten()).min()
     }
 

@@ -79,7 +79,10 @@ fn app(name: &AppName, site: &Site, common: &Limits) -> link::App {
 fn hold(site: &Site) -> link::Hold {
     let app = site.app();
     let start = match &app.server {
-        Server::Command(command) if idle_timeout(&app.server).is_some() && !site.is_open() => command.timeouts.start,
+        Server::Command(command) if idle_timeout(&app.server).is_some() && !site.is_open() => {
+            let warm = &command.deploy.warm;
+            command.timeouts.start + if warm.requests.is_empty() { Duration::ZERO } else { warm.timeout }
+        }
         _ => Duration::ZERO,
     };
     link::Hold {

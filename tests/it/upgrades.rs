@@ -119,6 +119,78 @@ fn after_an_upgrade_everything_can_be_done_that_could_be_before() {
     running.serving("web", 1);
 }
 
+/// An upgrade that is asked for while this hook runs waits for it; gives what the hooks have left.
+#[track_caller]
+fn upgrade_during(hook: &str, is_before: bool) -> (Running, String) {
+    let command = format!(
+        "echo $PORTREEVE_GENERATION >> hooks; until [ -e go ]; do sleep 0.05; done; echo done >> hooks; {hook}"
+    );
+    let deploy = toml::Table::from_iter([
+        (if is_before { "pre_promote" } else { "post_promote" }.to_owned(), command.into()),
+        ("hook_timeout".to_owned(), "60s".into()),
+    ]);
+    let running = Portreeve::new().app("web", worker().set("deploy", deploy)).start();
+    let folder = running.site("web").release();
+    let left = || fs::read_to_string(folder.join("hooks")).unwrap_or_default();
+    let load = Load::new().clients(2, &running.http()).start();
+    let mut reload = running.command(&["reload"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    until(SOON, "the hook runs", || (left() == "2\n").then_some(()));
+    let mut upgrade = running.command(&["upgrade"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    until(SOON, "the upgrade waits", || running.output().stderr().contains("the upgrade waits").then_some(()));
+    load.goes_on(20);
+    assert_eq!((running.line().before, left().as_str()), (0, "2\n"), "it waits");
+    fs::write(folder.join("go"), "").unwrap();
+    assert!(process::wait(&mut upgrade, SOON).is_some_and(|status| status.success()));
+    assert!(process::wait(&mut reload, SOON).is_some());
+    assert_eq!(running.line().before, 1);
+    load.goes_on(20);
+    load.finish().assert_nothing_failed();
+    let left = left();
+    (running, left)
+}
+
+#[test]
+fn an_upgrade_waits_for_a_hook_before_a_reload_and_the_reload_goes_to_its_end() {
+    let (running, left) = upgrade_during("true", true);
+    assert_eq!(left, "2\ndone\n", "it has run once, to its end");
+    assert_eq!(running.get("/whoami").generation(), Some(2));
+}
+
+#[test]
+fn an_upgrade_waits_for_a_hook_that_fails_and_the_old_workers_serve_on() {
+    let (running, left) = upgrade_during("exit 3", true);
+    assert_eq!(left, "2\ndone\n");
+    assert_eq!(running.get("/whoami").generation(), Some(1));
+}
+
+#[test]
+fn an_upgrade_waits_for_a_hook_after_a_reload() {
+    let (running, left) = upgrade_during("true", false);
+    assert_eq!(left, "2\ndone\n");
+    assert_eq!(running.get("/whoami").generation(), Some(2));
+}
+
+#[test]
+fn a_hook_of_a_supervisor_that_was_killed_is_ended_and_its_reload_given_up() {
+    let hook = "echo $$ > pid; exec sleep 3600";
+    let deploy = toml::Table::from_iter([("pre_promote".to_owned(), hook.into())]);
+    let running = Portreeve::new().app("web", worker().set("deploy", deploy)).kept().start();
+    let folder = running.site("web").release();
+    let pids = running.pids("web", 1);
+    let mut reload = running.command(&["reload"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let pid = until(SOON, "the hook runs", || fs::read_to_string(folder.join("pid")).ok()?.trim().parse::<u32>().ok());
+    let hook = Process::find(pid).unwrap();
+    let supervisor = running.status().pid;
+    process::kill(supervisor);
+    until(SOON, "another supervisor", || (running.try_status().ok()?.pid != supervisor).then_some(()));
+    assert!(hook.ends_within(SOON), "nobody would hear of its end");
+    assert!(process::wait(&mut reload, SOON).is_some_and(|status| !status.success()));
+    assert_eq!(running.pids("web", 1), pids, "the old worker serves on");
+    until(SOON, "nothing is left of the new one", || {
+        (running.try_status().ok()?.app("web").workers.len() == 1).then_some(())
+    });
+}
+
 #[test]
 fn a_file_that_was_edited_is_read_by_the_next_reload_and_not_by_an_upgrade() {
     let mut running = Portreeve::new().app("web", worker().workers(1)).start();

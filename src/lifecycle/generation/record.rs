@@ -18,9 +18,10 @@ impl Generation {
     pub(in crate::lifecycle) fn record(&self, now: Instant) -> GenerationRecord {
         let stage = match self.stage {
             Stage::Staging { .. } | Stage::Verified { .. } => StageRecord::Staging,
-            Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live => StageRecord::Live,
-            Stage::Dozing { .. } | Stage::Waking => StageRecord::Live,
             Stage::Asleep => StageRecord::Asleep,
+            Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live | Stage::Dozing { .. } | Stage::Waking => {
+                StageRecord::Live
+            }
             Stage::Rolling { .. } | Stage::Yielding => StageRecord::Yielding,
             Stage::Retained { until } => StageRecord::Retained { left: until.map(|until| left(until, now)) },
             Stage::Draining => StageRecord::Draining,

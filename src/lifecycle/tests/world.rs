@@ -239,11 +239,7 @@ impl World {
                 self.stop_owed = true;
                 Event::Stop
             }
-            Choice::Spawned(serial) => {
-                self.process(serial).began = Some(self.now);
-                self.process(serial).runs = true;
-                Event::Spawned { serial }
-            }
+            Choice::Spawned(serial) => self.begin(serial),
             Choice::SpawnFailed(serial) => {
                 self.mischief.spawn_failures = self.mischief.spawn_failures.saturating_sub(1);
                 self.processes.remove(&serial);
@@ -291,6 +287,13 @@ impl World {
     fn warmed(&mut self, serial: Serial) -> Event {
         self.process(serial).warms = false;
         Event::Warmed { serial }
+    }
+
+    fn begin(&mut self, serial: Serial) -> Event {
+        let now = self.now;
+        let process = self.process(serial);
+        (process.began, process.runs) = (Some(now), true);
+        Event::Spawned { serial }
     }
 
     fn recycle(&mut self, serial: Serial) -> Event {

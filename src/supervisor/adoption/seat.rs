@@ -132,7 +132,9 @@ impl Supervisor {
         let mut release = Release::new(Arc::clone(app));
         let Serving::Command(command) = &app.server else { return release };
         let mut command = command.clone();
-        directory.into_iter().for_each(|directory| command.directory.clone_from(directory));
+        if let Some(directory) = directory {
+            command.directory.clone_from(directory);
+        }
         if let Err(reason) = release.resolve(&command, &self.starter.environment) {
             tracing::warn!(app = %app.name, %reason, "cannot look up what its workers run; it is tried again with the next");
         }

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -29,6 +29,9 @@ use crate::sys::{handover, socket};
 /// How long the next program may take to say whether it can take over.
 const CHECK_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long a change of apps that is under way is waited for, with its hooks.
+const PATIENCE: Duration = Duration::from_mins(5);
+
 /// Bytes of what it says that are passed on.
 const MOST_SAID: u64 = 16 * 1024;
 
@@ -44,16 +47,36 @@ type Ends<'a> = Vec<(String, BorrowedFd<'a>)>;
 type Reply = oneshot::Sender<Result<(), Refusal>>;
 
 /// Where an upgrade stands.
-// None => Checking => (None | Due)
+// None => (Waiting =>) Checking => (None | Waiting | Due)
 #[derive(Debug, Default)]
 pub(in crate::supervisor) enum Upgrade {
     #[default]
     None,
+    /// A change of apps is under way.
+    Waiting(Asked),
     Checking,
     Due(HandOver),
 }
 
+/// Somebody wants another program to take over.
+#[derive(Debug)]
+pub(in crate::supervisor) struct Asked {
+    /// `None`: the one at our own path.
+    program: Option<PathBuf>,
+    /// It is refused if it has not begun by then.
+    until: Instant,
+    reply: Option<Reply>,
+}
+
 impl Upgrade {
+    /// When [`Supervisor::resume_upgrade`] is due.
+    pub(in crate::supervisor) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Waiting(asked) => Some(asked.until),
+            _ => None,
+        }
+    }
+
     /// What is to be become now, told once.
     pub(in crate::supervisor) fn take_due(&mut self) -> Option<HandOver> {
         match std::mem::take(self) {
@@ -78,19 +101,45 @@ pub(in crate::supervisor) struct Checked {
     program: OwnedFd,
     path: PathBuf,
     outcome: Result<(), String>,
+    until: Instant,
     reply: Option<Reply>,
 }
 
 impl Supervisor {
     /// Begins to replace this program, by the one at its own path unless another is named; answers once it is about to.
     pub(in crate::supervisor) fn upgrade(&mut self, program: Option<PathBuf>, reply: Option<Reply>) {
+        if !matches!(self.outlook.upgrade, Upgrade::None) {
+            return refuse(&Refusal::new(RefusalKind::Conflict, "an upgrade is under way"), reply);
+        }
+        let asked = Asked { program, until: clock::now() + PATIENCE, reply };
+        if self.is_changing() {
+            tracing::info!("the upgrade waits: a change of apps is under way");
+            self.outlook.upgrade = Upgrade::Waiting(asked);
+        } else {
+            self.begin_upgrade(asked);
+        }
+    }
+
+    /// Goes on with an upgrade that waits, if nothing is in its way any more, or its time is over.
+    pub(in crate::supervisor) fn resume_upgrade(&mut self, now: Instant) {
+        let is_over = self.outlook.upgrade.deadline().is_some_and(|until| until <= now) || self.is_stopping();
+        if let Upgrade::Waiting(_) = self.outlook.upgrade
+            && (is_over || !self.is_changing())
+            && let Upgrade::Waiting(asked) = std::mem::take(&mut self.outlook.upgrade)
+        {
+            self.begin_upgrade(asked);
+        }
+    }
+
+    fn begin_upgrade(&mut self, asked: Asked) {
+        let Asked { program, until, reply } = asked;
         match self.begin_check(program) {
             Ok((path, program)) => {
                 self.outlook.upgrade = Upgrade::Checking;
                 let (ledger, events) = (self.ledger(&BTreeMap::new()).text(), self.starter.events.clone());
                 self.starter.tasks.spawn(async move {
                     let outcome = check(&program, &ledger).await;
-                    let _ = events.send(Event::UpgradeChecked(Checked { program, path, outcome, reply })).await;
+                    let _ = events.send(Event::UpgradeChecked(Checked { program, path, outcome, until, reply })).await;
                 });
             }
             Err(refusal) => refuse(&refusal, reply),
@@ -99,9 +148,6 @@ impl Supervisor {
 
     fn begin_check(&self, program: Option<PathBuf>) -> Result<(PathBuf, OwnedFd), Refusal> {
         self.may_hand_over()?;
-        if !matches!(self.outlook.upgrade, Upgrade::None) {
-            return Err(Refusal::new(RefusalKind::Conflict, "an upgrade is under way"));
-        }
         let failed = |error: io::Error| Refusal::new(RefusalKind::BadRequest, format!("the new program: {error}"));
         let path = program.map_or_else(own_path, Ok).map_err(failed)?;
         let opened = File::open(&path).map_err(|error| {
@@ -115,15 +161,25 @@ impl Supervisor {
         if self.is_stopping() {
             return Err(Refusal::new(RefusalKind::Stopping, "portreeve is stopping"));
         }
-        if self.reloads.open.is_empty() {
+        if !self.is_changing() {
             return Ok(());
         }
         Err(Refusal::new(RefusalKind::Conflict, "a change of apps is under way: upgrade when it has ended"))
     }
 
+    /// Is anything under way that could not be told, or heard of, from somebody else? A hook is in no ledger.
+    fn is_changing(&self) -> bool {
+        !self.reloads.open.is_empty() || !self.reloads.hooks.are_none()
+    }
+
     pub(in crate::supervisor) fn upgrade_checked(&mut self, checked: Checked) {
-        let Checked { program, path, outcome, reply } = checked;
+        let Checked { program, path, outcome, until, reply } = checked;
         self.outlook.upgrade = Upgrade::None;
+        if outcome.is_ok() && !self.is_stopping() && self.is_changing() && until > clock::now() {
+            // It has begun meanwhile.
+            self.outlook.upgrade = Upgrade::Waiting(Asked { program: Some(path), until, reply });
+            return;
+        }
         let refused = |reason| {
             let text = format!("{} cannot take over, and everything stays as it is: {reason}", path.display());
             Refusal::new(RefusalKind::Conflict, text)

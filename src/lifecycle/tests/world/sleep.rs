@@ -30,6 +30,6 @@ impl World {
         let dozing: Vec<_> = self.app.generations.iter().filter(|one| one.is_dormant()).collect();
         self.require(dozing.len() <= 1 && dozing.iter().all(|one| one.is_live()), "only one that is live sleeps");
         let is_open = |one: &&Generated| one.is_routed();
-        self.require(!dozing.iter().any(|one| is_open(one)), "requests go to one that sleeps");
+        self.require(!dozing.iter().any(is_open), "requests go to one that sleeps");
     }
 }
