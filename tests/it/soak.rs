@@ -167,7 +167,7 @@ fn assert_flat(samples: &[Sample]) {
     let last = &rest[rest.len() / 2..];
     let most = |samples: &[Sample], of: fn(&Sample) -> u64| samples.iter().map(of).max().unwrap_or_default();
     let grown = |of: fn(&Sample) -> u64| most(last, of).saturating_sub(most(first, of));
-    let told = || samples.iter().map(|one| format!("\n{one}")).collect::<String>();
+    let told = || samples.iter().fold(String::new(), |told, one| format!("{told}\n{one}"));
     assert!(grown(|one| one.supervisor.descriptors as u64) <= 2, "the supervisor's descriptors: {}", told());
     assert!(grown(|one| one.proxy.descriptors as u64) <= 16, "the proxy's descriptors: {}", told());
     assert!(grown(|one| one.supervisor.kibibytes) <= 8 * 1024, "the supervisor's memory: {}", told());
