@@ -60,10 +60,13 @@ impl App {
         }
     }
 
-    /// Has this generation taken over, all of it, or from nobody who could still serve?
+    /// Has this generation taken over, all of it, or from nobody who serves or could again?
     pub(super) fn has_rolled(&self, generation: &Generation) -> bool {
         let is_hopeless = |one: &Generation| one.is_live() && !one.circuit.is_closed() && !one.is_routed();
-        generation.is_rolling() && (generation.is_whole() || self.generations.iter().any(is_hopeless))
+        // Whoever is to give back what an earlier reload had taken serves until there are others.
+        let serves = |one: &Generation| one.is_yielding() && one.is_routed();
+        let is_alone = self.generations.iter().any(is_hopeless) && !self.generations.iter().any(serves);
+        generation.is_rolling() && (generation.is_whole() || is_alone)
     }
 
     /// Processes that this generation may start now.
@@ -128,12 +131,19 @@ impl App {
         let mut others = others.into_iter().map(|(_, one)| one).filter(|one| one.is_yielding() || one.is_live());
         let has_gone = others.any(|one| one.send_one_away(may_serve, step));
         // Where there is no room for the successor of one that is not well, it does not wait for it.
-        let is_full = self.generations[winner].is_live() && self.room_beside(winner) == 0;
-        let has_gone = has_gone || is_full && self.generations[winner].send_unwell_away(step);
+        let has_gone = has_gone || self.is_wedged(winner) && self.generations[winner].send_unwell_away(step);
         if has_gone {
             self.generations[winner].note_progress(step.now);
         }
         has_gone
+    }
+
+    /// Is there no room for anybody, and nobody on the way, in or out, after whom there may be?
+    fn is_wedged(&self, index: usize) -> bool {
+        let generation = &self.generations[index];
+        let moves = |worker: &Worker| counts(worker) && (worker.state.is_starting() || worker.state.is_leaving());
+        let is_full = generation.is_live() && generation.circuit.is_closed() && self.room_beside(index) == 0;
+        is_full && !self.generations.iter().flat_map(Generation::workers).any(moves)
     }
 
     /// For whom the others make way, and by which rollout.

@@ -111,7 +111,6 @@ prop_compose! {
         liveness in proptest::option::of(liveness()),
         (watchdog, rollout, gated) in (proptest::option::of(1..=60_u64), rollouts(), any::<bool>()),
     ) -> Plan {
-        let may_fall_ill = liveness.is_some();
         Plan {
             timeouts: Timeouts {
                 start: Duration::from_secs(start_timeout),
@@ -131,16 +130,20 @@ prop_compose! {
             concurrent_starts,
             overlaps,
             gated,
-            // The last worker of an app goes first only where requests may wait; tasks come at once. In steps, with several reloads and
-            // workers that fall ill, one world in some thousands does not come to rest: that is known, and not mended.
+            // The last worker of an app goes first only where requests may wait; tasks come at once.
             rollout: match rollout {
-                _ if !overlaps || may_fall_ill || watchdog.is_some() => Rollout::AT_ONCE,
+                _ if !overlaps => Rollout::AT_ONCE,
                 Rollout { surge: 0, .. } if workers == 1 => Rollout::ONE_AFTER_THE_OTHER,
                 rollout => rollout,
             },
             ..plan(workers)
         }
     }
+}
+
+/// What may happen to such an app. A reload of one whose workers may not run beside each other is a stop and a start.
+pub(super) fn mischief(plan: &Plan) -> Mischief {
+    Mischief { reloads: if plan.overlaps { WILD.reloads } else { 0 }, ..WILD }
 }
 
 /// One thing happens; the kinder the world, the more often it is the kindest.
@@ -190,7 +193,7 @@ fn noise(world: &mut World, which: u8) {
     let before = world.app.report();
     world.feed(event);
     let after = world.app.report();
-    assert!(world.actions.is_empty(), "noise led to {:?}", world.actions);
+    assert!(world.actions.is_empty(), "noise led to {:?} after {before:?}", world.actions);
     assert_eq!(after.ignored, before.ignored + 1);
     assert_eq!(after.generations, before.generations);
 }
@@ -207,10 +210,11 @@ proptest! {
         (busy, slow) in any::<(bool, bool)>(),
     ) {
         // An app does not become a task, nor does a task become another app.
-        let is_alike = first.probing.is_lasting() == second.probing.is_lasting();
+        let is_alike = first.probing.is_lasting() == second.probing.is_lasting() && first.overlaps == second.overlaps;
         let Plan { probing, liveness, overlaps, .. } = first;
-        let second = if is_alike { second } else { Plan { probing, liveness, overlaps, ..second } };
-        let mut world = World::new(first, Mischief { busy, slow, ..WILD });
+        let rollout = if first.overlaps { second.rollout } else { Rollout::AT_ONCE };
+        let second = if is_alike { second } else { Plan { probing, liveness, overlaps, rollout, ..second } };
+        let mut world = World::new(first, Mischief { busy, slow, ..mischief(&first) });
         world.apply(Choice::Start);
         for (index, one) in script.iter().enumerate() {
             world.plan = if index % 2 == 0 { first } else { second };

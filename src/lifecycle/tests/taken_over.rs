@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::chance::{WILD, plans, turn};
+use super::chance::{WILD, mischief, plans, turn};
 use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
@@ -115,8 +115,9 @@ impl Taken {
             if self.is_at_rest() {
                 return;
             }
-            let watched: Vec<_> = states(&before).filter(|(_, state)| *state == WorkerState::Serving).collect();
-            let Some(at) = self.app.deadline() else { break };
+            let watched: Vec<_> = states(&before).filter(|(_, state)| is_watched(*state)).collect();
+            let is_silent = watched.iter().any(|(_, state)| *state == WorkerState::Unready);
+            let Some(at) = self.app.deadline().or_else(|| is_silent.then_some(self.now)) else { break };
             self.now = self.now.max(at);
             // They say so just in time.
             for (serial, _) in watched {
@@ -151,6 +152,11 @@ fn is_starting(state: WorkerState) -> bool {
     state == WorkerState::Starting
 }
 
+/// Who fell silent while nobody looked speaks again, too.
+fn is_watched(state: WorkerState) -> bool {
+    matches!(state, WorkerState::Serving | WorkerState::Unready)
+}
+
 fn states(report: &Report) -> impl Iterator<Item = (Serial, WorkerState)> {
     let all = report.generations.iter().flat_map(|one| one.workers.iter().chain(&one.beside));
     all.chain(&report.stranded).filter_map(|one| Some((one.serial?, one.state)))
@@ -170,7 +176,7 @@ proptest! {
         script in vec(any::<(u8, u8, u8)>(), 0..200),
         kindness in 120..=250_u8,
     ) {
-        let mut world = World::new(plan, WILD);
+        let mut world = World::new(plan, mischief(&plan));
         world.apply(Choice::Start);
         for one in script {
             turn(&mut world, kindness, one);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Process, World};
 use crate::id::Serial;
+use crate::lifecycle::generation::Generation;
 use crate::lifecycle::state::State;
 use crate::lifecycle::{Event, Liveness};
 
@@ -69,18 +70,17 @@ impl World {
     }
 
     pub(super) fn check(&mut self, serial: Serial) {
-        // Whoever is let go of in the very step in which it was to be asked, need not have an answer.
-        let just_left = matches!(self.state(serial), Some(State::Quiescing { .. })) && self.is_open_still(serial);
         self.require(
-            (self.is_in_service(serial) || just_left) && !self.processes[&serial].health.asked,
+            (self.is_in_service(serial) || self.has_just_left(serial)) && !self.processes[&serial].health.asked,
             "a question to a worker that cannot take one",
         );
         self.process(serial).health.asked = true;
     }
 
-    /// As of what was published before this step.
-    fn is_open_still(&self, serial: Serial) -> bool {
-        self.latest().iter().any(|one| one.serial == serial && one.open)
+    /// Whoever is let go of in the very step in which it was to be asked, need not have an answer.
+    fn has_just_left(&self, serial: Serial) -> bool {
+        let mut workers = self.app.generations.iter().flat_map(Generation::workers);
+        workers.any(|one| one.serial == serial && one.since == self.now && one.state.is_leaving())
     }
 
     pub(super) fn dump(&mut self, serial: Serial) {
