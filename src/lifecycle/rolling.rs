@@ -102,9 +102,13 @@ impl App {
 
     /// The most processes that there may be while this generation is on its way.
     fn most(&self, generation: &Generation) -> usize {
-        let surge = if self.is_pressed { 0 } else { generation.plan.rollout.surge as usize };
+        let rollout = generation.plan.rollout;
         let others = self.generations.iter().filter(|one| one.number == generation.base || one.is_live());
-        others.map(|one| one.plan.size()).max().unwrap_or(0).max(generation.plan.size()) + surge
+        let sizes = || others.clone().chain([generation]).map(|one| one.plan.size());
+        // It was one of several when an old one was to go first, and now it is the last, which may not.
+        let is_last = sizes().min() == Some(1) && rollout.surge == 0 && !rollout.holds();
+        let surge = if self.is_pressed { 0 } else { rollout.surge.max(is_last.into()) as usize };
+        sizes().max().unwrap_or(0) + surge
     }
 
     /// Those of the generations from the one that this one came beside, up to the one at `last`.

@@ -96,14 +96,16 @@ impl World {
         let wanted = |number: Number| self.sizes.wanted.get(&number).copied().unwrap_or_default();
         let is_there = |number: Number| self.app.generations.iter().any(|one| one.number == number);
         let live = self.app.generations.iter().filter(|one| one.is_live()).map(|one| one.plan.size()).max();
-        let before = before.max(live.unwrap_or(0));
-        let surge = if self.is_pressed { 0 } else { roll.rollout.surge as usize };
+        // The last one may not go before another one is there.
+        let least = live.unwrap_or(usize::MAX).min(generation.plan.size()).min(before);
+        let is_last = least == 1 && roll.rollout.surge == 0 && !roll.rollout.holds();
+        let surge = if self.is_pressed { 0 } else { roll.rollout.surge.max(is_last.into()) as usize };
         let counts = |(serial, number): (&Serial, Number)| {
             number >= roll.base && is_there(number) && self.state(*serial) != Some(State::Unkillable)
         };
         let all = self.processes.iter().map(|(serial, process)| (serial, process.worker.generation));
         all.filter(|one| counts(*one)).count()
-            >= wanted(generation.number).max(generation.plan.size()).max(before) + surge
+            >= wanted(generation.number).max(generation.plan.size()).max(before).max(live.unwrap_or(0)) + surge
     }
 
     /// A process is about to be started.
