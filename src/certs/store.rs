@@ -22,6 +22,8 @@ pub struct Store {
 #[derive(Default)]
 struct Set {
     first: Option<Arc<CertifiedKey>>,
+    /// Are there more than the first one, which is shown to whoever asks for none of them?
+    has_others: bool,
     exact: HashMap<String, Arc<CertifiedKey>>,
     /// By the name that follows `*.`.
     wildcard: HashMap<String, Arc<CertifiedKey>>,
@@ -43,8 +45,11 @@ impl Store {
     #[must_use]
     pub fn is_same(&self, one: Option<&str>, other: &str) -> bool {
         let set = self.current.load();
+        if !set.has_others {
+            return set.first.is_some();
+        }
         match (set.find(one), set.find(Some(other))) {
-            (Some(one), Some(other)) => Arc::ptr_eq(&one, &other),
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             _ => false,
         }
     }
@@ -57,7 +62,7 @@ impl Store {
 
 impl ResolvesServerCert for Store {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.current.load().find(hello.server_name())
+        self.current.load().find(hello.server_name()).cloned()
     }
 }
 
@@ -80,17 +85,18 @@ impl Set {
                 };
                 entry.or_insert_with(|| Arc::clone(&certified));
             }
+            set.has_others = set.first.is_some();
             set.first.get_or_insert(certified);
         }
         set
     }
 
     /// `name` is in lower case.
-    fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+    fn find(&self, name: Option<&str>) -> Option<&Arc<CertifiedKey>> {
         let named = name.and_then(|name| {
             let wildcard = || self.wildcard.get(name.split_once('.')?.1);
             self.exact.get(name).or_else(wildcard)
         });
-        named.or(self.first.as_ref()).cloned()
+        named.or(self.first.as_ref())
     }
 }

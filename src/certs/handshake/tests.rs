@@ -146,6 +146,29 @@ fn of_two_certificates_for_one_name_the_first_counts() {
 }
 
 #[test]
+fn two_servers_are_the_same_if_they_show_the_same_certificate() {
+    let authority = Authority::new();
+    let issue = |names: &[&str]| authority.issue(names);
+    let (store, _) = server(vec![issue(&["a.test"])]);
+    let same = |store: &Store, one, other| store.is_same(one, other);
+    assert!(same(&store, None, "a.test") && same(&store, Some("a.test"), "other.test"), "there is but one");
+    store.swap(vec![issue(&["a.test", "b.test"]), issue(&["*.c.test"])]);
+    for (one, other, expected) in [
+        (None, "a.test", true),
+        (None, "other.test", true),
+        (Some("a.test"), "b.test", true),
+        (Some("x.c.test"), "y.c.test", true),
+        (None, "x.c.test", false),
+        (Some("x.c.test"), "a.test", false),
+        (Some("other.test"), "x.c.test", false),
+    ] {
+        assert_eq!(same(&store, one, other), expected, "{one:?} {other}");
+    }
+    store.swap(Vec::new());
+    assert!(!same(&store, None, "a.test"), "there is none");
+}
+
+#[test]
 fn a_store_without_certificates_shakes_no_hands() {
     let authority = Authority::new();
     let (_, server) = server(Vec::new());
