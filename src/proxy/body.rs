@@ -20,6 +20,7 @@ use super::peer::Peer;
 use super::pulse::Turn;
 use super::record::Record;
 use super::wire::Wire;
+use crate::telemetry::exchange_metrics::StreamEnd;
 use crate::upstream::Lease;
 
 /// Bytes of a body that one HTTP/2 stream is handed at a time: a frame's worth. What a client does not take is held in such
@@ -80,7 +81,7 @@ impl Body {
 /// Passes a worker's body on; record and carriage are finished with its last byte.
 pub(crate) fn finish_with(peer: &Peer, response: Response<()>, carriage: Carriage, record: Record) -> Response<Body> {
     let is_http2 = record.is_http2();
-    let parting = Parting::of(peer, &response, &carriage).map(Box::new);
+    let parting = Parting::of(peer, record.app(), &response, &carriage).map(Box::new);
     response.map(|()| {
         let exchange = Some((record, carriage));
         let mut relayed = Relayed { rest: Bytes::new(), is_http2, broken: None, exchange, parting };
@@ -126,6 +127,7 @@ impl Relayed {
         let Some(parting) = &mut self.parting else { return Poll::Pending };
         ready!(parting.poll_due(cx));
         if parting.is_cut() {
+            parting.end(StreamEnd::Cut);
             self.exchange.take().into_iter().for_each(|(record, _)| record.fail(Fault::Cut));
             return Poll::Ready(Some(Err(Fault::Cut)));
         }
@@ -133,6 +135,7 @@ impl Relayed {
         if !self.rest.is_empty() || !parting.may_end() {
             return Poll::Pending;
         }
+        parting.end(StreamEnd::Notified);
         self.finish();
         Poll::Ready(None)
     }
@@ -192,6 +195,9 @@ impl Relayed {
 
     /// The worker's body broke off, or the request's with it.
     fn cut(&mut self, fault: Fault) -> Fault {
+        if let Some(parting) = &mut self.parting {
+            parting.end(StreamEnd::Cut);
+        }
         if let Some((record, carriage)) = self.exchange.take() {
             record.blame(&carriage.lease, fault);
             record.fail(fault);

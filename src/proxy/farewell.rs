@@ -13,11 +13,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::Proxy;
 use super::frames::Frames;
 use super::wire::Wire;
+use super::world::App;
 use crate::link::FAREWELL;
+use crate::telemetry::exchange_metrics::{StreamEnd, StreamKind};
 use crate::upstream::{Endpoint, Streams};
 
 /// A Close frame from a server: code 1012, "service restart" (RFC 6455, section 5.5.1; the code is in IANA's registry).
@@ -42,6 +45,35 @@ pub(crate) fn due(endpoint: &Endpoint<Wire>, proxy: &Arc<Proxy>) -> impl Future<
                 Duration::ZERO => {}
                 most => sleep(most.mul_f64(fastrand::f64())).await,
             },
+        }
+    }
+}
+
+/// A stream until it ends: by how, it is counted, if its worker or this proxy is on its way out by then.
+pub(crate) struct Course {
+    app: Arc<App>,
+    kind: StreamKind,
+    end: StreamEnd,
+    leaving: CancellationToken,
+    retiring: CancellationToken,
+}
+
+impl Course {
+    /// It ends by itself, unless [`end`](Self::end) says otherwise.
+    pub(crate) fn of(endpoint: &Endpoint<Wire>, proxy: &Proxy, app: &Arc<App>, kind: StreamKind) -> Self {
+        let (leaving, retiring) = (endpoint.leaving().clone(), proxy.retiring.clone());
+        Self { app: Arc::clone(app), kind, end: StreamEnd::Waited, leaving, retiring }
+    }
+
+    pub(crate) fn end(&mut self, end: StreamEnd) {
+        self.end = end;
+    }
+}
+
+impl Drop for Course {
+    fn drop(&mut self) {
+        if self.leaving.is_cancelled() || self.retiring.is_cancelled() {
+            self.app.metrics.stream_ended(self.kind, self.end);
         }
     }
 }
@@ -78,6 +110,11 @@ impl<'a, S> Speaker<'a, S> {
     /// `is_told`: may there be an order?
     pub(crate) fn new(worker: S, order: &'a Order, is_told: bool) -> Self {
         Self { worker, frames: is_told.then(Frames::default), order, has_closed: false }
+    }
+
+    /// Was its client told that it is over?
+    pub(crate) fn has_told(&self) -> bool {
+        self.has_closed
     }
 
     pub(crate) fn get_ref(&self) -> &S {

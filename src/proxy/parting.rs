@@ -5,6 +5,7 @@
 //! whole.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,8 +16,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::body::Carriage;
 use super::events::Events;
-use super::farewell;
+use super::farewell::{self, Course};
 use super::peer::Peer;
+use super::world::App;
+use crate::telemetry::exchange_metrics::{StreamEnd, StreamKind};
 use crate::upstream::Streams;
 
 /// An answer that is older is one that lasts.
@@ -28,19 +31,28 @@ pub(crate) struct Parting {
     is_due: bool,
     /// `None`: it breaks off.
     events: Option<Events>,
+    /// Of an event stream.
+    course: Option<Course>,
 }
 
 impl Parting {
     /// `None`: such an answer is waited for.
-    pub(crate) fn of(peer: &Peer, response: &Response<()>, carriage: &Carriage) -> Option<Self> {
+    pub(crate) fn of(
+        peer: &Peer,
+        app: Option<&Arc<App>>,
+        response: &Response<()>,
+        carriage: &Carriage,
+    ) -> Option<Self> {
         let (lease, wire) = (&carriage.lease, &carriage.wire);
-        if lease.streams() == Streams::Wait || wire.is_over() {
+        if wire.is_over() {
             return None;
         }
         let is_open = wire.size_hint().exact().is_none() && is_event_stream(response.headers());
         let due = farewell::due(lease, &peer.proxy);
-        match lease.streams() {
-            Streams::Notify { .. } => is_open.then(|| Self::new(due, Some(Events::default()))),
+        let course = app.filter(|_| is_open).map(|app| Course::of(lease, &peer.proxy, app, StreamKind::Events));
+        let parting = match lease.streams() {
+            // One that may wait is never due.
+            Streams::Notify { .. } | Streams::Wait => is_open.then(|| Self::new(due, Some(Events::default()))),
             Streams::Cut => {
                 let old = if is_open { Instant::now() } else { Instant::now() + OLD };
                 let due = async move {
@@ -49,12 +61,19 @@ impl Parting {
                 };
                 Some(Self::new(due, None))
             }
-            Streams::Wait => None,
+        };
+        parting.map(|parting| Self { course, ..parting })
+    }
+
+    /// It ends in this way.
+    pub(crate) fn end(&mut self, end: StreamEnd) {
+        if let Some(course) = &mut self.course {
+            course.end(end);
         }
     }
 
     fn new(due: impl Future<Output = ()> + Send + 'static, events: Option<Events>) -> Self {
-        Self { due: Box::pin(due), is_due: false, events }
+        Self { due: Box::pin(due), is_due: false, events, course: None }
     }
 
     /// Is it time to end? If not, the task is woken when it is.

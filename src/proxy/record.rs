@@ -131,6 +131,11 @@ impl Record {
         self.app = Some((Arc::clone(app), app.metrics.begin()));
     }
 
+    /// The app that it is for, once that is known.
+    pub(crate) fn app(&self) -> Option<&Arc<App>> {
+        self.app.as_ref().map(|(app, _)| app)
+    }
+
     /// The request has a body.
     pub(crate) fn upload(&mut self, progress: &Arc<Progress>) {
         self.upload = Some(Arc::clone(progress));

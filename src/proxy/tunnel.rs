@@ -22,13 +22,13 @@ use tokio::time::{Instant, timeout};
 use super::Proxy;
 use super::alarm::Alarm;
 use super::body::{Body, Carriage};
-use super::farewell::{self, Order, Speaker};
+use super::farewell::{self, Course, Order, Speaker};
 use super::fault::Fault;
 use super::peer::Peer;
 use super::pulse::Pulse;
 use super::record::Record;
 use super::wire::{Socket, Wire};
-use crate::telemetry::exchange_metrics::Cut;
+use crate::telemetry::exchange_metrics::{Cut, StreamEnd, StreamKind};
 use crate::upstream::{Lease, Streams};
 
 /// Bytes that may be under way in each direction.
@@ -81,6 +81,7 @@ async fn run(client: OnUpgrade, carriage: Carriage, mut record: Record, bounds: 
     let order = Order::default();
     let is_told = matches!(lease.streams(), Streams::Notify { .. });
     let mut worker = Speaker::new(worker, &order, is_told);
+    let mut course = record.app().map(|app| Course::of(&lease, &bounds.proxy, app, StreamKind::WebSocket));
     let gone = lease.gone().clone();
     let mut alarm = Alarm::default();
     let stalled = poll_fn(|cx| poll_stalled(cx, &mut alarm, (&pulses.0, &pulses.1), bounds.stall));
@@ -92,6 +93,14 @@ async fn run(client: OnUpgrade, carriage: Carriage, mut record: Record, bounds: 
         told = take_leave(&lease, &bounds.proxy, &order) => told,
         stalled = stalled => Err(Some(stalled)),
     };
+    let how = match &copied {
+        _ if worker.has_told() => StreamEnd::Notified,
+        Err(None) => StreamEnd::Cut,
+        _ => StreamEnd::Waited,
+    };
+    if let Some(course) = &mut course {
+        course.end(how);
+    }
     // A farewell as TLS has it; whoever does not take it in time has gone.
     let _ = timeout(HANDOVER, client.shutdown()).await;
     record.sent(worker.get_ref().received);

@@ -7,6 +7,7 @@
 mod app;
 mod cut;
 mod gauge;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use app::Longest;
 pub use app::{AppMetrics, Held, HoldEnd, RetryRule};
 pub use cut::Cut;
 pub use gauge::{Gauge, Raised};
+pub use streams::{StreamEnd, StreamKind};
 
 /// Upper bounds in seconds for whole exchanges and for waiting.
 const BOUNDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -66,6 +68,7 @@ struct ByApp {
     retries: IntCounterVec,
     upstream_faults: IntCounterVec,
     failed: IntCounterVec,
+    streams: IntCounterVec,
     longest_holds: Arc<Mutex<BTreeMap<String, Longest>>>,
 }
 
@@ -227,6 +230,12 @@ impl ByApp {
                 "Exchanges that had no whole answer from an endpoint, but for those that their client gave up.",
                 &["app"],
             ),
+            streams: counters(
+                registry,
+                "portreeve_streams_ended_total",
+                "Streams that ended while their worker, or their proxy, was on its way out, by how.",
+                &["app", "kind", "how"],
+            ),
             longest_holds: Arc::default(),
         }
     }
@@ -243,6 +252,7 @@ impl ByApp {
             retries: RetryRule::ALL.map(|rule| self.retries.with_label_values(&[app, rule.label()])),
             upstream_faults: self.upstream_faults.clone(),
             failed: self.failed.with_label_values(&[app]),
+            streams: streams::Streams::of(&self.streams, app),
             longest_hold: self.longest_hold(app),
             app: app.to_owned(),
         }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 
 use super::gauge::{Gauge, Raised};
+use super::streams::{StreamEnd, StreamKind, Streams};
 
 /// One app's handles. Every method but [`upstream_fault`](Self::upstream_fault) is a few atomic additions.
 #[derive(Clone, Debug)]
@@ -23,6 +24,7 @@ pub struct AppMetrics {
     pub(super) retries: [IntCounter; RetryRule::ALL.len()],
     pub(super) upstream_faults: IntCounterVec,
     pub(super) failed: IntCounter,
+    pub(super) streams: Streams,
     pub(super) longest_hold: Longest,
     pub(super) app: String,
 }
@@ -43,6 +45,11 @@ impl AppMetrics {
     /// An exchange has ended without a whole answer from an endpoint, and its client is not to blame.
     pub fn fail(&self) {
         self.failed.inc();
+    }
+
+    /// A stream has ended whose worker, or proxy, was on its way out.
+    pub fn stream_ended(&self, kind: StreamKind, end: StreamEnd) {
+        self.streams.count(kind, end);
     }
 
     /// A request claimed an endpoint, so long after its head was read.
