@@ -21,6 +21,8 @@ pub(super) const WILD: Mischief = Mischief {
     resizes: 60,
     doubts: 60,
     squeezes: 30,
+    dozes: 60,
+    rouses: 60,
     stops: 3,
     starts: 4,
     crashes: 60,
@@ -226,6 +228,11 @@ proptest! {
         }
         world.settle();
         prop_assert!(world.app.is_wanted() && world.is_at_rest());
+        if world.app.is_dormant() {
+            world.apply(Choice::Rouse);
+            world.settle();
+            prop_assert!(world.app.is_wanted() && world.is_at_rest() && !world.app.is_dormant());
+        }
         prop_assert!(world.app.endpoints().iter().all(|endpoint| endpoint.open));
         world.apply(Choice::Stop);
         world.settle();

@@ -14,7 +14,8 @@ use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
 use crate::lifecycle::record::{AppRecord, CircuitRecord};
 use crate::lifecycle::{
-    Action, App, AppState, Event, OnLoop, Plan, Readiness, Report, Restart, Todo, Version, Word, WorkerState,
+    Action, App, AppState, Event, OnLoop, Plan, Readiness, Report, Restart, Ticket, Todo, Trial, Version, Word,
+    WorkerState,
 };
 
 /// So much later the next supervisor takes over.
@@ -135,7 +136,12 @@ impl Taken {
             states(&report).filter(|(_, state)| *state == WorkerState::Serving).map(|(serial, _)| serial).collect();
         let is_settled = matches!(
             report.state,
-            AppState::Running | AppState::Stopped | AppState::GivenUp | AppState::Exited | AppState::Degraded
+            AppState::Running
+                | AppState::Stopped
+                | AppState::GivenUp
+                | AppState::Exited
+                | AppState::Degraded
+                | AppState::Asleep
         );
         let all = report.generations.iter().flat_map(|one| &one.workers);
         let nobody_comes =
@@ -281,6 +287,65 @@ fn a_reload_whose_caller_is_gone_is_given_up_and_the_old_generation_serves_on() 
     assert_eq!((state(&taken, 1), state(&taken, 2)), (Some(WorkerState::Serving), Some(WorkerState::Stopping)));
     taken.settle();
     assert_eq!(known(&taken.app), BTreeSet::from([Serial(1)]));
+}
+
+/// Worker 2 has taken over from worker 1, which is kept for ten minutes.
+fn with_somebody_kept() -> World {
+    let trial = Trial { bake: Duration::ZERO, retain: Duration::from_mins(10) };
+    let mut world = running(Plan { trial, ..plan(1) });
+    world.apply(Choice::Reload);
+    while !world.tickets.is_empty() {
+        let next = world.kindest().expect("a reload comes to its end");
+        world.apply(next);
+    }
+    world
+}
+
+#[test]
+fn who_is_kept_to_go_back_to_is_kept_on_until_its_time_is_over() {
+    let mut world = with_somebody_kept();
+    let until = world.app.deadline().expect("it is kept for a time");
+    world.now += Duration::from_mins(3);
+    let mut taken = Taken::of(&world);
+    assert_eq!((state(&taken, 1), state(&taken, 2)), (Some(WorkerState::Retained), Some(WorkerState::Serving)));
+    assert_eq!(taken.app.deadline(), Some(until));
+    let mut expired = Taken::of(&world);
+    expired.now = until;
+    expired.feed(Event::Wake);
+    expired.settle();
+    assert_eq!(known(&expired.app), BTreeSet::from([Serial(2)]));
+    taken.feed(Event::GoBack { ticket: Ticket(7) });
+    let open: Vec<_> = taken.app.endpoints().into_iter().filter(|one| one.open).map(|one| one.serial).collect();
+    assert_eq!(open, [Serial(1)], "at once");
+    taken.settle();
+    assert_eq!(known(&taken.app), BTreeSet::from([Serial(1)]));
+}
+
+#[test]
+fn who_is_kept_and_has_died_meanwhile_is_nobody_to_go_back_to() {
+    let world = with_somebody_kept();
+    let mut taken = Taken::of(&world);
+    taken.processes.remove(&Serial(1));
+    taken.feed(Event::Exited { serial: Serial(1), how: "an exit that nobody saw".into(), code: None });
+    taken.settle();
+    assert_eq!(known(&taken.app), BTreeSet::from([Serial(2)]));
+}
+
+#[test]
+fn who_sleeps_sleeps_on_and_who_was_about_to_serves() {
+    let mut world = running(plan(2));
+    world.mischief.busy = false;
+    world.apply(Choice::Doze);
+    let dozing = Taken::of(&world);
+    assert_eq!(dozing.app.report().state, AppState::Running);
+    assert_eq!(dozing.app.endpoints().iter().filter(|one| one.open).count(), 2);
+    world.settle();
+    let mut taken = Taken::of(&world);
+    assert_eq!((taken.app.report().state, taken.app.deadline()), (AppState::Asleep, None));
+    assert!(taken.app.is_dormant(), "whoever asks wakes it");
+    taken.feed(Event::Rouse);
+    taken.settle();
+    assert_eq!((taken.app.report().state, taken.processes.len()), (AppState::Running, 2));
 }
 
 #[test]
