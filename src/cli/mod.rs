@@ -33,6 +33,7 @@ mod paint;
 mod pause;
 mod ping;
 mod progress;
+mod promote;
 mod prove;
 mod reload;
 mod reset;
@@ -129,6 +130,8 @@ Examples:
     Reload(reload::Reload),
     /// Let what served before the latest reload serve again
     Rollback(rollback::Rollback),
+    /// Let a new generation take over that a few of the clients have
+    Promote(promote::Promote),
     /// Stop apps and forget them
     #[command(visible_aliases = ["del", "rm"])]
     Delete(delete::Delete),
@@ -309,6 +312,7 @@ fn dispatch(verb: Verb) -> Code {
         Verb::Scale(args) => scale::scale(&args),
         Verb::Reload(args) => reload::reload(&args),
         Verb::Rollback(args) => rollback::rollback(&args),
+        Verb::Promote(args) => promote::promote(&args),
         Verb::Delete(args) => delete::delete(&args),
         Verb::Drain(args) => drain::drain(&args),
         Verb::Undrain(args) => drain::undrain(&args),

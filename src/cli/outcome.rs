@@ -111,6 +111,7 @@ fn tell(order: Order, app: &AppReloaded, status: Option<&Status>) -> String {
         }
         (Outcome::Superseded, Order::Reload) => format!("{name}: a newer reload took its place\n"),
         (Outcome::Superseded, _) => format!("{name}: another order took the place of this one\n"),
+        (Outcome::Applied, Order::Promote) => format!("{name}: the new generation takes over\n"),
         (Outcome::Applied, _) => format!("{name}: applied\n"),
         (Outcome::Removed, Order::Delete) => format!("{name}: deleted\n"),
         (Outcome::Removed, _) => format!("{name}: no longer configured, being stopped\n"),
@@ -131,6 +132,7 @@ fn tell(order: Order, app: &AppReloaded, status: Option<&Status>) -> String {
             let lines = last_lines(app);
             format!("{name}: {generation}was bad and is rolled back, the old one serves again: {reason}\n{lines}")
         }
+        (Outcome::Aborted, Order::Promote) => format!("{name}: not promoted, all stays as it is: {reason}\n"),
         (Outcome::Aborted, Order::Rollback) if app.generation.is_none() => {
             format!("{name}: not rolled back, it serves on: {reason}\n")
         }

@@ -185,6 +185,8 @@ pub const SLOW_START: Setting<Duration> = setting(millis(0), millis(0), hours(1)
 
 /// Off by default: it takes the memory of two generations for as long.
 pub const BAKE: Setting<Duration> = setting(millis(0), millis(0), hours(24));
+/// Long enough for an error that comes now and then to come.
+pub const CANARY_BAKE: Setting<Duration> = setting(secs(60), millis(100), hours(24));
 /// A migration that takes longer is better run by itself.
 pub const HOOK_TIMEOUT: Setting<Duration> = setting(secs(60), millis(100), hours(24));
 /// Of a reload: as many workers as there may be.

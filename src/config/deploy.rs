@@ -34,12 +34,22 @@ pub struct Deploy {
     pub post_promote: Option<Program>,
     /// Longest time of each.
     pub hook_timeout: Duration,
+    pub trial: Trial,
+    /// How each of its workers comes to its full share.
+    pub warm: Warm,
+}
+
+/// How a new generation has to prove itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trial {
     /// So long a new generation is watched once it serves; zero: it is not.
     pub bake: Duration,
     /// So long the one before it is kept running, beginning at the same moment; zero: it leaves at once.
     pub retain: Duration,
-    /// How each of its workers comes to its full share.
-    pub warm: Warm,
+    /// Before it takes over it serves so many of all clients, in ten thousandths; `None`: it takes over at once.
+    pub canary: Option<u32>,
+    /// So long.
+    pub canary_bake: Duration,
 }
 
 /// In which order workers come and go.
@@ -80,17 +90,19 @@ pub(super) const STRATEGIES: [(&str, Option<Strategy>); 5] = [
 /// What to do where there is no room for a second worker: do requests wait?
 pub(super) const WITHOUT_ROOM: [(&str, bool); 2] = [("refuse", false), ("hold", true)];
 
+/// A canary's share: what is more than half of all is no trial any more.
+const CANARY: std::ops::RangeInclusive<u32> = 1..=5_000;
+
 pub(super) fn deploy(table: &mut Table) -> Deploy {
-    let bake = table.duration("bake", &defaults::BAKE);
-    let retain = table.take("retain", |value| value::duration(value, &defaults::BAKE.range)).unwrap_or(bake);
-    if retain < bake {
-        let fault = Fault::error(table.span_of("retain"), "`retain` is shorter than `bake`");
-        let fault = fault.label("nobody would be there to go back to");
-        let fault = fault.related(table.span_of("bake"), "watched for so long");
-        table.report(fault.help("leave `retain` out, and it is as long as `bake`"));
+    let trial = trial(table);
+    let strategy = table.take("strategy", strategy).flatten();
+    if strategy == Some(Strategy::Hold) && trial.canary.is_some() {
+        let fault = Fault::error(table.span_of("canary"), "`canary` has no meaning beside this `strategy`");
+        let fault = fault.label("of one worker alone there is no share");
+        table.report(fault.related(table.span_of("strategy"), "its only worker goes before another one comes"));
     }
     Deploy {
-        strategy: table.take("strategy", strategy).flatten(),
+        strategy,
         max_surge: table.take("max_surge", |value| value::unless("auto", value, part)).flatten(),
         max_unavailable: table.take("max_unavailable", part).unwrap_or_default(),
         reserve: table.take("reserve", |value| value::unless("auto", value, bounds::amount)).flatten(),
@@ -99,11 +111,23 @@ pub(super) fn deploy(table: &mut Table) -> Deploy {
         pre_promote: table.take("pre_promote", command::hook),
         post_promote: table.take("post_promote", command::hook),
         hook_timeout: table.duration("hook_timeout", &defaults::HOOK_TIMEOUT),
-        bake,
-        retain,
+        trial,
         // Read when it is known by which name the app is asked.
         warm: Warm::default(),
     }
+}
+
+fn trial(table: &mut Table) -> Trial {
+    let bake = table.duration("bake", &defaults::BAKE);
+    let retain = table.take("retain", |value| value::duration(value, &defaults::BAKE.range)).unwrap_or(bake);
+    if retain < bake {
+        let fault = Fault::error(table.span_of("retain"), "`retain` is shorter than `bake`");
+        let fault = fault.label("nobody would be there to go back to");
+        let fault = fault.related(table.span_of("bake"), "watched for so long");
+        table.report(fault.help("leave `retain` out, and it is as long as `bake`"));
+    }
+    let canary = table.take("canary", share);
+    Trial { bake, retain, canary, canary_bake: table.duration("canary_bake", &defaults::CANARY_BAKE) }
 }
 
 fn strategy(value: Value) -> Result<Option<Strategy>, Fault> {
@@ -115,6 +139,22 @@ fn strategy(value: Value) -> Result<Option<Strategy>, Fault> {
             .help("`portreeve restart` does that; \"hold\" replaces one after the other"),
         _ => fault,
     })
+}
+
+/// `"5%"`, `"0.5%"`, in ten thousandths.
+fn share(value: Value) -> Result<u32, Fault> {
+    let fault = || value.mismatch("a share of all clients, from \"0.01%\" to \"50%\"");
+    let Some(text) = value.str() else {
+        return Err(fault()
+            .label(value.integer().map_or("not a share".to_owned(), |number| format!("did you mean \"{number}%\"?"))));
+    };
+    let number = text.strip_suffix('%').map(str::trim_end).ok_or_else(fault)?;
+    let (whole, rest) = number.split_once('.').unwrap_or((number, ""));
+    let is_number =
+        !whole.is_empty() && [whole, rest].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let digits = Some(format!("{whole}{rest:0<2}")).filter(|_| is_number && rest.len() <= 2);
+    let share = digits.and_then(|digits| digits.parse().ok());
+    share.filter(|share| CANARY.contains(share)).ok_or_else(fault)
 }
 
 /// `1`, `"25%"`.
@@ -149,7 +189,8 @@ mod tests {
         let deploy = deploy_of(
             "strategy = 'shrink-first'\nmax_surge = '25%'\nmax_unavailable = 2\nreserve = '1GiB'\non_no_room = 'hold'\n\
              progress_deadline = '5m'\npre_promote = 'npm run migrate && echo done'\n\
-             post_promote = ['node', 'tell them.js']\nhook_timeout = '90s'\nbake = '1s'\nretain = '2s'",
+             post_promote = ['node', 'tell them.js']\nhook_timeout = '90s'\nbake = '1s'\nretain = '2s'\ncanary = '5%'\n\
+             canary_bake = '3s'",
         );
         let expected = Deploy {
             strategy: Some(Strategy::ShrinkFirst),
@@ -161,8 +202,12 @@ mod tests {
             pre_promote: Some(Program::Shell("npm run migrate && echo done".to_owned())),
             post_promote: Some(Program::Direct(vec!["node".to_owned(), "tell them.js".to_owned()])),
             hook_timeout: Duration::from_secs(90),
-            bake: Duration::from_secs(1),
-            retain: Duration::from_secs(2),
+            trial: Trial {
+                bake: Duration::from_secs(1),
+                retain: Duration::from_secs(2),
+                canary: Some(500),
+                canary_bake: Duration::from_secs(3),
+            },
             warm: Warm::default(),
         };
         assert_eq!(Deploy { warm: Warm::default(), ..deploy }, expected);
@@ -189,5 +234,21 @@ mod tests {
         for text in ["", "two", "101%", "-1%", "25"] {
             assert!(fault_of(text, part).message.contains("\"0%\" to \"100%\""), "{text}");
         }
+    }
+
+    #[test]
+    fn a_canary_is_a_share_of_the_clients() {
+        for (text, expected) in [("5%", 500), ("0.5%", 50), ("0.01%", 1), ("12.34 %", 1_234), ("50%", 5_000)] {
+            assert_eq!(meaning_of(text, share), expected, "{text}");
+        }
+        for text in ["", "5", "0%", "51%", "-1%", "1.234%", ".5%", "five%"] {
+            assert!(fault_of(text, share).message.contains("\"0.01%\" to \"50%\""), "{text}");
+        }
+        let problems =
+            bad("[app.web]\ncommand = 'x'\ndeploy = { canary = 5 }\n[app.api]\ncommand = 'x'\npath = '/api'\n\
+                 deploy = { strategy = 'hold', canary = '5%' }\n")
+            .render(false);
+        assert!(problems.contains("did you mean \"5%\"?"), "{problems}");
+        assert!(problems.contains("of one worker alone there is no share"), "{problems}");
     }
 }

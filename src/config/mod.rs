@@ -64,7 +64,7 @@ pub use bounds::{Bounds, Limit, Limited, Memory, OnDeath};
 pub use clients::Clients;
 pub use contract::{Channel, Contract, Readiness, Socket};
 pub use crowd::{Crowd, Rate};
-pub use deploy::{Deploy, Part, Strategy};
+pub use deploy::{Deploy, Part, Strategy, Trial};
 pub use environment::{EnvFile, Environment, Inherit, Secret, SecretSource, is_ours, profile_name};
 pub use format::format;
 pub use limits::{Http2, Limits};

@@ -12,7 +12,7 @@ use super::masked::{HIDDEN, looks_secret};
 use super::{
     Amount, App, BodyBytes, Bounds, Channel, Command, Deploy, Environment, Inherit, Kind, Live, LogFormat, Memory,
     NodeMode, OnDeath, Output, Overlap, Part, Probe, ProbeKind, Program, Readiness, Restart, RestartPolicy,
-    SecretSource, Server, Socket, StopSignal, Streams, deploy, format_duration, format_size,
+    SecretSource, Server, Socket, StopSignal, Streams, Trial, deploy, format_duration, format_size,
 };
 
 /// What there is not, where something could be.
@@ -167,8 +167,11 @@ impl Settings {
         self.or("deploy.pre_promote", deploy.pre_promote.as_ref().map(hook), NONE);
         self.or("deploy.post_promote", deploy.post_promote.as_ref().map(hook), NONE);
         self.time("deploy.hook_timeout", deploy.hook_timeout);
-        self.time("deploy.bake", deploy.bake);
-        self.time("deploy.retain", deploy.retain);
+        let Trial { bake, retain, canary, canary_bake } = deploy.trial;
+        self.time("deploy.bake", bake);
+        self.time("deploy.retain", retain);
+        self.or("deploy.canary", canary.map(|share| format!("{}%", f64::from(share) / 100.0)), NONE);
+        self.time("deploy.canary_bake", canary_bake);
     }
 
     fn kind(&mut self, kind: &Kind) {

@@ -240,13 +240,16 @@ pub enum Order {
     Delete,
     /// Let what served before serve again.
     Rollback,
+    /// Let the new generation take over that a few of the clients have.
+    Promote,
     /// Run another number of workers, `&workers=4`, `+2` or `-1`.
     Scale,
 }
 
 impl Order {
     /// Those of which there is nothing to say but the apps.
-    pub const PLAIN: [Self; 6] = [Self::Reload, Self::Start, Self::Stop, Self::Restart, Self::Delete, Self::Rollback];
+    pub const PLAIN: [Self; 7] =
+        [Self::Reload, Self::Start, Self::Stop, Self::Restart, Self::Delete, Self::Rollback, Self::Promote];
 
     /// The word in the path.
     #[must_use]
@@ -258,6 +261,7 @@ impl Order {
             Self::Restart => "restart",
             Self::Delete => "delete",
             Self::Rollback => "rollback",
+            Self::Promote => "promote",
             Self::Scale => "scale",
         }
     }

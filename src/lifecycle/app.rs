@@ -55,6 +55,7 @@ struct Picture {
     endpoints: Vec<EndpointView>,
     expected: bool,
     dormant: bool,
+    canary: Option<(Number, u32)>,
 }
 
 impl App {
@@ -87,6 +88,7 @@ impl App {
             Event::Served { serial, exchanges } => self.served(serial, exchanges, step),
             Event::Hasten { serial } => self.worker(serial).map(|worker| worker.force(step)).is_some(),
             Event::GoBack { ticket } => self.go_back(ticket, step),
+            Event::Promote => self.coming().any(|one| one.pass(step)),
             Event::Condemn { generation, reason } => self.condemn(generation, &reason, step),
             Event::Discard => self.discard(step),
             Event::Doze => self.doze(step),
@@ -122,6 +124,12 @@ impl App {
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointView> {
         self.generations.iter().flat_map(Generation::endpoints).collect()
+    }
+
+    /// The generation that is tried on a few, and their share of all clients in ten thousandths. A change is published.
+    #[must_use]
+    pub fn canary(&self) -> Option<(Number, u32)> {
+        self.generations.iter().find_map(|one| Some((one.number, one.share()?)))
     }
 
     /// Since when this worker serves without a break; `None`: it does not.
@@ -241,10 +249,18 @@ impl App {
         true
     }
 
+    /// Beside those who serve, a generation that comes is tried on a few first, where its plan wants that.
+    fn begin_canary(&mut self, step: &mut Step<'_>) {
+        if self.somebody_serves() {
+            self.coming().for_each(|one| one.try_on_a_few(step));
+        }
+    }
+
     /// Draws the conclusions from whatever has just changed.
     fn settle(&mut self, step: &mut Step<'_>) {
         self.admit(step);
         self.fall_asleep_or_wake(step);
+        self.begin_canary(step);
         self.begin_to_roll(step);
         let has_promoted = self.promote(step);
         self.judge_trial(step);
@@ -322,7 +338,9 @@ impl App {
     /// What a reload is about to replace anyway is not replaced before.
     fn replace_as_planned(&mut self, replace: fn(&mut Generation, usize, &mut Step<'_>), step: &mut Step<'_>) {
         let live = self.generations.iter().position(Generation::is_live);
-        if let Some(live) = live.filter(|_| !self.generations.iter().any(Generation::is_coming)) {
+        // A canary may take its time.
+        let is_soon = |one: &Generation| one.is_coming() && !one.is_canary();
+        if let Some(live) = live.filter(|_| !self.generations.iter().any(is_soon)) {
             let room = self.room_beside(live);
             replace(&mut self.generations[live], room, step);
         }
@@ -339,7 +357,12 @@ impl App {
     }
 
     fn picture(&self) -> Picture {
-        Picture { endpoints: self.endpoints(), expected: self.is_expected(), dormant: self.is_dormant() }
+        Picture {
+            endpoints: self.endpoints(),
+            expected: self.is_expected(),
+            dormant: self.is_dormant(),
+            canary: self.canary(),
+        }
     }
 
     fn retire(&mut self, step: &mut Step<'_>) {

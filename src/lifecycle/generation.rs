@@ -19,10 +19,11 @@
 //!   Verified ─ no room for all, the first is ready ─► Rolling ─ all serve ─► Promoting
 //!                                                       └─ failure, no progress, superseded ─► Yielding ─ others serve ─► Draining
 //! ```
-//! How it goes to sleep and wakes is in [`sleep`]. Later states have their place: Canary between Verified and Promoting. How a generation gets another number of slots is
+//! How it goes to sleep and wakes is in [`sleep`]. Between Verified and what follows there may be a Canary, see [`canary`]. How a generation gets another number of slots is
 //! in [`resize`], how workers are replaced as planned in [`planned`], how it is tried and kept in [`trial`], how it takes over
 //! in steps in [`rolling`], who else has a say in that in [`clearance`], what follows when one ends by itself in [`restarts`].
 
+mod canary;
 mod clearance;
 mod planned;
 mod record;
@@ -35,6 +36,7 @@ mod trial;
 
 use std::time::Instant;
 
+pub(super) use canary::Watch;
 pub(super) use clearance::Clearance;
 
 use super::circuit::{Circuit, Mode};
@@ -67,6 +69,8 @@ pub(super) enum Stage {
     Staging { ticket: Ticket, progressed: Instant },
     /// The first worker is ready, the others start.
     Verified { ticket: Ticket, progressed: Instant },
+    /// A few are served by it, to see how it does.
+    Canary { ticket: Ticket, watch: Watch },
     /// It takes over in steps: who is ready serves, beside those of the live one that are still there.
     Rolling { ticket: Ticket, progressed: Instant },
     /// Published in this version; some proxy may not act on it yet.
@@ -107,7 +111,7 @@ impl Generation {
 
     /// Is it on its way to take over?
     pub(super) fn is_coming(&self) -> bool {
-        self.is_staging() || matches!(self.stage, Stage::Rolling { .. })
+        self.is_staging() || matches!(self.stage, Stage::Canary { .. } | Stage::Rolling { .. })
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -176,6 +180,9 @@ impl Generation {
             Stage::Staging { ticket, .. } | Stage::Verified { ticket, .. } if admitted > 0 => {
                 self.stage = Stage::Verified { ticket, progressed: step.now };
             }
+            // Those that its share needs not wait for the others.
+            Stage::Canary { watch: Watch::Published(_) | Watch::Until(_), .. } => self.serve(step),
+            Stage::Canary { .. } if admitted > 0 => self.note_progress(step.now),
             Stage::Rolling { ticket, .. } if admitted > 0 => {
                 self.stage = Stage::Rolling { ticket, progressed: step.now };
                 self.serve(step);
@@ -191,9 +198,13 @@ impl Generation {
 
     /// Is it ready to take over, all at once, given whether anybody serves now?
     pub(super) fn is_due(&self, somebody_serves: bool) -> bool {
-        let needed = if somebody_serves { self.plan.size() } else { 1 };
-        let is_at_once = !somebody_serves || !self.plan.rollout.is_stepwise();
-        matches!(self.stage, Stage::Verified { .. }) && is_at_once && self.ready() >= needed
+        let is_tried_first = self.plan.trial.canary.is_some();
+        match self.stage {
+            Stage::Verified { .. } if !somebody_serves => self.ready() >= 1,
+            _ if self.plan.rollout.is_stepwise() => false,
+            Stage::Verified { .. } => !is_tried_first && self.ready() >= self.plan.size(),
+            _ => self.has_passed(),
+        }
     }
 
     fn ready(&self) -> usize {
@@ -202,8 +213,10 @@ impl Generation {
 
     /// Serves with who is ready.
     pub(super) fn promote(&mut self, step: &mut Step<'_>) {
-        // (Verified | Rolling) => Promoting
-        if let Stage::Verified { ticket, .. } | Stage::Rolling { ticket, .. } = self.stage {
+        // (Verified | Canary | Rolling) => Promoting
+        if let Stage::Verified { ticket, .. } | Stage::Canary { ticket, .. } | Stage::Rolling { ticket, .. } =
+            self.stage
+        {
             self.stage = Stage::Promoting { ticket, version: step.version };
             self.serve(step);
         }
@@ -213,8 +226,8 @@ impl Generation {
     pub(super) fn dismiss(&mut self, outcome: Outcome, step: &mut Step<'_>) {
         let ticket = self.ticket();
         self.stage = match self.stage {
-            // (Staging | Verified) => Aborted
-            Stage::Staging { .. } | Stage::Verified { .. } => Stage::Aborted,
+            // (Staging | Verified | Canary) => Aborted
+            Stage::Staging { .. } | Stage::Verified { .. } | Stage::Canary { .. } => Stage::Aborted,
             // (Rolling | Promoting | Baking | Live | Dozing | Asleep | Waking | Retained | Yielding) => Draining
             Stage::Rolling { .. }
             | Stage::Promoting { .. }
@@ -232,12 +245,12 @@ impl Generation {
     }
 
     /// Starts who waits and may, no more than there is room for; in staging the first place goes alone until it is verified, and
-    /// whoever is waited for by requests, alone until it serves.
+    /// whoever is waited for by requests, alone until it serves; those that a canary needs, alone until it has done well.
     pub(super) fn start_waiting(&mut self, room: usize, step: &mut Step<'_>) {
         let starting = self.workers().filter(|worker| worker.state.is_starting()).count();
         let most = if self.stage == Stage::Waking { 1 } else { self.plan.concurrent_starts.max(1) as usize };
         let permits = most.saturating_sub(starting).min(room);
-        let reach = if matches!(self.stage, Stage::Staging { .. }) { 1 } else { self.places.len() };
+        let reach = self.reach();
         for place in self.places.iter_mut().take(reach).filter(|place| place.is_waiting()).take(permits) {
             place.start(&self.plan, step);
         }
@@ -266,6 +279,7 @@ impl Generation {
     /// All proxies act on `version` or a later one.
     pub(super) fn published(&mut self, version: Version, step: &mut Step<'_>) {
         self.workers_mut().for_each(|worker| worker.published(version, step));
+        self.canary_published(version, step);
         match self.stage {
             // Promoting => Baking
             Stage::Promoting { ticket, version: promoted } if promoted <= version => {
@@ -326,6 +340,7 @@ impl Generation {
         match self.stage {
             Stage::Staging { ticket, .. }
             | Stage::Verified { ticket, .. }
+            | Stage::Canary { ticket, .. }
             | Stage::Rolling { ticket, .. }
             | Stage::Promoting { ticket, .. }
             | Stage::Baking { ticket, .. } => Some(ticket),
@@ -362,6 +377,7 @@ impl Generation {
             _ if self.clearance == Clearance::Asked => None,
             Stage::Staging { progressed, .. }
             | Stage::Verified { progressed, .. }
+            | Stage::Canary { watch: Watch::Over { progressed }, .. }
             | Stage::Rolling { progressed, .. } => {
                 let stretched = self.workers().filter_map(Worker::stretched);
                 stretched.chain([after(progressed, self.plan.timeouts.progress)]).max()

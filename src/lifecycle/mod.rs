@@ -53,7 +53,7 @@ pub use report::{AppState, GenerationReport, GenerationState, Report, Restarts, 
 pub use restart::{ExitCodes, OnLoop, Policy, Restart};
 pub use rollout::{Decision, Rollout, Room, Share, Strategy, Wishes, decide, need_of};
 pub use todo::Todo;
-pub use trial::Trial;
+pub use trial::{Canary, Trial};
 pub use word::Word;
 
 use crate::id::{Generation, Serial, Slot, WorkerId};
@@ -153,6 +153,8 @@ pub enum Event {
     Hasten { serial: Serial },
     /// Let the retained generation serve again in place of the one that does; answered by exactly one [`Action::Finish`].
     GoBack { ticket: Ticket },
+    /// The generation that is tried on a few is good: it takes over as soon as it can.
+    Promote,
     /// What this generation answers is bad. Counts only while it is on trial; `reason` is for people.
     Condemn { generation: Generation, reason: String },
     /// The retained generation, if there is one, is not worth its memory any more.

@@ -40,6 +40,8 @@ pub struct Report {
 pub struct GenerationReport {
     pub number: Number,
     pub state: GenerationState,
+    /// Of all clients, in ten thousandths, where only some are for it.
+    pub share: Option<u32>,
     /// Slots that are wanted; those from there on are on their way out.
     pub wanted: usize,
     /// One per slot, in order.
@@ -189,6 +191,8 @@ named! {
     GenerationState {
         Staging = "staging",
         Verified = "verified",
+        /// A few clients are served by it, to see how it does.
+        Canary = "canary",
         /// It takes over in steps: some of its workers serve, and some of those before it.
         Rolling = "rolling",
         Promoting = "promoting",
@@ -284,6 +288,7 @@ fn generation(generation: &Generation) -> GenerationReport {
     let state = match generation.stage {
         Stage::Staging { .. } => GenerationState::Staging,
         Stage::Verified { .. } => GenerationState::Verified,
+        Stage::Canary { .. } => GenerationState::Canary,
         Stage::Rolling { .. } => GenerationState::Rolling,
         Stage::Promoting { .. } => GenerationState::Promoting,
         Stage::Baking { .. } => GenerationState::Baking,
@@ -303,7 +308,7 @@ fn generation(generation: &Generation) -> GenerationReport {
     };
     let workers = generation.places.iter().filter(is_there).map(told).collect();
     let beside = generation.places.iter().filter_map(Place::report_beside).collect();
-    GenerationReport { number: generation.number, state, wanted, workers, beside }
+    GenerationReport { number: generation.number, state, share: generation.share(), wanted, workers, beside }
 }
 
 impl WorkerReport {

@@ -25,7 +25,7 @@ impl App {
     pub(super) fn note_pressure(&mut self, is_short: bool) -> bool {
         let is_news = self.is_pressed != is_short;
         self.is_pressed = is_short;
-        for generation in self.generations.iter_mut().filter(|one| is_short && one.is_staging()) {
+        for generation in self.generations.iter_mut().filter(|one| is_short && (one.is_staging() || one.is_canary())) {
             let size = generation.plan.size();
             if size > 1 && !generation.plan.rollout.is_stepwise() {
                 // What was to come at once goes on in steps, with those who are ready.
@@ -60,13 +60,15 @@ impl App {
         }
     }
 
-    /// Has this generation taken over, all of it, or from nobody who serves or could again?
+    /// Has this generation taken over, all of it, or from nobody who serves or could again? So has one that was to have a few, once
+    /// nobody serves the others.
     pub(super) fn has_rolled(&self, generation: &Generation) -> bool {
         let is_hopeless = |one: &Generation| one.is_live() && !one.circuit.is_closed() && !one.is_routed();
         // Whoever is to give back what an earlier reload had taken serves until there are others.
         let serves = |one: &Generation| one.is_yielding() && one.is_routed();
         let is_alone = self.generations.iter().any(is_hopeless) && !self.generations.iter().any(serves);
-        generation.is_rolling() && (generation.is_whole() || is_alone)
+        let is_lost = || !self.generations.iter().any(|one| (one.is_live() || one.is_yielding()) && one.is_routed());
+        generation.is_rolling() && (generation.is_whole() || is_alone) || generation.is_canary() && is_lost()
     }
 
     /// Processes that this generation may start now.
@@ -155,7 +157,7 @@ impl App {
         let index = |is_it: &dyn Fn(&Generation) -> bool| self.generations.iter().position(is_it);
         if let Some(coming) = index(&|one| one.is_coming() && one.is_stepwise()) {
             // Until somebody says that it may take over, all stay as they are.
-            let waits = matches!(self.generations[coming].stage, Stage::Verified { .. });
+            let waits = matches!(self.generations[coming].stage, Stage::Verified { .. } | Stage::Canary { .. });
             return Some((coming, self.generations[coming].plan.rollout)).filter(|_| !waits);
         }
         let yielding = self.generations.iter().rev().find(|one| one.is_yielding())?;

@@ -20,7 +20,21 @@ pub struct Trial {
     pub bake: Duration,
     /// The same; not less than the bake. Zero: whoever is replaced leaves at once.
     pub retain: Duration,
+    /// Before it takes over, only a few are given to it; `None`: it takes over as soon as it can.
+    pub canary: Option<Canary>,
 }
+
+/// A generation that serves a few before it takes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Canary {
+    /// Of all clients, in ten thousandths.
+    pub share: u32,
+    /// So long it has to do well, from the moment in which all proxies send it its share.
+    pub bake: Duration,
+}
+
+/// Why somebody goes back.
+const ASKED_FOR: &str = "it was asked for";
 
 /// Why nobody is rolled back to.
 const NOBODY: &str = "no earlier generation is kept";
@@ -28,8 +42,13 @@ const NOBODY: &str = "no earlier generation is kept";
 impl App {
     /// Goes back, because somebody wants to; answered by one [`Action::Finish`].
     pub(super) fn go_back(&mut self, ticket: Ticket, step: &mut Step<'_>) -> bool {
+        if let Some(canary) = self.generations.iter_mut().find(|one| one.is_canary()) {
+            canary.fail(ASKED_FOR.to_owned(), None, step);
+            self.generations.iter_mut().filter(|one| one.is_live()).for_each(|live| live.stand(ticket, step));
+            return true;
+        }
         self.coming().for_each(|newer| newer.give_way(Outcome::Superseded, step));
-        if !self.roll_back("it was asked for", Some(ticket), step) {
+        if !self.roll_back(ASKED_FOR, Some(ticket), step) {
             let outcome = refusal(self.fresh_number(), NOBODY);
             step.push(Action::Finish { ticket, outcome });
         }
@@ -38,10 +57,11 @@ impl App {
 
     /// The answers of this generation are bad: if it is on trial, it has failed.
     pub(super) fn condemn(&mut self, number: Number, reason: &str, step: &mut Step<'_>) -> bool {
-        if let Some(rolling) = self.generations.iter_mut().find(|one| one.number == number && one.is_rolling()) {
-            let is_watched = !rolling.plan.trial.bake.is_zero();
+        let is_watched = |one: &Generation| one.is_canary() || (one.is_rolling() && !one.plan.trial.bake.is_zero());
+        if let Some(coming) = self.coming().find(|one| one.number == number) {
+            let is_watched = is_watched(coming);
             if is_watched {
-                rolling.fail(reason.to_owned(), None, step);
+                coming.fail(reason.to_owned(), None, step);
             }
             return is_watched;
         }
@@ -60,6 +80,11 @@ impl App {
         let fault = self.generations.iter().filter(|one| one.is_on_trial()).find_map(Generation::fault);
         if let Some(fault) = fault {
             self.roll_back(fault, None, step);
+        }
+        for canary in self.coming().filter(|one| one.is_canary()) {
+            if let Some(fault) = canary.fault() {
+                canary.fail(fault.to_owned(), None, step);
+            }
         }
         let could_go_back = self.fallback().is_some();
         if !could_go_back {

@@ -27,6 +27,6 @@ pub const FIRST_LISTENER: i32 = 5;
 
 pub use message::{FaultKind, FromProxy, Load, Manifest, ManifestEntry, ToProxy, Unread};
 pub use snapshot::{
-    App, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, Hold, Http2, Limits, Listener, Rate, Requests,
-    SlowStart, Snapshot, Streams, TicketKey,
+    App, Canary, Certificate, Clients, Condition, Crowd, Endpoint, Epoch, Hold, Http2, Limits, Listener, Rate,
+    Requests, SlowStart, Snapshot, Streams, TicketKey,
 };

@@ -76,6 +76,16 @@ pub struct Requests {
     /// Are workers told when each came in?
     #[serde(default)]
     pub request_start: bool,
+    #[serde(default)]
+    pub canary: Option<Canary>,
+}
+
+/// A generation that a few of the clients are served by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    pub generation: Generation,
+    /// Of all clients, in ten thousandths.
+    pub share: u32,
 }
 
 /// How requests wait for an endpoint.

@@ -110,7 +110,7 @@ impl Drop for Place {
 }
 
 /// What an address counts as.
-fn key(address: IpAddr) -> u128 {
+pub(crate) fn key(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(four) => four.to_ipv6_mapped().to_bits(),
         IpAddr::V6(six) => six.to_bits() >> 64 << 64,

@@ -34,6 +34,7 @@ use super::upload::{self, Streamed, Upload};
 use super::wire::WorkerRequest;
 use super::world::App;
 use crate::telemetry::exchange_metrics::Cut;
+use crate::upstream::Span;
 
 /// A request that was let in: whom it is for, and what is to be sent.
 struct Prepared {
@@ -42,6 +43,8 @@ struct Prepared {
     /// The client's side of a tunnel, if it asks for one, and the worker's proof that it takes part.
     upgrade: Option<(OnUpgrade, HeaderValue)>,
     awaits: Awaits,
+    /// The generations that it is for.
+    span: Span,
 }
 
 /// What of its body has to be here before a request is sent.
@@ -107,11 +110,12 @@ fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record
     let client = checked.identity.as_ref().map(Identity::client);
     let is_safe = retry::is_safe(request.method());
     let outgoing = Outgoing::new(toward_worker(peer, &checked, bounds, request, record), is_safe, client);
-    Ok(Prepared { app, outgoing, upgrade, awaits })
+    let span = app.versions.map_or(Span::Any, |versions| versions.span(client.unwrap_or(peer.address.ip())));
+    Ok(Prepared { app, outgoing, upgrade, awaits, span })
 }
 
 async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Record) -> Result<Answer, Fault> {
-    let Prepared { app, mut outgoing, upgrade, awaits } = prepared?;
+    let Prepared { app, mut outgoing, upgrade, awaits, span } = prepared?;
     if app.maintenance.is_some() {
         return Err(Fault::Maintenance);
     }
@@ -120,7 +124,7 @@ async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Re
         Awaits::Body => outgoing = Box::pin(outgoing.with_body()).await?,
         Awaits::End => outgoing = Box::pin(outgoing.once_ended()).await?,
     }
-    let ((mut response, survey), mut carriage) = forward::forward(peer, &app, outgoing, record).await?;
+    let ((mut response, survey), mut carriage) = forward::forward(peer, &app, (outgoing, span), record).await?;
     let proof = upgrade.as_ref().map(|(_, proof)| proof);
     answer::check(&response, survey, proof).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
     let is_204 = response.status() == StatusCode::NO_CONTENT;

@@ -21,7 +21,10 @@ use super::world::App;
 use crate::id::Serial;
 use crate::sys::exhaustion::is_exhausted;
 use crate::telemetry::exchange_metrics::{HoldEnd, RetryRule};
-use crate::upstream::{Lease, Refused};
+use crate::upstream::{Lease, Refused, Span};
+
+/// The generations that a request is for, and workers that it is not sent to again.
+type Wanted<'a> = (Span, &'a [Serial]);
 
 /// Sends a request to a worker of the app and returns the head of its response.
 ///
@@ -32,11 +35,11 @@ use crate::upstream::{Lease, Refused};
 pub(crate) async fn forward(
     peer: &Peer,
     app: &App,
-    mut outgoing: Outgoing,
+    (mut outgoing, span): (Outgoing, Span),
     record: &mut Record,
 ) -> Result<(Answered, Carriage), Fault> {
     let (mut tries, mut avoid) = (Tries::default(), Vec::new());
-    let (mut lease, mut now) = claim(app, &avoid, record.started()).await?;
+    let (mut lease, mut now) = claim(app, (span, &avoid), record.started()).await?;
     loop {
         record.attempt(&lease, tries.attempts(), now);
         let reusable = tries.may_reuse().then_some(now);
@@ -51,22 +54,22 @@ pub(crate) async fn forward(
         if rule != RetryRule::NotSent {
             avoid.push(lease.serial);
             drop(lease);
-            let claimed = claim(app, &avoid, Instant::now()).await;
+            let claimed = claim(app, (span, &avoid), Instant::now()).await;
             (lease, now) = claimed.map_err(|refused| if refused == Fault::Down { fault } else { refused })?;
         }
     }
 }
 
 /// Claims an endpoint; waits for one if need be and allowed. Also returns the time, which is still `now` without a wait.
-async fn claim(app: &App, avoid: &[Serial], now: Instant) -> Result<(Lease<Wire>, Instant), Fault> {
-    match app.upstream.try_claim(avoid) {
+async fn claim(app: &App, wanted: Wanted<'_>, now: Instant) -> Result<(Lease<Wire>, Instant), Fault> {
+    match app.upstream.try_claim_of(wanted.0, wanted.1) {
         Some(lease) => Ok((lease, now)),
-        None => Ok((Box::pin(hold(app, avoid)).await?, Instant::now())),
+        None => Ok((Box::pin(hold(app, wanted)).await?, Instant::now())),
     }
 }
 
-async fn hold(app: &App, avoid: &[Serial]) -> Result<Lease<Wire>, Fault> {
-    let mut claim = pin!(app.upstream.claim(avoid));
+async fn hold(app: &App, (span, avoid): Wanted<'_>) -> Result<Lease<Wire>, Fault> {
+    let mut claim = pin!(app.upstream.claim_of(span, avoid));
     // What is decided at once was not held.
     let at_once = poll_fn(|cx| match claim.as_mut().poll(cx) {
         Poll::Ready(decided) => Poll::Ready(Some(decided)),

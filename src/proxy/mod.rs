@@ -52,6 +52,7 @@ mod thread;
 mod tunnel;
 mod unread;
 mod upload;
+mod versions;
 mod watch;
 mod wire;
 mod world;

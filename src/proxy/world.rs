@@ -20,6 +20,7 @@ use bytes::Bytes;
 
 use super::notes::Notes;
 use super::policy::Clients;
+use super::versions::Versions;
 use super::wire::Wire;
 
 /// What exchanges are carried out under.
@@ -50,6 +51,8 @@ pub(crate) struct App {
     pub(crate) retries_by_key: bool,
     /// Are its workers told when a request came in?
     pub(crate) tells_start: bool,
+    /// Which generation is for whom, if that matters.
+    pub(crate) versions: Option<Versions>,
     /// Answers every request, if it is there.
     pub(crate) maintenance: Option<Bytes>,
 }
@@ -232,6 +235,7 @@ impl Atlas {
             keepalive: said.keepalive,
             retries_by_key: said.requests.retry_idempotency_key,
             tells_start: said.requests.request_start,
+            versions: Versions::of(&said.requests),
             maintenance: said.maintenance.clone().map(Bytes::from),
         }
     }

@@ -8,6 +8,7 @@ mod act;
 mod adoption;
 mod archive;
 mod calendar;
+mod canary;
 mod channel;
 mod chores;
 mod clock;

@@ -62,7 +62,7 @@ impl Supervisor {
             return Ok(Source::File);
         }
         self.require_known(apps)?;
-        if order == Order::Rollback {
+        if let Order::Rollback | Order::Promote = order {
             return Ok(Source::InForce);
         }
         if !self.roster.is_list() {
@@ -77,7 +77,7 @@ impl Supervisor {
             Order::Start | Order::Restart => list::with_enabled(&text, apps, true),
             Order::Stop => list::with_enabled(&text, apps, false),
             Order::Delete => list::without(&text, apps),
-            Order::Reload | Order::Rollback | Order::Scale => Ok(text),
+            Order::Reload | Order::Rollback | Order::Promote | Order::Scale => Ok(text),
         };
         edited.map(Source::List).map_err(|error| self.bad_list(&error))
     }

@@ -97,6 +97,7 @@ impl Supervisor {
         };
         let mut families = self.outlook.metrics.gather(&picture);
         families.push(self.roster.traffic.family(self.sites.keys()));
+        families.push(self.canaries());
         families
     }
 
@@ -186,6 +187,7 @@ fn progress(generation: &lifecycle::GenerationReport, loads: &Loads) -> words::G
         ready: generation.workers.iter().filter(can_serve).count(),
         running: all().filter(|worker| worker.serial.is_some()).count(),
         inflight: all().filter_map(|worker| worker.serial).map(|serial| load(serial, loads).inflight).sum(),
+        share: generation.share,
     }
 }
 

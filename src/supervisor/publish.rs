@@ -66,6 +66,7 @@ fn app(name: &AppName, site: &Site, common: &Limits) -> link::App {
             body_bytes: forwarding.body_bytes.or(common.body_bytes),
             retry_idempotency_key: forwarding.retry_idempotency_key,
             request_start: forwarding.request_start,
+            canary: site.canary(),
         },
         hold: hold(site),
         connect_timeout: forwarding.connect_timeout,

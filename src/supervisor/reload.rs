@@ -194,8 +194,10 @@ impl Supervisor {
     }
 
     pub(super) fn begin_app(&mut self, name: &AppName, reload: &mut Reload) {
-        if reload.order == Order::Rollback {
-            return self.begin_rollback(name, reload);
+        match reload.order {
+            Order::Rollback => return self.begin_rollback(name, reload),
+            Order::Promote => return self.begin_promotion(name, reload),
+            _ => {}
         }
         let Some(app) = self.config.apps.get(name).cloned().map(Arc::new) else {
             self.remove_site(name);
@@ -266,7 +268,7 @@ impl Supervisor {
                 self.run_queue();
                 reload.expect(name, self.hope_of_present(name));
             }
-            Order::Start | Order::Stop | Order::Delete | Order::Scale | Order::Rollback => {
+            Order::Start | Order::Stop | Order::Delete | Order::Scale | Order::Rollback | Order::Promote => {
                 reload.expect(name, self.hope_of_present(name));
             }
         }

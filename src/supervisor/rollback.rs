@@ -11,7 +11,7 @@ use super::settings::plan;
 use super::site::{Site, Supervised};
 use crate::control::words::Outcome;
 use crate::id::{AppName, Generation, Serial};
-use crate::lifecycle::{self, Answers, GenerationState, Size};
+use crate::lifecycle::{self, Answers, GenerationState, Plan, Size, Trial};
 
 const NOTHING: &str = "there is no earlier generation to go back to, or it ran the same from the same directory: put the \
                        old files back and reload";
@@ -26,9 +26,13 @@ impl Supervisor {
                 "it is not an app of which generations follow each other",
             );
         };
-        let (has_retained, is_wanted) = (site.has_retained(), site.machine.is_wanted());
+        let is_wanted = site.machine.is_wanted();
+        // A canary that goes makes way for the one that serves.
+        let has_retained = site.has_retained() || site.machine.canary().is_some();
         let recalled = if has_retained || !is_wanted { None } else { site.releases.recall() };
-        let plan = recalled.map(|app| self.plan_of_reload(name, &app, reload));
+        // What has served before need not prove itself on a few.
+        let at_once = |plan: Plan| Plan { trial: Trial { canary: None, ..plan.trial }, ..plan };
+        let plan = recalled.map(|app| self.plan_of_reload(name, &app, reload).map(at_once));
         let ticket = self.reloads.fresh_ticket();
         let event = match plan {
             _ if has_retained => lifecycle::Event::GoBack { ticket },
@@ -76,7 +80,8 @@ impl Supervised {
             return None;
         }
         let mut generations = self.machine.report().generations.into_iter();
-        let is_watched = |state| matches!(state, GenerationState::Baking | GenerationState::Rolling);
+        let is_watched =
+            |state| matches!(state, GenerationState::Baking | GenerationState::Canary | GenerationState::Rolling);
         let is_watched = generations.any(|one| one.number == generation && is_watched(one.state));
         let reason = self.releases.fault(generation).filter(|_| is_watched)?;
         Some(lifecycle::Event::Condemn { generation, reason })

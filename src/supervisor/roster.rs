@@ -143,7 +143,7 @@ fn switch(order: Order) -> Option<bool> {
     match order {
         Order::Start | Order::Restart => Some(true),
         Order::Stop => Some(false),
-        Order::Reload | Order::Rollback | Order::Delete | Order::Scale => None,
+        Order::Reload | Order::Rollback | Order::Promote | Order::Delete | Order::Scale => None,
     }
 }
 

@@ -10,8 +10,8 @@ use super::proxies::Recipe;
 use crate::certs::{self, CertError};
 use crate::config::{self, Amount, App, Config, LogFormat};
 use crate::lifecycle::{
-    Backoff, Liveness, OnLoop, Overlap, Plan, Policy, Probing, Readiness, Recycling, Restart, Rollout, Terms, Timeouts,
-    Trial,
+    Backoff, Canary, Liveness, OnLoop, Overlap, Plan, Policy, Probing, Readiness, Recycling, Restart, Rollout, Terms,
+    Timeouts, Trial,
 };
 use crate::link::Certificate;
 use crate::sys::memory;
@@ -55,11 +55,16 @@ pub(super) fn plan(app: &App, scaled: Option<NonZeroU32>) -> Plan {
         },
         concurrent_starts: cpus,
         overlaps: app.kind != config::Kind::Task { overlaps: false },
-        trial: Trial { bake: command.deploy.bake, retain: command.deploy.retain },
+        trial: trial(&command.deploy.trial),
         // How a reload goes is decided when it begins.
         rollout: Rollout::AT_ONCE,
         gated: command.deploy.pre_promote.is_some(),
     }
+}
+
+fn trial(trial: &config::Trial) -> Trial {
+    let canary = trial.canary.map(|share| Canary { share, bake: trial.canary_bake });
+    Trial { bake: trial.bake, retain: trial.retain, canary }
 }
 
 /// The number of workers that the settings of an app ask for; `None`: they are not ours.

@@ -96,6 +96,12 @@ impl Site {
         }
     }
 
+    /// The generation that is tried on a few of the clients.
+    pub(super) fn canary(&self) -> Option<link::Canary> {
+        let Self::Supervised(site) = self else { return None };
+        site.machine.canary().map(|(generation, share)| link::Canary { generation, share })
+    }
+
     /// Is a server to be expected, so that a request is worth holding?
     pub(super) fn is_expected(&self) -> bool {
         match self {

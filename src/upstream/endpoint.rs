@@ -246,7 +246,7 @@ impl<C> Endpoint<C> {
 
     /// Gives up one claim: to the oldest request held that does not avoid this endpoint, if any.
     pub(super) fn release(self: &Arc<Self>) {
-        let accepts = |waiting: &_| Hold::accepts(waiting, self.serial);
+        let accepts = |waiting: &_| self.hold.accepts(waiting, self);
         let give = |waiting| Hold::give(waiting, Arc::clone(self));
         self.report(queue::release(&self.gate, self.hold.queue(), accepts, give));
     }

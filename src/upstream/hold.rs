@@ -4,6 +4,7 @@
 //! place inside a gate, entered on its behalf; a place that was handed to somebody who has gone away is passed on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -12,7 +13,8 @@ use tokio::time::{Instant, timeout};
 use super::endpoint::Endpoint;
 use super::lease::Lease;
 use super::queue::Queue;
-use crate::id::Serial;
+use super::span::Span;
+use crate::id::{Generation, Serial};
 
 /// Why a claim was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,10 +36,13 @@ pub enum Refused {
 /// The requests held for one app, oldest first.
 pub(super) struct Hold<C> {
     queue: Queue<Waiting<C>>,
+    /// The oldest and the newest generation that is open.
+    open: [AtomicU64; 2],
 }
 
 /// A held request as those see it who have something for it.
 pub(super) struct Waiting<C> {
+    span: Span,
     avoid: Box<[Serial]>,
     since: Instant,
     answer: oneshot::Sender<Answer<C>>,
@@ -48,13 +53,13 @@ pub(super) type Answer<C> = Result<Arc<Endpoint<C>>, Refused>;
 
 impl<C> Hold<C> {
     pub(super) fn new() -> Self {
-        Self { queue: Queue::new() }
+        Self { queue: Queue::new(), open: [AtomicU64::new(0), AtomicU64::new(0)] }
     }
 
     /// Joins the line; refused when `bound` others are in it.
-    pub(super) fn join(&self, avoid: &[Serial], bound: u32) -> Result<Waiter<'_, C>, Refused> {
+    pub(super) fn join(&self, (span, avoid): (Span, &[Serial]), bound: u32) -> Result<Waiter<'_, C>, Refused> {
         let (sender, answer) = oneshot::channel();
-        let waiting = Waiting { avoid: avoid.into(), since: Instant::now(), answer: sender };
+        let waiting = Waiting { span, avoid: avoid.into(), since: Instant::now(), answer: sender };
         let ticket = self.queue.join(waiting, bound as usize).ok_or(Refused::Full)?;
         Ok(Waiter { hold: self, ticket, answer })
     }
@@ -64,9 +69,17 @@ impl<C> Hold<C> {
         self.queue.oldest(|waiting| waiting.since)
     }
 
-    /// Would this waiter take a place on the endpoint with this serial?
-    pub(super) fn accepts(waiting: &Waiting<C>, serial: Serial) -> bool {
-        !waiting.avoid.contains(&serial)
+    /// These generations are open. Whoever says so settles what it means for those who wait.
+    pub(super) fn note_open(&self, open: impl Iterator<Item = Generation> + Clone) {
+        let [oldest, newest] = [open.clone().min(), open.max()].map(|one| one.map_or(0, |one| one.0));
+        self.open[0].store(oldest, Relaxed);
+        self.open[1].store(newest, Relaxed);
+    }
+
+    /// Would this waiter take a place on this endpoint?
+    pub(super) fn accepts(&self, waiting: &Waiting<C>, endpoint: &Endpoint<C>) -> bool {
+        let open = self.open.iter().map(|one| Generation(one.load(Relaxed)));
+        waiting.span.among(open).contains(endpoint.generation) && !waiting.avoid.contains(&endpoint.serial)
     }
 
     /// Hands a place inside the endpoint's gate to a waiter; says whether it was still there.
@@ -75,9 +88,9 @@ impl<C> Hold<C> {
     }
 
     /// Asks for an answer to every waiter, oldest first; those for whom there is none wait on.
-    pub(super) fn settle(&self, answer: impl Fn(&[Serial]) -> Option<Answer<C>>) {
-        for (ticket, avoid) in self.queue.survey(|waiting| waiting.avoid.clone()) {
-            if let Some(answer) = answer(&avoid) {
+    pub(super) fn settle(&self, answer: impl Fn(Span, &[Serial]) -> Option<Answer<C>>) {
+        for (ticket, (span, avoid)) in self.queue.survey(|waiting| (waiting.span, waiting.avoid.clone())) {
+            if let Some(answer) = answer(span, &avoid) {
                 self.tell(ticket, answer);
             }
         }

@@ -17,6 +17,7 @@ mod pick;
 mod pool;
 mod queue;
 mod ramp;
+mod span;
 mod tally;
 
 use std::num::NonZeroU32;
@@ -32,6 +33,7 @@ pub use endpoint::{Endpoint, OnIdle, Spec};
 pub use hold::Refused;
 pub use lease::Lease;
 pub use ramp::Ramp;
+pub use span::Span;
 pub use tally::{Seen, Waiting};
 
 use crate::id::Serial;
@@ -122,6 +124,7 @@ impl<C: Send + 'static> Upstream<C> {
         for endpoint in before.endpoints.iter().filter(|old| !specs.iter().any(|spec| spec.serial == old.serial)) {
             endpoint.retire();
         }
+        self.hold.note_open(specs.iter().filter(|spec| spec.open).map(|spec| spec.generation));
         self.settle();
         // Whoever has joined after this has seen what is listed now.
         if self.held() > 0 {
@@ -137,7 +140,13 @@ impl<C: Send + 'static> Upstream<C> {
     /// Claims an open endpoint that is not full and not to be avoided, the less loaded of two drawn at random.
     #[must_use]
     pub fn try_claim(&self, avoid: &[Serial]) -> Option<Lease<C>> {
-        self.world.load().enter(avoid).map(Lease::of)
+        self.try_claim_of(Span::Any, avoid)
+    }
+
+    /// The same of these generations; of any while none of them is open that is not to be avoided.
+    #[must_use]
+    pub fn try_claim_of(&self, span: Span, avoid: &[Serial]) -> Option<Lease<C>> {
+        self.world.load().enter(span, avoid).map(Lease::of)
     }
 
     /// Claims an endpoint as [`try_claim`](Self::try_claim) does, and waits in line for one if need be.
@@ -149,10 +158,18 @@ impl<C: Send + 'static> Upstream<C> {
     /// [`Refused::Down`] at once when no endpoint but those avoided is open and none is expected, or as soon as that is
     /// so; [`Refused::Full`] at once when as many wait as may, [`Refused::Overloaded`] when they have waited for too long; [`Refused::TimedOut`] after the time to hold.
     pub async fn claim(&self, avoid: &[Serial]) -> Result<Lease<C>, Refused> {
-        if let Some(lease) = self.try_claim(avoid) {
+        self.claim_of(Span::Any, avoid).await
+    }
+
+    /// The same of these generations; of any while none of them is open that is not to be avoided.
+    ///
+    /// # Errors
+    /// As of a claim of any.
+    pub async fn claim_of(&self, span: Span, avoid: &[Serial]) -> Result<Lease<C>, Refused> {
+        if let Some(lease) = self.try_claim_of(span, avoid) {
             return Ok(lease);
         }
-        let (waiter, limit) = self.join(avoid)?;
+        let (waiter, limit) = self.join(span, avoid)?;
         waiter.wait(limit).await
     }
 
@@ -182,15 +199,16 @@ impl<C: Send + 'static> Upstream<C> {
     }
 
     /// Joins the line of requests on hold; also says for how long to wait.
-    fn join(&self, avoid: &[Serial]) -> Result<(Waiter<'_, C>, Duration), Refused> {
+    fn join(&self, span: Span, avoid: &[Serial]) -> Result<(Waiter<'_, C>, Duration), Refused> {
         let bounds = self.world.load().may_hold(avoid)?;
         let is_late = |limit| self.held() < bounds.hold_requests as usize && self.is_late(limit);
         if bounds.shed_after.is_some_and(is_late) {
             return Err(Refused::Overloaded);
         }
-        let waiter = self.hold.join(avoid, bounds.hold_requests)?;
+        let span = self.world.load().span(span, avoid);
+        let waiter = self.hold.join((span, avoid), bounds.hold_requests)?;
         // What was given up or listed before we joined was not offered to us.
-        if let Some(answer) = self.world.load().answer(avoid) {
+        if let Some(answer) = self.world.load().answer(span, avoid) {
             waiter.tell(answer);
         } else {
             self.want();
@@ -202,7 +220,7 @@ impl<C: Send + 'static> Upstream<C> {
     fn is_late(&self, limit: Duration) -> bool {
         let oldest = self.hold.oldest();
         oldest.is_some_and(|since| since.elapsed() >= limit)
-            && self.world.load().first_that(&[], |endpoint| !endpoint.is_closed()).is_some()
+            && self.world.load().first_that(Span::Any, &[], |endpoint| !endpoint.is_closed()).is_some()
     }
 
     /// Tells that a request waits, if that is to be told and was not yet.
@@ -216,7 +234,7 @@ impl<C: Send + 'static> Upstream<C> {
     /// Gives every request on hold what it would get if it came now.
     fn settle(&self) {
         let world = self.world.load();
-        self.hold.settle(|avoid| world.answer(avoid));
+        self.hold.settle(|span, avoid| world.answer(span, avoid));
     }
 }
 
@@ -226,8 +244,10 @@ impl<C> World<C> {
     }
 
     /// Takes a place at the endpoint picked. The caller makes a [`Lease`] of it.
-    fn enter(&self, avoid: &[Serial]) -> Option<Arc<Endpoint<C>>> {
-        let load = |endpoint: &Arc<Endpoint<C>>| endpoint.load().filter(|_| !avoid.contains(&endpoint.serial));
+    fn enter(&self, span: Span, avoid: &[Serial]) -> Option<Arc<Endpoint<C>>> {
+        let span = self.span(span, avoid);
+        let is_meant = |one: &Endpoint<C>| span.contains(one.generation) && !avoid.contains(&one.serial);
+        let load = |endpoint: &Arc<Endpoint<C>>| endpoint.load().filter(|_| is_meant(endpoint));
         // Others may fill or close what was picked before we get in: pick again then, and at last try each in turn.
         for _ in 0..3 {
             let dice = (fastrand::u32(..), fastrand::u32(..));
@@ -244,23 +264,37 @@ impl<C> World<C> {
                 return Some(Arc::clone(picked));
             }
         }
-        self.first_that(avoid, Endpoint::try_enter)
+        self.first_that(span, avoid, Endpoint::try_enter)
     }
 
     /// What to tell a request in line; `None`: to wait.
-    fn answer(&self, avoid: &[Serial]) -> Option<Answer<C>> {
-        let place = self.enter(avoid).or_else(|| self.first_that(avoid, Endpoint::try_enter_or_want));
+    fn answer(&self, span: Span, avoid: &[Serial]) -> Option<Answer<C>> {
+        let span = self.span(span, avoid);
+        let place = self.enter(span, avoid).or_else(|| self.first_that(span, avoid, Endpoint::try_enter_or_want));
         place.map(Ok).or_else(|| self.may_hold(avoid).err().map(Err))
     }
 
     /// The bounds of waiting for an endpoint, if there is one to wait for.
     fn may_hold(&self, avoid: &[Serial]) -> Result<Bounds, Refused> {
-        let is_worth_it = self.bounds.expected || self.first_that(avoid, |endpoint| !endpoint.is_closed()).is_some();
+        let is_worth_it =
+            self.bounds.expected || self.first_that(Span::Any, avoid, |endpoint| !endpoint.is_closed()).is_some();
         if is_worth_it { Ok(self.bounds) } else { Err(Refused::Down) }
     }
 
-    fn first_that(&self, avoid: &[Serial], takes: impl Fn(&Endpoint<C>) -> bool) -> Option<Arc<Endpoint<C>>> {
-        self.endpoints.iter().find(|endpoint| !avoid.contains(&endpoint.serial) && takes(endpoint)).cloned()
+    fn first_that(
+        &self,
+        span: Span,
+        avoid: &[Serial],
+        takes: impl Fn(&Endpoint<C>) -> bool,
+    ) -> Option<Arc<Endpoint<C>>> {
+        let is_meant = |one: &Endpoint<C>| span.contains(one.generation) && !avoid.contains(&one.serial);
+        self.endpoints.iter().find(|endpoint| is_meant(endpoint) && takes(endpoint)).cloned()
+    }
+
+    /// The generations that a claim for these can be had of.
+    fn span(&self, span: Span, avoid: &[Serial]) -> Span {
+        let open = self.endpoints.iter().filter(|one| !one.is_closed() && !avoid.contains(&one.serial));
+        span.among(open.map(|one| one.generation))
     }
 }
 

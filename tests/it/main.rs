@@ -8,6 +8,7 @@
 mod acceptance;
 mod activation;
 mod broken;
+mod canaries;
 mod completions;
 mod config;
 mod contract;

@@ -29,6 +29,8 @@ pub(super) struct Stand {
     ready: usize,
     slots: usize,
     phase: Phase,
+    /// Of a canary, in ten thousandths of all clients.
+    share: Option<u32>,
     /// Workers that are on their way out, and the requests that they are at work on.
     leaving: usize,
     finishing: u32,
@@ -40,6 +42,8 @@ pub(super) struct Stand {
 enum Phase {
     /// The new generation is on its way, or there.
     Comes,
+    /// A few of the clients are served by it.
+    Canary,
     /// It serves, and the one before it is kept until it has proved itself.
     Bakes,
     /// It is not to be.
@@ -68,11 +72,13 @@ fn stand(app: &App, before: &Before) -> Option<Stand> {
         ready: newest.ready,
         slots: newest.slots,
         phase: match newest.state.as_str() {
+            "canary" => Phase::Canary,
             "baking" => Phase::Bakes,
             "aborted" | "yielding" => Phase::CalledOff,
             "draining" => Phase::Stops,
             _ => Phase::Comes,
         },
+        share: newest.share,
         leaving,
         finishing: leavers().map(|one| one.inflight).sum(),
         inflight: app.workers.iter().map(|worker| worker.load.inflight).sum(),
@@ -91,6 +97,7 @@ impl Stand {
         let Self { app, generation, ready, slots, leaving, inflight, .. } = self;
         let what = match self.phase {
             Phase::Comes => format!("[{bar}] {ready}/{slots} ready"),
+            Phase::Canary => format!("[{bar}] {ready}/{slots} ready, a canary"),
             Phase::Bakes => format!("[{bar}] serves, on trial"),
             Phase::CalledOff => "called off".to_owned(),
             Phase::Stops => "stops".to_owned(),
@@ -103,6 +110,10 @@ impl Stand {
         let Self { app, generation, ready, slots, .. } = self;
         let mut line = match self.phase {
             Phase::Comes => format!("{app}: generation {generation}: {ready} of {slots} workers ready"),
+            Phase::Canary => {
+                let share = self.share.map_or_else(String::new, |share| format!("{}% ", f64::from(share) / 100.0));
+                format!("{app}: generation {generation} serves {share}of the clients with {ready} of {slots} workers")
+            }
             Phase::Bakes => {
                 format!("{app}: generation {generation} serves, on trial: the one before it is kept meanwhile")
             }
@@ -133,7 +144,7 @@ mod tests {
 
     fn generation(number: u64, state: &str, ready: usize, running: usize) -> GenerationProgress {
         let number = Generation(number);
-        GenerationProgress { number, state: state.to_owned(), slots: 4, ready, running, inflight: 3 }
+        GenerationProgress { number, state: state.to_owned(), slots: 4, ready, running, inflight: 3, share: None }
     }
 
     fn stand(generations: Vec<GenerationProgress>, before: u64) -> Option<Stand> {
@@ -170,6 +181,13 @@ mod tests {
             (
                 vec![generation(1, "retained", 0, 4), generation(2, "baking", 4, 4)],
                 "web: generation 2 serves, on trial: the one before it is kept meanwhile",
+            ),
+            (
+                vec![
+                    generation(1, "live", 4, 4),
+                    GenerationProgress { share: Some(250), ..generation(2, "canary", 1, 1) },
+                ],
+                "web: generation 2 serves 2.5% of the clients with 1 of 4 workers",
             ),
             (vec![generation(2, "live", 4, 4)], "web: generation 2: 4 of 4 workers ready"),
             (

@@ -216,6 +216,8 @@ fn deploys() -> Keys {
         ("hook_timeout", duration()),
         ("bake", duration()),
         ("retain", duration()),
+        ("canary", pattern("^[0-9]+(\\.[0-9]{1,2})? *%$")),
+        ("canary_bake", duration()),
     ]
 }
 

@@ -37,7 +37,7 @@ pub struct AppReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GenerationProgress {
     pub number: Generation,
-    /// `staging`, `verified`, `promoting`, `live`, `draining` or `aborted`.
+    /// `staging`, `verified`, `canary`, `promoting`, `live`, `draining` or `aborted`.
     pub state: String,
     /// Workers that it is to have.
     pub slots: usize,
@@ -47,4 +47,7 @@ pub struct GenerationProgress {
     pub running: usize,
     /// Requests that they are at work on, as of about a second ago.
     pub inflight: u32,
+    /// Of all clients, in ten thousandths, where only some are for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<u32>,
 }

@@ -2,7 +2,7 @@
 //!
 //! Of a crash loop it is known that it is one, and not which ends have led to it. A trial is not continued: who serves is live;
 //! who was kept to go back to is kept on. Nor is a reload continued that goes in steps: what it has taken is given back. Who was about to
-//! sleep serves.
+//! sleep serves; one that was tried on a few leaves.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::lifecycle::todo::{Step, after};
 impl Generation {
     pub(in crate::lifecycle) fn record(&self, now: Instant) -> GenerationRecord {
         let stage = match self.stage {
-            Stage::Staging { .. } | Stage::Verified { .. } => StageRecord::Staging,
+            Stage::Staging { .. } | Stage::Verified { .. } | Stage::Canary { .. } => StageRecord::Staging,
             Stage::Asleep => StageRecord::Asleep,
             Stage::Promoting { .. } | Stage::Baking { .. } | Stage::Live | Stage::Dozing { .. } | Stage::Waking => {
                 StageRecord::Live

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::{Generation, Mode, Place, Stage};
+use super::{Generation, Mode, Place, Stage, Watch};
 use crate::id::Serial;
 use crate::lifecycle::state::State;
 use crate::lifecycle::todo::Step;
@@ -28,10 +28,11 @@ impl Generation {
 
     /// Its first workers serve, if it is one that takes over in steps.
     pub(in crate::lifecycle) fn begin_to_roll(&mut self, step: &mut Step<'_>) {
-        // Verified => Rolling
-        if let Stage::Verified { ticket, .. } = self.stage
+        let is_tried_first = self.plan.trial.canary.is_some();
+        // (Verified | Canary) => Rolling
+        if let Stage::Verified { ticket, .. } | Stage::Canary { ticket, watch: Watch::Over { .. } } = self.stage
             && self.plan.rollout.is_stepwise()
-            && self.ready() > 0
+            && (self.is_canary() || !is_tried_first && self.ready() > 0)
             && self.is_cleared(step)
         {
             self.stage = Stage::Rolling { ticket, progressed: step.now };
@@ -50,6 +51,7 @@ impl Generation {
     pub(in crate::lifecycle) fn note_progress(&mut self, now: Instant) {
         if let Stage::Staging { progressed, .. }
         | Stage::Verified { progressed, .. }
+        | Stage::Canary { watch: Watch::Over { progressed }, .. }
         | Stage::Rolling { progressed, .. } = &mut self.stage
         {
             *progressed = now;
@@ -93,7 +95,7 @@ impl Generation {
     pub(in crate::lifecycle) fn fail(&mut self, reason: String, worker: Option<Serial>, step: &mut Step<'_>) {
         let (generation, to) = (self.number, self.base);
         let outcome = match self.stage {
-            Stage::Rolling { .. } => Outcome::RolledBack { generation, to, reason, worker },
+            Stage::Canary { .. } | Stage::Rolling { .. } => Outcome::RolledBack { generation, to, reason, worker },
             _ => Outcome::Aborted { generation, reason, worker },
         };
         self.give_way(outcome, step);

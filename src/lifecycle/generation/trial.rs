@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Generation, Place, Stage};
+use super::{Generation, Place, Stage, Watch};
 use crate::lifecycle::todo::Step;
 use crate::lifecycle::worker::Failure;
 use crate::lifecycle::{Action, Outcome, Ticket};
@@ -62,6 +62,17 @@ impl Generation {
         self.places.iter_mut().for_each(|place| place.reinstate(step));
     }
 
+    /// It serves on, for the one that was tried beside it is given up; whoever waits for that is told when all proxies know.
+    pub(in crate::lifecycle) fn stand(&mut self, ticket: Ticket, step: &mut Step<'_>) {
+        let outcome = match self.stage {
+            // Live => Promoting
+            Stage::Live => return self.stage = Stage::Promoting { ticket, version: step.version },
+            Stage::Baking { .. } => Outcome::Live { generation: self.number },
+            _ => Outcome::Superseded,
+        };
+        step.finish(Some(ticket), outcome);
+    }
+
     /// A worker of a generation that is kept is gone: another one comes only if it serves again.
     pub(super) fn leave_for_later(&mut self, index: usize, was_let_go: bool, failure: &Failure, now: Instant) {
         let place = &mut self.places[index];
@@ -100,7 +111,7 @@ impl Generation {
     /// When the bake is over, or it is kept no longer.
     pub(super) fn trial_ends_at(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Baking { until, .. } => Some(until),
+            Stage::Baking { until, .. } | Stage::Canary { watch: Watch::Until(until), .. } => Some(until),
             Stage::Retained { until } => until,
             _ => None,
         }

@@ -11,8 +11,8 @@ use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
 use crate::lifecycle::{
-    Backoff, Event, Liveness, OnLoop, Plan, Policy, Probing, Readiness, RecycleReason, Restart, Rollout, Timeouts,
-    Version, Word,
+    Backoff, Canary, Event, Liveness, OnLoop, Plan, Policy, Probing, Readiness, RecycleReason, Restart, Rollout,
+    Timeouts, Trial, Version, Word,
 };
 
 pub(super) const WILD: Mischief = Mischief {
@@ -108,7 +108,8 @@ prop_compose! {
         restart in restarts(),
         progress_deadline in 1..=90_u64,
         drain_timeout in 1..=600_u64,
-        readiness in readiness(),
+        (readiness, warmup) in (readiness(), proptest::option::weighted(0.3, 1..=20_u64)),
+        canary in proptest::option::weighted(0.3, (1..=5_000_u32, 1..=30_u64)),
         overlaps in any::<bool>(),
         liveness in proptest::option::of(liveness()),
         (watchdog, rollout, gated) in (proptest::option::of(1..=60_u64), rollouts(), any::<bool>()),
@@ -118,6 +119,7 @@ prop_compose! {
                 start: Duration::from_secs(start_timeout),
                 drain: Duration::from_secs(drain_timeout),
                 progress: Duration::from_secs(progress_deadline),
+                warmup: warmup.map(Duration::from_secs),
                 ..plan(workers).timeouts
             },
             probing: Probing {
@@ -132,6 +134,12 @@ prop_compose! {
             concurrent_starts,
             overlaps,
             gated,
+            trial: Trial {
+                canary: canary
+                    .filter(|_| overlaps)
+                    .map(|(share, bake)| Canary { share, bake: Duration::from_secs(bake) }),
+                ..Trial::default()
+            },
             // The last worker of an app goes first only where requests may wait; tasks come at once.
             rollout: match rollout {
                 _ if !overlaps => Rollout::AT_ONCE,

@@ -173,6 +173,7 @@ fn end(outcome: &Outcome) -> String {
     }
 }
 
+mod canaries;
 mod crashes;
 mod liveness;
 mod loops;

@@ -13,7 +13,8 @@ use key::Key;
 use super::world::{Choice, Mischief, World};
 use super::{alternating, declared, lasting, plan, warmed};
 use crate::lifecycle::{
-    AppState, Backoff, Liveness, OnLoop, Outcome, Plan, Policy, Probing, Restart, Rollout, Timeouts, Trial, WorkerState,
+    AppState, Backoff, Canary, Liveness, OnLoop, Outcome, Plan, Policy, Probing, Restart, Rollout, Timeouts, Trial,
+    WorkerState,
 };
 
 /// No walk may take more steps than this.
@@ -537,7 +538,7 @@ fn two_slots_replaced_in_steps_while_they_crash_and_memory_is_short() {
 /// A new generation is watched for 5 s, and the one before it kept for 10.
 fn tried(plan: Plan) -> Plan {
     let wait = Duration::from_secs(5);
-    Plan { trial: Trial { bake: wait, retain: 2 * wait }, ..plan }
+    Plan { trial: Trial { bake: wait, retain: 2 * wait, canary: None }, ..plan }
 }
 
 #[test]
@@ -559,6 +560,29 @@ fn two_slots_replaced_on_trial_and_gone_back_from_at_any_moment() {
     let plan = Plan { concurrent_starts: 2, ..tried(short(2)) };
     let found = walk(plan, Mischief { reloads: 1, doubts: 1, ..Mischief::NONE }, 1_000);
     assert!(found.outcomes.contains("rolled back"), "{found:?}");
+}
+
+/// A new generation is tried on a tenth of the clients for 5 s before it takes over.
+fn careful(plan: Plan) -> Plan {
+    let canary = Some(Canary { share: 1_000, bake: Duration::from_secs(5) });
+    Plan { trial: Trial { canary, ..plan.trial }, ..plan }
+}
+
+#[test]
+fn one_slot_tried_on_a_few_first_at_any_moment() {
+    let some = Mischief { reloads: 1, doubts: 1, crashes: 1, stops: 1, ..Mischief::NONE };
+    let found = walk(careful(declared(short(1))), some, 1_000);
+    assert_eq!(found.outcomes, BTreeSet::from(["aborted", "live", "rolled back"]));
+    let found = walk(careful(declared(short(1))), Mischief { reloads: 2, ..Mischief::NONE }, 1_000);
+    assert!(found.outcomes.contains("superseded"), "{found:?}");
+}
+
+#[test]
+fn two_slots_tried_on_a_few_first() {
+    let plan = Plan { concurrent_starts: 2, ..careful(declared(short(2))) };
+    walk(plan, Mischief { reloads: 1, doubts: 1, ..Mischief::NONE }, 300);
+    walk(rolling(plan, 1, 0), Mischief { reloads: 1, doubts: 1, ..Mischief::NONE }, 300);
+    walk(rolling(plan, 0, 1), Mischief { reloads: 1, ..Mischief::NONE }, 300);
 }
 
 #[test]

@@ -230,7 +230,7 @@ impl World {
             Choice::Reload => self.reload(),
             Choice::Resize(workers) => self.resize(workers),
             Choice::Recycle(serial) => self.recycle(serial),
-            Choice::GoBack | Choice::Condemn => self.doubt(choice),
+            Choice::GoBack | Choice::Condemn | Choice::Promote => self.doubt(choice),
             Choice::Cleared(generation, may) => self.answer_whether(generation, may),
             Choice::Doze | Choice::Rouse => self.doze_or_rouse(choice == Choice::Doze),
             Choice::Squeeze | Choice::Ease => self.squeeze(choice == Choice::Squeeze),
@@ -307,7 +307,10 @@ impl World {
         if choice == Choice::GoBack {
             return Event::GoBack { ticket: self.fresh_ticket() };
         }
-        let is_watched = |one: &&Generated| one.is_on_trial() || one.is_rolling();
+        if choice == Choice::Promote {
+            return Event::Promote;
+        }
+        let is_watched = |one: &&Generated| one.is_on_trial() || one.is_rolling() || one.is_canary();
         let tried = self.app.generations.iter().find(is_watched).map(|one| one.number);
         Event::Condemn { generation: tried.unwrap_or(Generation(0)), reason: "its answers are bad".into() }
     }

@@ -203,7 +203,7 @@ pub(super) fn app(name: &str) -> App {
         condition: Condition::Expected,
         endpoints: Vec::new(),
         max_inflight: None,
-        requests: Requests { body_bytes: None, retry_idempotency_key: false, request_start: false },
+        requests: Requests { body_bytes: None, retry_idempotency_key: false, request_start: false, canary: None },
         hold: Hold { requests: 100, time: Duration::from_secs(10), shed_after: None, wakes: false },
         connect_timeout: Duration::from_secs(1),
         response_timeout: Some(Duration::from_secs(10)),

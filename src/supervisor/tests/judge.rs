@@ -74,7 +74,10 @@ impl Simulation {
         for app in &snapshot.apps {
             let mut slots = BTreeMap::<(Option<Generation>, Slot), u32>::new();
             // Two generations serve at once only while one takes over in steps, or gives back.
-            let in_steps = |state| matches!(state, GenerationState::Rolling | GenerationState::Yielding);
+            let in_steps = |state| {
+                use GenerationState::{Canary, Rolling, Yielding};
+                matches!(state, Canary | Rolling | Yielding)
+            };
             let rolls = reports.get(&app.name).is_some_and(|one| one.generations.iter().any(|one| in_steps(one.state)));
             self.world.borrow_mut().tally.rolls += u64::from(rolls);
             for one in app.endpoints.iter().filter(|one| one.open) {

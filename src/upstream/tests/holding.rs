@@ -109,9 +109,9 @@ async fn what_was_handed_to_one_who_goes_away_goes_to_the_next_and_then_back() {
 async fn what_is_meant_for_one_who_has_been_served_already_is_given_back() {
     let (upstream, _) = upstream();
     upstream.set(&[open(1)], WIDE);
-    let waiter = upstream.hold.join(&[], 1).unwrap();
+    let waiter = upstream.hold.join((Span::Any, &[]), 1).unwrap();
     for _ in 0..2 {
-        waiter.tell(upstream.world.load().answer(&[]).unwrap());
+        waiter.tell(upstream.world.load().answer(Span::Any, &[]).unwrap());
     }
     assert_eq!(upstream.endpoints()[0].in_flight(), 1);
     drop(waiter);

@@ -121,7 +121,7 @@ fn app(arguments: &Arguments, name: &str, host: &str) -> Result<App> {
         condition: Condition::Expected,
         endpoints: (0..).zip(servers).map(|(number, server)| endpoint(number, *server)).collect(),
         max_inflight: None,
-        requests: Requests { body_bytes: None, retry_idempotency_key: false, request_start: false },
+        requests: Requests { body_bytes: None, retry_idempotency_key: false, request_start: false, canary: None },
         hold: Hold { requests: 1000, time: AGES, shed_after: None, wakes: false },
         connect_timeout: defaults::CONNECT_TIMEOUT.default,
         response_timeout: Some(AGES),

@@ -184,7 +184,7 @@ fn a_reload_in_steps_that_gets_nowhere_is_undone() {
 #[test]
 fn bad_answers_while_it_takes_over_send_it_back_where_it_is_watched() {
     let mut world = reloading(tuned(one_more(2), |plan| {
-        plan.trial = Trial { bake: seconds(30), retain: seconds(60) };
+        plan.trial = Trial { bake: seconds(30), retain: seconds(60), canary: None };
     }));
     world.bring_up(3);
     assert_eq!(world.then(Choice::Condemn), "reload 1 rolled back 2 to 1");

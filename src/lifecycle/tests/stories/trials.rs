@@ -4,7 +4,7 @@ use super::*;
 
 /// A new generation is watched for 30 s, and the one before it kept for a minute.
 fn tried(workers: u32) -> Plan {
-    tuned(hasty(workers), |plan| plan.trial = Trial { bake: seconds(30), retain: seconds(60) })
+    tuned(hasty(workers), |plan| plan.trial = Trial { bake: seconds(30), retain: seconds(60), canary: None })
 }
 
 /// Generation 2, with workers from 3 on, has taken over from generation 1.

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use crate::lifecycle::circuit::{Circuit, Mode};
-use crate::lifecycle::generation::{Generation, Stage};
+use crate::lifecycle::generation::{Generation, Stage, Watch};
 use crate::lifecycle::liveness::{Closed, Fate, Gate};
 use crate::lifecycle::place::relay::{Relay, Role, Shift};
 use crate::lifecycle::place::{Place, Seat};
@@ -71,6 +71,14 @@ impl Key {
         match generation.stage {
             Stage::Staging { progressed, .. } => self.stage(1, progressed + generation.plan.timeouts.progress),
             Stage::Verified { progressed, .. } => self.stage(2, progressed + generation.plan.timeouts.progress),
+            Stage::Canary { watch: Watch::Published(version), .. } => {
+                self.add(12);
+                self.version(version);
+            }
+            Stage::Canary { watch: Watch::Until(until), .. } => self.stage(13, until),
+            Stage::Canary { watch: Watch::Over { progressed }, .. } => {
+                self.stage(14, progressed + generation.plan.timeouts.progress);
+            }
             Stage::Promoting { version, .. } => {
                 self.add(3);
                 self.version(version);

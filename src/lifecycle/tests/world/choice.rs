@@ -22,6 +22,8 @@ pub(crate) enum Choice {
     GoBack,
     /// What the generation on trial answers is bad.
     Condemn,
+    /// The generation that is tried on a few is good.
+    Promote,
     /// Programs wait for memory, or do not any more.
     Squeeze,
     Ease,
@@ -188,6 +190,9 @@ impl World {
         if self.mischief.doubts > 0 && self.app.generations.iter().any(Generated::could_serve_again) {
             orders.push(Choice::GoBack);
             orders.extend(self.app.generations.iter().any(Generated::is_on_trial).then_some(Choice::Condemn));
+        }
+        if self.mischief.doubts > 0 && self.app.generations.iter().any(Generated::is_canary) {
+            orders.extend([Choice::GoBack, Choice::Condemn, Choice::Promote]);
         }
         let is_watched = |one: &Generated| one.is_rolling() && !one.plan.trial.bake.is_zero();
         if self.mischief.doubts > 0 && self.app.generations.iter().any(is_watched) {

@@ -121,7 +121,7 @@ impl World {
         self.require(wanted, "a replacement that nobody wants");
         let serves = self.latest().iter().any(|one| one.open && one.serial == serial);
         self.require(serves || is_aside, "two processes in one slot, and the first does not serve");
-        let staging = self.app.generations.iter().any(Generation::is_coming);
+        let staging = self.app.generations.iter().any(|one| one.is_coming() && !one.is_canary());
         let loops = self.is_in_loop(self.processes[&serial].worker.generation);
         self.require(!staging && !loops, "a planned replacement at a bad time");
     }
@@ -285,7 +285,11 @@ impl World {
     fn require_gated(&self, one: EndpointView, serving: usize, set: &[EndpointView]) {
         let first = self.staged.contains(&one.generation) && !self.opened.contains_key(&one.generation);
         let generation = self.app.generations.iter().find(|generation| generation.number == one.generation);
-        let width = |one: &Generation| if one.plan.rollout.is_stepwise() { 1 } else { one.plan.size() };
+        let width = |one: &Generation| match one.plan.trial.canary {
+            _ if one.plan.rollout.is_stepwise() => 1,
+            Some(canary) if one.is_canary() => (one.plan.size() * canary.share as usize).div_ceil(10_000).max(1),
+            _ => one.plan.size(),
+        };
         let full_terms = |generation: &Generation| (generation.plan.probing.successes, width(generation));
         let stays = |old: &EndpointView| self.processes.get(&old.serial).is_some_and(|process| !process.leaves);
         let replaces = self.latest().iter().find(|old| old.open && stays(old) && self.is_relay(old, &one));
@@ -327,6 +331,7 @@ impl World {
         self.require(generations.iter().filter(|one| one.is_live()).count() <= 1, "one generation is live");
         self.require(generations.iter().filter(|one| one.is_draining()).count() <= 3, "three generations drain");
         self.judge_trial();
+        self.judge_canary();
         for generation in generations {
             let starting = generation.workers().filter(|worker| worker.state.is_starting()).count();
             let alone = generation.workers().filter(|one| !one.state.is_leaving()).count() <= 1
@@ -364,6 +369,20 @@ impl World {
         self.require(!(could && is_at_fault), "a bad generation serves although there is another one");
         let bakes = live.is_some_and(|live| matches!(live.stage, Stage::Baking { .. }));
         self.require(could || !bakes, "a bake goes on without anybody to go back to");
+    }
+
+    /// Whoever is tried on a few is well, and the others are all there to serve the rest.
+    fn judge_canary(&self) {
+        for canary in self.app.generations.iter().filter(|one| one.is_canary()) {
+            self.require(canary.fault().is_none(), "a bad generation is tried on");
+            let serving = canary.workers().filter(|one| one.state.is_open()).count();
+            let needed = canary.plan.trial.canary.map(|one| (canary.plan.size() * one.share as usize).div_ceil(10_000));
+            let most = if canary.plan.rollout.is_stepwise() { 1 } else { needed.unwrap_or(0).max(1) };
+            // Another number of workers has come to be wanted meanwhile.
+            let is_resized = self.mischief.resizes < super::super::chance::WILD.resizes && self.mischief.resizes > 0;
+            self.require(serving <= most || is_resized, "more serve than the share needs");
+            self.require(self.app.canary().map(|one| one.0) == Some(canary.number), "its share is told");
+        }
     }
 
     fn judge_recycles(&self, generation: &Generation, staging: bool, may_start: bool) {

@@ -63,7 +63,8 @@ impl World {
 
     /// What was to come at once goes on in steps.
     fn note_pressure(&mut self) {
-        let Some(staging) = self.app.generations.iter().find(|one| one.is_staging()) else { return };
+        let is_pressed = |one: &&Generation| one.is_staging() || one.is_canary();
+        let Some(staging) = self.app.generations.iter().find(is_pressed) else { return };
         let size = staging.plan.workers;
         if let Some(roll) = self.rolls.get_mut(&staging.number).filter(|roll| !roll.rollout.is_stepwise() && size > 1) {
             roll.rollout = Rollout { surge: size - 1, unavailable: 0 };
@@ -126,7 +127,10 @@ impl World {
         for (generation, roll) in self.rolls_under_way().filter(|(one, _)| one.is_coming()) {
             let starting = generation.workers().filter(|worker| worker.state.is_starting()).count();
             let permits = starting < generation.plan.concurrent_starts as usize;
-            let reach = if matches!(generation.stage, Stage::Staging { .. }) { 1 } else { generation.places.len() };
+            let is_first = matches!(generation.stage, Stage::Staging { .. } | Stage::Verified { .. });
+            let is_tried = generation.is_canary() || is_first && generation.plan.trial.canary.is_some();
+            let is_alone = matches!(generation.stage, Stage::Staging { .. }) || is_tried;
+            let reach = if is_alone { 1 } else { generation.places.len() };
             let waits = generation.places[..reach].iter().any(Place::is_waiting);
             let before = |roll: Roll| {
                 let base = self.app.generations.iter().find(|one| one.number == roll.base);
