@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 /// Every verb that people type, by what they want.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Serve", &["run", "start", "demo"]),
-    ("Apps", &["reload", "rollback", "scale", "restart", "stop", "delete", "signal", "reset"]),
+    ("Apps", &["reload", "rollback", "promote", "scale", "restart", "stop", "delete", "signal", "reset"]),
     ("Traffic", &["drain", "undrain", "pause", "resume", "maintenance"]),
     ("Look", &["status", "info", "monit", "logs", "flush", "env", "ping", "prove"]),
     ("Configuration", &["check", "show", "diff", "fmt", "schema", "import"]),

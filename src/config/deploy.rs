@@ -35,6 +35,8 @@ pub struct Deploy {
     /// Longest time of each.
     pub hook_timeout: Duration,
     pub trial: Trial,
+    /// A client that has seen it is not given an older one while it serves.
+    pub consistent: bool,
     /// How each of its workers comes to its full share.
     pub warm: Warm,
 }
@@ -112,6 +114,7 @@ pub(super) fn deploy(table: &mut Table) -> Deploy {
         post_promote: table.take("post_promote", command::hook),
         hook_timeout: table.duration("hook_timeout", &defaults::HOOK_TIMEOUT),
         trial,
+        consistent: table.boolean("consistent"),
         // Read when it is known by which name the app is asked.
         warm: Warm::default(),
     }
@@ -189,7 +192,7 @@ mod tests {
         let deploy = deploy_of(
             "strategy = 'shrink-first'\nmax_surge = '25%'\nmax_unavailable = 2\nreserve = '1GiB'\non_no_room = 'hold'\n\
              progress_deadline = '5m'\npre_promote = 'npm run migrate && echo done'\n\
-             post_promote = ['node', 'tell them.js']\nhook_timeout = '90s'\nbake = '1s'\nretain = '2s'\ncanary = '5%'\n\
+             post_promote = ['node', 'tell them.js']\nhook_timeout = '90s'\nbake = '1s'\nretain = '2s'\ncanary = '5%'\nconsistent = true\n\
              canary_bake = '3s'",
         );
         let expected = Deploy {
@@ -208,6 +211,7 @@ mod tests {
                 canary: Some(500),
                 canary_bake: Duration::from_secs(3),
             },
+            consistent: true,
             warm: Warm::default(),
         };
         assert_eq!(Deploy { warm: Warm::default(), ..deploy }, expected);

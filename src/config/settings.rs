@@ -172,6 +172,7 @@ impl Settings {
         self.time("deploy.retain", retain);
         self.or("deploy.canary", canary.map(|share| format!("{}%", f64::from(share) / 100.0)), NONE);
         self.time("deploy.canary_bake", canary_bake);
+        self.put("deploy.consistent", deploy.consistent);
     }
 
     fn kind(&mut self, kind: &Kind) {

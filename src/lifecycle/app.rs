@@ -4,6 +4,7 @@
 //! Invariants: at most one generation is on its way to take over, and it is the newest; at most one is live, and none exactly when the
 //! app is not wanted; at most one is retained; each version is published once, after the step that made it; at most three generations drain.
 
+mod few;
 mod record;
 
 use std::time::Instant;
@@ -11,7 +12,6 @@ use std::time::Instant;
 use super::generation::{Generation, Stage};
 use super::recycle::Recycles;
 use super::report::{Report, Restarts};
-use super::state::State;
 use super::todo::{Step, Todo};
 use super::worker::{End, Worker};
 use super::{Action, EndpointView, Event, Outcome, Plan, Size, Ticket, Version, Word};
@@ -126,19 +126,6 @@ impl App {
         self.generations.iter().flat_map(Generation::endpoints).collect()
     }
 
-    /// The generation that is tried on a few, and their share of all clients in ten thousandths. A change is published.
-    #[must_use]
-    pub fn canary(&self) -> Option<(Number, u32)> {
-        self.generations.iter().find_map(|one| Some((one.number, one.share()?)))
-    }
-
-    /// Since when this worker serves without a break; `None`: it does not.
-    #[must_use]
-    pub fn serves_since(&self, serial: Serial) -> Option<Instant> {
-        let mut workers = self.generations.iter().flat_map(Generation::workers);
-        workers.find(|one| one.serial == serial && one.state == State::Serving).map(|one| one.since)
-    }
-
     /// Is a worker coming soon, if none is open? Then requests are held. A change is published as one of the endpoints
     /// is.
     #[must_use]
@@ -247,13 +234,6 @@ impl App {
     fn wake(&mut self, step: &mut Step<'_>) -> bool {
         self.generations.iter_mut().for_each(|generation| generation.wake(step));
         true
-    }
-
-    /// Beside those who serve, a generation that comes is tried on a few first, where its plan wants that.
-    fn begin_canary(&mut self, step: &mut Step<'_>) {
-        if self.somebody_serves() {
-            self.coming().for_each(|one| one.try_on_a_few(step));
-        }
     }
 
     /// Draws the conclusions from whatever has just changed.

@@ -78,6 +78,9 @@ pub struct Requests {
     pub request_start: bool,
     #[serde(default)]
     pub canary: Option<Canary>,
+    /// Is a client that a generation has answered for no older one any more?
+    #[serde(default)]
+    pub consistent: bool,
 }
 
 /// A generation that a few of the clients are served by.

@@ -31,10 +31,10 @@ use super::request_head::{self, REQUEST_START, Start, Vouched};
 use super::retry;
 use super::tunnel;
 use super::upload::{self, Streamed, Upload};
+use super::versions::Client;
 use super::wire::WorkerRequest;
 use super::world::App;
 use crate::telemetry::exchange_metrics::Cut;
-use crate::upstream::Span;
 
 /// A request that was let in: whom it is for, and what is to be sent.
 struct Prepared {
@@ -43,8 +43,7 @@ struct Prepared {
     /// The client's side of a tunnel, if it asks for one, and the worker's proof that it takes part.
     upgrade: Option<(OnUpgrade, HeaderValue)>,
     awaits: Awaits,
-    /// The generations that it is for.
-    span: Span,
+    client: Client,
 }
 
 /// What of its body has to be here before a request is sent.
@@ -108,14 +107,17 @@ fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record
         _ => Awaits::Nothing,
     };
     let client = checked.identity.as_ref().map(Identity::client);
+    let side = app.versions.as_ref().map_or_else(Client::default, |versions| {
+        let is_https = checked.identity.as_ref().and_then(|said| said.is_https).unwrap_or(peer.is_tls);
+        versions.client(client.unwrap_or(peer.address.ip()), request.headers(), is_https)
+    });
     let is_safe = retry::is_safe(request.method());
     let outgoing = Outgoing::new(toward_worker(peer, &checked, bounds, request, record), is_safe, client);
-    let span = app.versions.map_or(Span::Any, |versions| versions.span(client.unwrap_or(peer.address.ip())));
-    Ok(Prepared { app, outgoing, upgrade, awaits, span })
+    Ok(Prepared { app, outgoing, upgrade, awaits, client: side })
 }
 
 async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Record) -> Result<Answer, Fault> {
-    let Prepared { app, mut outgoing, upgrade, awaits, span } = prepared?;
+    let Prepared { app, mut outgoing, upgrade, awaits, client } = prepared?;
     if app.maintenance.is_some() {
         return Err(Fault::Maintenance);
     }
@@ -124,12 +126,15 @@ async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Re
         Awaits::Body => outgoing = Box::pin(outgoing.with_body()).await?,
         Awaits::End => outgoing = Box::pin(outgoing.once_ended()).await?,
     }
-    let ((mut response, survey), mut carriage) = forward::forward(peer, &app, (outgoing, span), record).await?;
+    let ((mut response, survey), mut carriage) = forward::forward(peer, &app, (outgoing, client.span), record).await?;
     let proof = upgrade.as_ref().map(|(_, proof)| proof);
     answer::check(&response, survey, proof).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
     let is_204 = response.status() == StatusCode::NO_CONTENT;
     if let Some(keep) = headers::toward_client(response.headers_mut(), survey, is_204, record.id()) {
         carriage.keep = keep;
+    }
+    if let Some(versions) = &app.versions {
+        versions.mark(response.headers_mut(), client, carriage.lease.generation);
     }
     if response.version() == Version::HTTP_10 {
         // The next request on the connection would be written as HTTP/1.0, and lose a body of unknown length.

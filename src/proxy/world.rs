@@ -235,7 +235,7 @@ impl Atlas {
             keepalive: said.keepalive,
             retries_by_key: said.requests.retry_idempotency_key,
             tells_start: said.requests.request_start,
-            versions: Versions::of(&said.requests),
+            versions: Versions::of(said),
             maintenance: said.maintenance.clone().map(Bytes::from),
         }
     }

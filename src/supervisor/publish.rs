@@ -67,6 +67,7 @@ fn app(name: &AppName, site: &Site, common: &Limits) -> link::App {
             retry_idempotency_key: forwarding.retry_idempotency_key,
             request_start: forwarding.request_start,
             canary: site.canary(),
+            consistent: is_consistent(app),
         },
         hold: hold(site),
         connect_timeout: forwarding.connect_timeout,
@@ -113,6 +114,10 @@ pub(super) fn endpoints(site: &Supervised, leaving: &BTreeSet<Serial>) -> Vec<li
         })
     };
     site.machine.endpoints().into_iter().filter_map(endpoint).collect()
+}
+
+fn is_consistent(app: &App) -> bool {
+    matches!(&app.server, Server::Command(command) if command.deploy.consistent)
 }
 
 /// How far the share of a worker has grown that serves since then; `None`: it has its full one.

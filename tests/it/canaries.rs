@@ -96,7 +96,9 @@ fn one_that_answers_errors_is_taken_back_with_exit_code_2_and_most_clients_never
         let target = running.http();
         let few: BTreeSet<_> = (0..100).filter(|client| status_of(&target, *client) == 500).collect();
         until(SOON, "it is found to be bad", || {
-            few.iter().for_each(|client| drop(status_of(&target, *client)));
+            for client in &few {
+                status_of(&target, *client);
+            }
             reload.is_finished().then_some(())
         });
         let said = reload.join().unwrap();
@@ -124,7 +126,9 @@ fn one_whose_worker_crashes_is_taken_back() {
         is_tried(&running);
         let target = running.http();
         until(SOON, "it crashes", || {
-            (0..20).for_each(|client| drop(generation_of(&target, client)));
+            for client in 0..20 {
+                generation_of(&target, client);
+            }
             reload.is_finished().then_some(())
         });
         let reloaded = reload.join().unwrap();

@@ -77,6 +77,7 @@ mod trees;
 mod trials;
 mod units;
 mod upgrades;
+mod versions;
 mod warmth;
 mod watch;
 mod wire;

@@ -218,6 +218,7 @@ fn deploys() -> Keys {
         ("retain", duration()),
         ("canary", pattern("^[0-9]+(\\.[0-9]{1,2})? *%$")),
         ("canary_bake", duration()),
+        ("consistent", boolean()),
     ]
 }
 
