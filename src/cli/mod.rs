@@ -130,7 +130,7 @@ Examples:
     Reload(reload::Reload),
     /// Let what served before the latest reload serve again
     Rollback(rollback::Rollback),
-    /// Let a new generation take over that a few of the clients have
+    /// Let a canary take over at once, before its time is over
     Promote(promote::Promote),
     /// Stop apps and forget them
     #[command(visible_aliases = ["del", "rm"])]

@@ -291,7 +291,7 @@ fn a_reload_whose_caller_is_gone_is_given_up_and_the_old_generation_serves_on() 
 
 /// Worker 2 has taken over from worker 1, which is kept for ten minutes.
 fn with_somebody_kept() -> World {
-    let trial = Trial { bake: Duration::ZERO, retain: Duration::from_mins(10) };
+    let trial = Trial { bake: Duration::ZERO, retain: Duration::from_mins(10), canary: None };
     let mut world = running(Plan { trial, ..plan(1) });
     world.apply(Choice::Reload);
     while !world.tickets.is_empty() {

@@ -116,6 +116,11 @@ impl World {
         self.turn_page(modes);
     }
 
+    /// Was it in a crash loop before this step?
+    pub(super) fn had_looped(&self, generation: &Generated) -> bool {
+        self.books.modes.get(&generation.number).is_some_and(|mode| *mode != Mode::Closed)
+    }
+
     /// A crash loop begins with the first end too many, and not otherwise.
     fn audit_intensity(&self, generation: &Generated) {
         let restart = &generation.plan.restart;

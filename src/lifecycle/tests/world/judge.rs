@@ -415,9 +415,9 @@ impl World {
         let leaves = |place: &&Place| matches!(place.relay.shift, Some(Shift::Leaving(_)));
         let sent_away = |generation: &Generation| -> Vec<_> {
             let sitters = generation.places.iter().filter(leaves);
-            // In a crash loop whoever hangs goes at once.
-            let is_bounded =
-                !generation.circuit.is_closed() || changing(generation) <= (generation.places.len() / 10).max(1);
+            // In a crash loop whoever hangs goes at once, also in the step in which the loop ends.
+            let loops = !generation.circuit.is_closed() || self.had_looped(generation);
+            let is_bounded = loops || changing(generation) <= (generation.places.len() / 10).max(1);
             sitters.filter_map(|place| Some((place.worker()?.serial, is_bounded))).collect()
         };
         for (serial, is_bounded) in self.app.generations.iter().flat_map(sent_away).collect::<Vec<_>>() {
