@@ -157,7 +157,12 @@ impl World {
         let is_relieved = |old: &EndpointView| {
             set.iter().any(|one| one.open && (one.slot, one.generation) == (old.slot, old.generation))
         };
-        let is_gone = |one: &EndpointView| one.open && !opens(set, one.serial) && is_well(&one.serial);
+        // One that is given up before it takes over goes at once: it was tried beside all others.
+        let is_given_up =
+            |number: Number| self.app.generations.iter().any(|one| one.number == number && one.stage == Stage::Aborted);
+        let is_gone = |one: &EndpointView| {
+            one.open && !opens(set, one.serial) && is_well(&one.serial) && !is_given_up(one.generation)
+        };
         let sent_away = before_set.iter().any(|one| is_gone(one) && !is_relieved(one));
         let version = self.version().next();
         let is_fresh = |one: &&Generation| {
