@@ -94,6 +94,7 @@ const VERBS: &[(&[&str], &[Meaning])] = &[
         &["rollback"],
         &[(Code::Done, "what was before serves again"), NO_WAY_BACK, OVERTAKEN, NO_APP, NOBODY, UNREADABLE],
     ),
+    (&["promote"], &[DONE, (Code::Aborted, "there is no canary"), NO_APP, NOBODY, UNREADABLE]),
     (&["prove"], &[(Code::Done, "nothing was lost"), LOST, NO_APP, NOBODY, UNREADABLE]),
     (&["env", "info", "flush"], PLAIN),
     (&["status", "monit", "ping", "kill", "save"], ASKING),

@@ -12,10 +12,10 @@ use crate::control::words::Order;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  portreeve promote web         its new generation has done well: no longer on a few of the clients
+  portreeve promote web         its new generation has done well with a few of the clients
 
-For apps with `deploy = { canary = \"5%\" }` while a reload is at that step. The other new workers start, and the new generation takes
-over; the reload that began it waits for that and says how it ends. `portreeve rollback` is for one that has not done well.")]
+For apps with `deploy = { canary = \"5%\" }` while a reload is at that step. The other new workers start, and the
+new generation takes over; the reload that began it waits for that and says how it ends. `portreeve rollback` is for one that has not done well.")]
 pub(super) struct Promote {
     #[command(flatten)]
     apps: Apps,
