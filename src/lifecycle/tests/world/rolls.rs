@@ -179,7 +179,8 @@ impl World {
         let away = if roll.rollout.holds() { 1 } else { roll.rollout.unavailable as usize };
         let least = usize::from(!roll.rollout.holds() || size > 1);
         let floor = size.saturating_sub(away).max(least);
-        let open = set.iter().filter(|one| one.open).count();
-        self.require(open >= floor, "too few serve, by our own doing");
+        let [open, opened] = [set, before_set].map(|set| set.iter().filter(|one| one.open).count());
+        // One for one is no loss, however many have ended for good before.
+        self.require(open >= floor || open >= opened, "too few serve, by our own doing");
     }
 }
