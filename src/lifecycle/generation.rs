@@ -19,9 +19,10 @@
 //!   Verified ─ no room for all, the first is ready ─► Rolling ─ all serve ─► Promoting
 //!                                                       └─ failure, no progress, superseded ─► Yielding ─ others serve ─► Draining
 //! ```
-//! How it goes to sleep and wakes is in [`sleep`]. Between Verified and what follows there may be a Canary, see [`canary`]. How a generation gets another number of slots is
-//! in [`resize`], how workers are replaced as planned in [`planned`], how it is tried and kept in [`trial`], how it takes over
-//! in steps in [`rolling`], who else has a say in that in [`clearance`], what follows when one ends by itself in [`restarts`].
+//! How it goes to sleep and wakes is in [`sleep`]. Between Verified and what follows there may be a Canary, see [`canary`]. How a
+//! generation gets another number of slots is in [`resize`], how workers are replaced as planned in [`planned`], how it is tried
+//! and kept in [`trial`], how it takes over in steps in [`rolling`], who else has a say in that in [`clearance`], what follows
+//! when one ends by itself in [`restarts`].
 
 mod canary;
 mod clearance;

@@ -51,8 +51,9 @@ impl Parting {
         let due = farewell::due(lease, &peer.proxy);
         let course = app.filter(|_| is_open).map(|app| Course::of(lease, &peer.proxy, app, StreamKind::Events));
         let parting = match lease.streams() {
-            // One that may wait is never due.
-            Streams::Notify { .. } | Streams::Wait => is_open.then(|| Self::new(due, Some(Events::default()))),
+            Streams::Notify { .. } => is_open.then(|| Self::new(due, Some(Events::default()))),
+            // One that may wait is never due, so nobody has to know where its events end; how it ends is counted.
+            Streams::Wait => is_open.then(|| Self::new(due, None)),
             Streams::Cut => {
                 let old = if is_open { Instant::now() } else { Instant::now() + OLD };
                 let due = async move {
