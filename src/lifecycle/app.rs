@@ -2,7 +2,7 @@
 //!
 //! Composes generations and publishes what comes of it; how a generation or a worker behaves is theirs to know.
 //! Invariants: at most one generation is on its way to take over, and it is the newest; at most one is live, and none exactly when the
-//! app is not wanted; at most one is retained; each version is published once, after the step that made it; at most three generations drain.
+//! app is not wanted; at most one is retained; each version is published once, after the step that made it; at most three generations drain, unless all are to go.
 
 mod few;
 mod record;
@@ -309,6 +309,10 @@ impl App {
     }
 
     fn bound_draining(&mut self, step: &mut Step<'_>) {
+        if !self.is_wanted() {
+            // When all are to go, no more of them will come.
+            return;
+        }
         let draining = self.generations.iter().filter(|generation| generation.is_draining()).count();
         let surplus = draining.saturating_sub(MAX_DRAINING);
         let oldest = self.generations.iter_mut().filter(|generation| generation.is_draining()).take(surplus);

@@ -28,7 +28,8 @@ impl Generation {
 
     /// Does it serve as it is meant to, with nothing under way?
     pub(in crate::lifecycle) fn may_doze(&self) -> bool {
-        self.stage == Stage::Live && self.circuit.is_closed() && self.is_routed()
+        let has_surplus = self.places.len() > self.kept();
+        self.stage == Stage::Live && self.circuit.is_closed() && self.is_routed() && !has_surplus
     }
 
     /// Is somebody who asks for it to be told of at once?

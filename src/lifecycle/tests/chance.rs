@@ -21,6 +21,8 @@ pub(super) const WILD: Mischief = Mischief {
     resizes: 60,
     doubts: 60,
     squeezes: 30,
+    dozes: 30,
+    rouses: 60,
     stops: 3,
     starts: 4,
     crashes: 60,

@@ -80,6 +80,11 @@ impl World {
         }
     }
 
+    /// Whoever comes to this slot next is no restart.
+    pub(super) fn note_vacated(&mut self, slot: WorkerId) {
+        self.books.vacated.insert(slot);
+    }
+
     /// A worker of a live generation, with its plan; whether it was given up, and whether it leaves by its own will.
     fn live_worker(&self, serial: Serial) -> Option<(WorkerId, Plan, [bool; 2])> {
         let live = self.app.generations.iter().find(|generation| generation.is_live())?;

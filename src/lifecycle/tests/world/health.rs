@@ -15,6 +15,8 @@ use crate::lifecycle::{Event, Liveness};
 pub(in crate::lifecycle::tests) struct Health {
     /// A question is on its way.
     pub(in crate::lifecycle::tests) asked: bool,
+    /// That one is from before it last left service: whoever comes back is asked anew.
+    is_late: bool,
     /// It has failed often enough, and not come round since.
     pub(in crate::lifecycle::tests) is_ill: bool,
     /// Answers in a row that speak against that.
@@ -70,11 +72,11 @@ impl World {
     }
 
     pub(super) fn check(&mut self, serial: Serial) {
-        self.require(
-            (self.is_in_service(serial) || self.has_just_left(serial)) && !self.processes[&serial].health.asked,
-            "a question to a worker that cannot take one",
-        );
-        self.process(serial).health.asked = true;
+        let Health { asked, is_late, .. } = self.processes[&serial].health;
+        let is_there = self.is_in_service(serial) || self.has_just_left(serial);
+        self.require(is_there && (!asked || is_late), "a question to a worker that cannot take one");
+        let health = &mut self.process(serial).health;
+        (health.asked, health.is_late) = (true, false);
     }
 
     /// Whoever is let go of in the very step in which it was to be asked, need not have an answer.
@@ -95,7 +97,8 @@ impl World {
         let late = self.mischief.late_answers;
         for serial in leaving {
             let health = &mut self.process(serial).health;
-            *health = Health { asked: health.asked && late, dumped: health.dumped, ..Health::default() };
+            let asked = health.asked && late;
+            *health = Health { asked, is_late: asked, dumped: health.dumped, ..Health::default() };
         }
         let watched = self.processes.iter().filter(|(_, one)| one.health.due.is_none() && !one.health.hangs);
         for serial in watched.map(|(serial, _)| *serial).collect::<Vec<_>>() {

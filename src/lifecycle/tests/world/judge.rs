@@ -329,7 +329,8 @@ impl World {
         self.require(staging <= 1 && newest, "one generation is on its way to take over, the newest");
         self.judge_rolls();
         self.require(generations.iter().filter(|one| one.is_live()).count() <= 1, "one generation is live");
-        self.require(generations.iter().filter(|one| one.is_draining()).count() <= 3, "three generations drain");
+        let draining = generations.iter().filter(|one| one.is_draining()).count();
+        self.require(draining <= 3 || !self.app.is_wanted(), "three generations drain");
         self.judge_trial();
         self.judge_canary();
         for generation in generations {
@@ -346,7 +347,9 @@ impl World {
             let is_bounded = self.is_rolling() || (generation.plan.rollout.is_stepwise() && generations.len() > 1);
             let is_waiting = waiting && permits && generation.is_live() && !is_bounded;
             self.require(!is_waiting, "nobody waits while there are permits");
-            self.judge_recycles(generation, staging > 0 || self.is_rolling(), permits);
+            // As long as others make way, there may be no room.
+            let is_bounded = self.is_rolling() || generations.iter().any(Generation::is_yielding);
+            self.judge_recycles(generation, staging > 0 || is_bounded, permits);
         }
         self.require(!self.stop_owed || !generations.is_empty() || self.app.is_wanted(), "a stop is not confirmed");
         self.require(self.app.endpoints() == self.latest(), "the published set is the present one");

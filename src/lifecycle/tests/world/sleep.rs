@@ -4,6 +4,7 @@ use super::World;
 use crate::id::Generation;
 use crate::lifecycle::Event;
 use crate::lifecycle::generation::Generation as Generated;
+use crate::lifecycle::place::Place;
 
 impl World {
     pub(super) fn doze_or_rouse(&mut self, dozes: bool) -> Event {
@@ -13,7 +14,20 @@ impl World {
         }
         self.mischief.rouses = self.mischief.rouses.saturating_sub(1);
         self.is_asked = self.app.is_dormant();
+        if self.app.is_asleep() {
+            self.note_seats_of_sleepers();
+        }
         Event::Rouse
+    }
+
+    /// Whoever is still on its way to sleep makes room for another one: that is no restart.
+    fn note_seats_of_sleepers(&mut self) {
+        let live = self.app.generations.iter().find(|one| one.is_live());
+        let places = live.iter().flat_map(|one| &one.places).filter(|place| place.is_let_go());
+        let seats: Vec<_> = places.filter_map(Place::worker).map(|sitter| sitter.id.clone()).collect();
+        for seat in seats {
+            self.note_vacated(seat);
+        }
     }
 
     /// A process is about to be started in this generation.
