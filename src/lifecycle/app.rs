@@ -2,7 +2,8 @@
 //!
 //! Composes generations and publishes what comes of it; how a generation or a worker behaves is theirs to know.
 //! Invariants: at most one generation is on its way to take over, and it is the newest; at most one is live, and none exactly when the
-//! app is not wanted; at most one is retained; each version is published once, after the step that made it; at most three generations drain, unless all are to go.
+//! app is not wanted; at most one is retained; each version is published once, after the step that made it; at most three
+//! generations drain of those that come at once, unless all are to go.
 
 mod few;
 mod record;
@@ -17,7 +18,7 @@ use super::worker::{End, Worker};
 use super::{Action, EndpointView, Event, Outcome, Plan, Size, Ticket, Version, Word};
 use crate::id::{AppName, Generation as Number, Serial};
 
-/// More generations than these do not drain at once: the oldest is forced.
+/// More generations than these, of those that do not come in steps, do not drain at the same time: the oldest is forced.
 const MAX_DRAINING: usize = 3;
 
 /// The machine of one app.
@@ -248,7 +249,8 @@ impl App {
         self.generations.iter_mut().for_each(|generation| generation.dismiss_silent(step));
         self.replace_as_planned(Generation::send_away, step);
         self.steer(step);
-        // It may have been the last one of the old ones who made way.
+        // It may have been the last one who was kept until all have let go, or of the old ones who made way.
+        self.fall_asleep_or_wake(step);
         let has_promoted = self.promote(step) || has_promoted;
         self.bound_draining(step);
         self.publish(has_promoted, step);
@@ -308,14 +310,12 @@ impl App {
         }
     }
 
+    /// Where workers come in steps their number is bounded in any case, and when all are to go, no more will come.
     fn bound_draining(&mut self, step: &mut Step<'_>) {
-        if !self.is_wanted() {
-            // When all are to go, no more of them will come.
-            return;
-        }
-        let draining = self.generations.iter().filter(|generation| generation.is_draining()).count();
-        let surplus = draining.saturating_sub(MAX_DRAINING);
-        let oldest = self.generations.iter_mut().filter(|generation| generation.is_draining()).take(surplus);
+        let is_wanted = self.is_wanted();
+        let counts = |one: &Generation| is_wanted && one.is_draining() && !one.plan.rollout.is_stepwise();
+        let surplus = self.generations.iter().filter(|one| counts(one)).count().saturating_sub(MAX_DRAINING);
+        let oldest = self.generations.iter_mut().filter(|one| counts(one)).take(surplus);
         oldest.for_each(|generation| generation.force(step));
     }
 

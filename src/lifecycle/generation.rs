@@ -349,8 +349,9 @@ impl Generation {
         }
     }
 
+    /// Whoever is to take somebody's seat serves when it sits down.
     fn serve(&mut self, step: &mut Step<'_>) {
-        self.workers_mut().for_each(|worker| worker.serve(step));
+        self.places.iter_mut().filter_map(Place::worker_mut).for_each(|worker| worker.serve(step));
     }
 
     fn late(&mut self, index: usize, failure: Failure, step: &mut Step<'_>) {

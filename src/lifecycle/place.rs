@@ -266,6 +266,8 @@ impl Place {
         if let End::Exited { how, .. } = end {
             self.last_exit = Some(how.clone());
         }
+        // It was the one who sat here that was to be replaced.
+        self.relay.wish = None;
         // Taken => Empty
         self.sit(Seat::Empty, now);
         Some(failure)

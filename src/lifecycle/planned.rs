@@ -15,7 +15,7 @@ impl App {
     }
 
     pub(super) fn served(&mut self, serial: Serial, exchanges: u64, step: &Step<'_>) -> bool {
-        let is_due = |worker: &mut Worker| worker.quota.is_some_and(|quota| quota <= exchanges as f64);
+        let is_due = |worker: &mut Worker| worker.term.quota.is_some_and(|quota| quota <= exchanges as f64);
         let Some(is_due) = self.worker(serial).map(is_due) else { return false };
         if is_due {
             // Whoever leaves already does not serve, and is not meant.

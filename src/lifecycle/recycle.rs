@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::report::named;
+use super::todo::after;
 
 named! {
     /// Why a worker that serves is to be replaced.
@@ -47,19 +48,33 @@ pub struct Recycling {
 }
 
 impl Recycling {
+    /// What a worker is given that is started now.
+    pub(super) fn term(&self, now: Instant, mut dice: impl FnMut() -> f64) -> Term {
+        Term { expires: self.age(&mut dice).map(|age| after(now, age)), quota: self.exchanges(dice) }
+    }
+
     /// The age that one worker may reach, where `dice` answers with a number from 0 to 1.
-    pub(super) fn age(&self, dice: impl FnOnce() -> f64) -> Option<Duration> {
+    fn age(&self, dice: impl FnOnce() -> f64) -> Option<Duration> {
         self.max_age.map(|most| most.mul_f64(self.share(dice())))
     }
 
     /// The exchanges that one worker may finish.
-    pub(super) fn exchanges(&self, dice: impl FnOnce() -> f64) -> Option<f64> {
+    fn exchanges(&self, dice: impl FnOnce() -> f64) -> Option<f64> {
         self.max_exchanges.map(|most| f64::from(most) * self.share(dice()))
     }
 
     fn share(&self, dice: f64) -> f64 {
         1.0 - f64::from(self.jitter.min(100)) / 100.0 * dice.clamp(0.0, 1.0)
     }
+}
+
+/// What one worker is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Term {
+    /// When it will have lived for as long as it may.
+    pub(super) expires: Option<Instant>,
+    /// Exchanges that it may finish.
+    pub(super) quota: Option<f64>,
 }
 
 /// Slots of an app of this size that may be busy with a planned replacement at any one time.

@@ -33,6 +33,7 @@ mod watched;
 use std::time::{Duration, Instant};
 
 use super::liveness::{Closed, Fate, Gate, Verdict, Vigil};
+use super::recycle::Term;
 use super::report::Reason;
 use super::state::{State, Turn};
 use super::todo::Step;
@@ -58,10 +59,9 @@ pub(super) struct Worker {
     /// Why it is to be replaced, until somebody heeds that.
     pub(super) verdict: Option<Verdict>,
     pub(super) plan: Plan,
-    /// When it will have lived for as long as it may.
-    pub(super) expires: Option<Instant>,
-    /// Exchanges that it may finish.
-    pub(super) quota: Option<f64>,
+    pub(super) term: Term,
+    /// How proxies have it that had closed it, until they know this version, in which it is open again.
+    was_closed: Option<(Version, Closed)>,
     pub(super) said: Said,
     /// What the latest failed probe said.
     complaint: Option<String>,
@@ -94,8 +94,7 @@ impl Worker {
         let serial = step.todo.fresh_serial();
         step.push(Action::Spawn { serial, worker: id.clone() });
         let state = State::Spawning { until: step.after(plan.timeouts.start) };
-        let expires = plan.recycling.age(|| step.todo.roll()).map(|age| step.after(age));
-        let quota = plan.recycling.exchanges(|| step.todo.roll());
+        let term = plan.recycling.term(step.now, || step.todo.roll());
         let (vigil, verdict) = (None, None);
         Self {
             id,
@@ -105,8 +104,8 @@ impl Worker {
             vigil,
             verdict,
             plan: *plan,
-            expires,
-            quota,
+            term,
+            was_closed: None,
             said: Said { period: plan.watchdog, ..Said::default() },
             complaint: None,
             lateness: None,
@@ -190,16 +189,11 @@ impl Worker {
             }
             // (Starting | Probing | Warming | Ready) => Stopping
             State::Starting { .. } | State::Probing { .. } | State::Warming { .. } | State::Ready => self.stop(step),
-            // (Serving | Unready) => Quiescing
-            State::Serving | State::Unready { gate: Gate::Open, .. } => {
-                self.enter(State::Quiescing { version: step.version, idle: false }, step);
-            }
+            // (Serving | Unready) => Quiescing, or as the others
+            State::Serving | State::Unready { gate: Gate::Open, .. } => self.leave_closed(self.closed_now(step), step),
             // (Unready | Retained) => (Quiescing | Draining | Delisting)
             State::Unready { gate: Gate::Closed(closed), .. } | State::Retained(closed) => {
-                self.enter(State::Quiescing { version: closed.version, idle: closed.idle }, step);
-                if closed.acknowledged {
-                    self.published(closed.version, step);
-                }
+                self.leave_closed(closed, step);
             }
             _ => {}
         }

@@ -152,7 +152,6 @@ impl Place {
 
     /// The sitter has ended by itself and another one is wanted: the successor sits down as it is; false if there is none.
     pub(in crate::lifecycle) fn succeed(&mut self, failure: &Failure, now: Instant) -> bool {
-        self.relay.wish = None;
         match self.relay.beside.take_if(|beside| beside.role == Role::Successor) {
             // Successor => (none)
             Some(Beside { worker, .. }) => {
@@ -256,7 +255,7 @@ impl Place {
 
     /// When the sitter will have lived for long enough, if nobody wishes for another one yet.
     fn expiry(&self) -> Option<Instant> {
-        self.worker().filter(|sitter| sitter.state.is_in_service() && self.relay.wish.is_none())?.expires
+        self.worker().filter(|sitter| sitter.state.is_in_service() && self.relay.wish.is_none())?.term.expires
     }
 
     fn give_up_successor(&mut self, failure: &Failure, step: &mut Step<'_>) {

@@ -103,7 +103,7 @@ impl Taken {
 
     /// Goes on until nothing is left to be done, with nothing in flight anywhere.
     fn settle(&mut self) {
-        for _ in 0..20_000 {
+        for _ in 0..3_000 {
             if self.answer() {
                 continue;
             }
@@ -170,12 +170,10 @@ fn states(report: &Report) -> impl Iterator<Item = (Serial, WorkerState)> {
     all.chain(&report.stranded).filter_map(|one| Some((one.serial?, one.state)))
 }
 
-/// Those who are to go once somebody else serves: surplus ones, and where nobody may run beside them, those who are to be
-/// replaced. That may be so at once, for whoever was being warmed up serves as it is.
+/// Those who are to go once somebody else serves, for they are to be replaced, or surplus. That may be so at once, for whoever
+/// was being warmed up serves as it is.
 fn goers(app: &App) -> BTreeSet<Serial> {
-    let goes = |generation: &Generation, place: &&Place| {
-        place.slot() >= generation.kept() || !generation.plan.overlaps && place.relay.wish.is_some()
-    };
+    let goes = |one: &Generation, place: &&Place| place.slot() >= one.kept() || place.relay.wish.is_some();
     let places = app.generations.iter().flat_map(|one| one.places.iter().filter(move |place| goes(one, place)));
     places.filter_map(|place| Some(place.worker()?.serial)).collect()
 }

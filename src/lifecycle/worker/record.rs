@@ -9,6 +9,7 @@ use super::{KILL_PATIENCE, Worker};
 use crate::id::{Serial, WorkerId};
 use crate::lifecycle::liveness::{Closed, Fate, Gate, Vigil};
 use crate::lifecycle::record::{StateRecord, WorkerRecord, ago, left};
+use crate::lifecycle::recycle::Term;
 use crate::lifecycle::state::{State, Turn};
 use crate::lifecycle::todo::{Step, after};
 use crate::lifecycle::{Action, Plan, Readiness};
@@ -19,8 +20,8 @@ impl Worker {
             serial: self.serial,
             state: self.record_state(now),
             since: now.saturating_duration_since(self.since),
-            expires: self.expires.map(|at| left(at, now)),
-            quota: self.quota,
+            expires: self.term.expires.map(|at| left(at, now)),
+            quota: self.term.quota,
             watchdog: self.said.period,
             hangs: self.said.hangs,
             farewell: self.said.farewell,
@@ -73,8 +74,8 @@ impl Worker {
             vigil: None,
             verdict: None,
             plan: *plan,
-            expires: None,
-            quota: None,
+            was_closed: None,
+            term: Term::default(),
             said: Said::default(),
             complaint: None,
             lateness: None,
@@ -91,11 +92,16 @@ impl Worker {
     ) -> Self {
         let state = adopt_state(record.state, plan, written, step);
         let mut worker = Self::in_state(id, record.serial, state, plan, ago(written, record.since));
-        worker.expires = record.expires.map(|left| after(written, left));
-        worker.quota = record.quota;
+        worker.term = Term { expires: record.expires.map(|left| after(written, left)), quota: record.quota };
         worker.said =
             Said { period: record.watchdog, hangs: record.hangs, farewell: record.farewell, ..Said::default() };
-        if state.is_in_service() {
+        if let State::Unready { gate, fate: Fate::Waits(until) } = state
+            && record.hangs
+        {
+            // No answer counts for it any more.
+            let fate = until.map_or(Fate::Sealed { hangs: true }, Fate::Dumping);
+            worker.state = State::Unready { gate, fate };
+        } else if state.is_in_service() {
             worker.vigil = plan.liveness.map(|_| Vigil::new(step.now));
             worker.expect_word(step);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Worker;
 use crate::lifecycle::Action;
-use crate::lifecycle::liveness::{Closed, DUMP_TIME, Fate, Gate, Verdict};
+use crate::lifecycle::liveness::{DUMP_TIME, Fate, Gate, Verdict};
 use crate::lifecycle::state::State;
 use crate::lifecycle::todo::Step;
 
@@ -32,7 +32,12 @@ impl Worker {
                 self.enter(State::Unready { gate: Gate::Open, fate }, step);
             }
             // Unready => Serving
-            (true, true) => self.enter(State::Serving, step),
+            (true, true) => {
+                if let State::Unready { gate: Gate::Closed(closed), .. } = self.state {
+                    self.open_again(closed, step);
+                }
+                self.enter(State::Serving, step);
+            }
             (false, _) => {}
         }
         if let Err(complaint) = outcome {
@@ -44,14 +49,17 @@ impl Worker {
 
     /// Has proxies send to it, or not, if it is unready.
     pub(in crate::lifecycle) fn steer(&mut self, is_panic: bool, step: &Step<'_>) {
-        if let State::Unready { gate, .. } = &mut self.state {
-            match gate {
-                // Unready => Unready
-                Gate::Closed(_) if is_panic => *gate = Gate::Open,
-                Gate::Open if !is_panic => *gate = Gate::Closed(Closed::since(step.version)),
-                _ => {}
+        let State::Unready { gate, fate } = self.state else { return };
+        let gate = match gate {
+            // Unready => Unready
+            Gate::Closed(closed) if is_panic => {
+                self.open_again(closed, step);
+                Gate::Open
             }
-        }
+            Gate::Open if !is_panic => Gate::Closed(self.closed_now(step)),
+            gate => gate,
+        };
+        self.state = State::Unready { gate, fate };
     }
 
     /// It has been unready, or at its dump, for long enough.

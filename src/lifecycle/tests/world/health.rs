@@ -47,7 +47,7 @@ impl World {
         let now = self.now;
         let health = &mut self.process(serial).health;
         health.asked = false;
-        if health.hangs {
+        if health.hangs || std::mem::take(&mut health.is_late) {
             return Event::Checked { serial, outcome, oldest };
         }
         health.against = if outcome.is_ok() == health.is_ill { health.against + 1 } else { 0 };

@@ -329,7 +329,8 @@ impl World {
         self.require(staging <= 1 && newest, "one generation is on its way to take over, the newest");
         self.judge_rolls();
         self.require(generations.iter().filter(|one| one.is_live()).count() <= 1, "one generation is live");
-        let draining = generations.iter().filter(|one| one.is_draining()).count();
+        let is_bounded = |one: &&Generation| one.is_draining() && !one.plan.rollout.is_stepwise();
+        let draining = generations.iter().filter(is_bounded).count();
         self.require(draining <= 3 || !self.app.is_wanted(), "three generations drain");
         self.judge_trial();
         self.judge_canary();
