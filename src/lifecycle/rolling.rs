@@ -128,7 +128,9 @@ impl App {
         }
         let live = self.generations.iter().find(|one| one.is_live());
         let size = live.map_or(0, |live| live.plan.size()).min(self.generations[winner].plan.size());
-        let open = self.generations.iter().flat_map(Generation::workers).filter(|one| one.state.is_open()).count();
+        // Those that a few are sent to are nobody else's.
+        let others = self.generations.iter().filter(|one| !one.is_canary());
+        let open = others.flat_map(Generation::workers).filter(|one| one.state.is_open()).count();
         let may_serve = open > rollout.floor(size);
         // Those first who are to go in any case.
         let mut others: Vec<_> =

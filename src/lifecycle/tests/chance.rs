@@ -11,8 +11,8 @@ use super::plan;
 use super::world::{Choice, Mischief, World};
 use crate::id::Serial;
 use crate::lifecycle::{
-    Backoff, Event, Liveness, OnLoop, Plan, Policy, Probing, Readiness, RecycleReason, Restart, Rollout, Timeouts,
-    Version, Word,
+    Backoff, Canary, Event, Liveness, OnLoop, Plan, Policy, Probing, Readiness, RecycleReason, Restart, Rollout,
+    Timeouts, Trial, Version, Word,
 };
 
 pub(super) const WILD: Mischief = Mischief {
@@ -100,6 +100,12 @@ fn rollouts() -> impl Strategy<Value = Rollout> {
 }
 
 prop_compose! {
+    fn canary()(share in 1..=5_000_u32, bake in 0..=20_u64) -> Canary {
+        Canary { share, bake: Duration::from_secs(bake) }
+    }
+}
+
+prop_compose! {
     pub(super) fn plans()(
         workers in 1..=4_u32,
         concurrent_starts in 1..=3_u32,
@@ -111,6 +117,7 @@ prop_compose! {
         (readiness, warmup) in (readiness(), proptest::option::weighted(0.3, 1..=20_u64)),
         overlaps in any::<bool>(),
         liveness in proptest::option::of(liveness()),
+        canary in proptest::option::weighted(0.3, canary()),
         (watchdog, rollout, gated) in (proptest::option::of(1..=60_u64), rollouts(), any::<bool>()),
     ) -> Plan {
         let may_fall_ill = liveness.is_some();
@@ -133,6 +140,7 @@ prop_compose! {
             watchdog: watchdog.map(Duration::from_secs),
             concurrent_starts,
             overlaps,
+            trial: Trial { canary: canary.filter(|_| overlaps), ..plan(workers).trial },
             gated,
             // The last worker of an app goes first only where requests may wait; tasks come at once. In steps, with several reloads and
             // workers that fall ill, one world in some hundreds breaks a rule of the judge: that is known, and not understood yet. So it

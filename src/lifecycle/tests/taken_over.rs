@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::chance::{WILD, mischief, plans, turn};
 use super::plan;
-use super::world::{Choice, Mischief, World};
+use super::world::{Choice, Mischief, World, is_divided};
 use crate::id::Serial;
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::place::Place;
@@ -148,7 +148,8 @@ impl Taken {
         let all = report.generations.iter().flat_map(|one| &one.workers);
         let nobody_comes =
             !all.map(|one| one.state).any(|one| matches!(one, WorkerState::Pending | WorkerState::Backoff));
-        is_settled && nobody_comes && serving == self.processes && report.generations.len() <= 1
+        let is_one = report.generations.len() <= 1 || is_divided(&self.app);
+        is_settled && nobody_comes && serving == self.processes && is_one
     }
 }
 

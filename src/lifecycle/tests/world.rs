@@ -198,11 +198,7 @@ impl World {
     pub(super) fn is_at_rest(&self) -> bool {
         let all_serve = match self.app.generations.as_slice() {
             [] => !self.app.is_wanted(),
-            // Where nobody is started any more, those serve on who were to be replaced.
-            [one, other] if one.is_yielding() || other.is_yielding() => {
-                let mut live = [one, other].into_iter().filter(|one| one.is_live());
-                live.any(|live| live.circuit.mode == Mode::GivenUp || live.is_spent())
-            }
+            [_, _] => is_divided(&self.app),
             [live] if live.is_asleep() => self.app.is_wanted() && !self.is_asked && !is_recycling(live),
             [live] => {
                 let all_serve = live.serving() + empty(live) == live.places.len();
@@ -406,6 +402,12 @@ impl World {
 /// Slots without a worker, and without one to come.
 fn empty(generation: &Generated) -> usize {
     generation.places.iter().filter(|place| place.is_empty()).count()
+}
+
+/// Where nobody is started any more, those serve on who were to be replaced.
+pub(super) fn is_divided(app: &App) -> bool {
+    let is_over = |one: &Generated| one.is_live() && (one.circuit.mode == Mode::GivenUp || one.is_spent());
+    matches!(app.generations.as_slice(), [one, other] if one.is_yielding() && is_over(other) || other.is_yielding() && is_over(one))
 }
 
 /// Is somebody to be replaced as planned? Where all was given up, nobody is.

@@ -9,7 +9,7 @@ use crate::lifecycle::generation::{Generation, Stage};
 use crate::lifecycle::place::Place;
 use crate::lifecycle::place::relay::{Role, Shift};
 use crate::lifecycle::state::State;
-use crate::lifecycle::{Action, EndpointView, Outcome, Plan, Readiness, Ticket, Version};
+use crate::lifecycle::{Action, EndpointView, Outcome, Plan, Readiness, Rollout, Ticket, Version};
 
 impl World {
     pub(super) fn perform(&mut self, action: Action) {
@@ -381,7 +381,11 @@ impl World {
             self.require(canary.fault().is_none(), "a bad generation is tried on");
             let serving = canary.workers().filter(|one| one.state.is_open()).count();
             let needed = canary.plan.trial.canary.map(|one| (canary.plan.size() * one.share as usize).div_ceil(10_000));
-            let most = if canary.plan.rollout.is_stepwise() { 1 } else { needed.unwrap_or(0).max(1) };
+            // It may have had its share before memory was short.
+            let Rollout { surge, unavailable } = canary.plan.rollout;
+            let is_alone =
+                canary.plan.rollout.is_stepwise() && (surge as usize + 1 < canary.plan.size() || unavailable > 0);
+            let most = if is_alone { 1 } else { needed.unwrap_or(0).max(1) };
             // Another number of workers has come to be wanted meanwhile.
             let is_resized = self.mischief.resizes < super::super::chance::WILD.resizes && self.mischief.resizes > 0;
             self.require(serving <= most || is_resized, "more serve than the share needs");
