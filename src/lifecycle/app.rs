@@ -23,7 +23,6 @@ const MAX_DRAINING: usize = 3;
 
 /// The machine of one app.
 ///
-/// What is not obvious:
 /// - With nobody serving, a new generation takes over with its first ready worker; its other slots go on starting as
 ///   those of a live generation. While an app has never come up, or has lost all workers, that is the quickest cure.
 ///   The generation it replaces goes on trying until then; if one of its workers serves first, the reload has to meet
@@ -239,19 +238,28 @@ impl App {
 
     /// Draws the conclusions from whatever has just changed.
     fn settle(&mut self, step: &mut Step<'_>) {
-        self.admit(step);
-        self.fall_asleep_or_wake(step);
-        self.begin_canary(step);
-        self.begin_to_roll(step);
-        let has_promoted = self.promote(step);
-        self.judge_trial(step);
-        self.generations.iter_mut().for_each(|generation| generation.heed(step));
-        self.generations.iter_mut().for_each(|generation| generation.dismiss_silent(step));
-        self.replace_as_planned(Generation::send_away, step);
-        self.steer(step);
-        // It may have been the last one who was kept until all have let go, or of the old ones who made way.
-        self.fall_asleep_or_wake(step);
-        let has_promoted = self.promote(step) || has_promoted;
+        let mut has_promoted = false;
+        loop {
+            let is_replacing = self.is_replacing();
+            self.admit(is_replacing, step);
+            self.fall_asleep_or_wake(step);
+            self.begin_canary(step);
+            self.begin_to_roll(step);
+            has_promoted |= self.promote(step);
+            self.judge_trial(step);
+            self.generations.iter_mut().for_each(|generation| generation.heed(step));
+            self.generations.iter_mut().for_each(|generation| generation.dismiss_silent(step));
+            self.replace_as_planned(Generation::send_away, step);
+            self.steer(step);
+            // It may have been the last one who was kept until all have let go, or of the old ones who made way.
+            self.fall_asleep_or_wake(step);
+            let is_over = self.promote(step);
+            has_promoted |= is_over;
+            // With nobody left to replace less is asked of those who come.
+            if !is_over && is_replacing == self.is_replacing() {
+                break;
+            }
+        }
         self.bound_draining(step);
         self.publish(has_promoted, step);
         self.start_waiting(step);
@@ -259,16 +267,16 @@ impl App {
         self.retire(step);
     }
 
-    fn admit(&mut self, step: &mut Step<'_>) {
+    /// Do those who come do so in the place of others who serve?
+    fn is_replacing(&self) -> bool {
+        self.generations.iter().any(|one| one.is_yielding() && !one.is_over()) && self.somebody_serves()
+    }
+
+    fn admit(&mut self, is_replacing: bool, step: &mut Step<'_>) {
         // Those first who may come to serve by it: whoever is to replace them then has to meet the full terms.
-        let is_replacing = self.generations.iter().any(Generation::is_yielding) && self.somebody_serves();
-        for generation in self.generations.iter_mut().filter(|one| !one.is_coming()) {
-            generation.admit(if is_replacing { generation.plan.probing.successes } else { 1 }, step);
-        }
+        self.generations.iter_mut().filter(|one| !one.is_coming()).for_each(|one| one.admit(is_replacing, step));
         let somebody_serves = self.somebody_serves();
-        for generation in self.coming() {
-            generation.admit(if somebody_serves { generation.plan.probing.successes } else { 1 }, step);
-        }
+        self.coming().for_each(|one| one.admit(somebody_serves, step));
     }
 
     fn promote(&mut self, step: &mut Step<'_>) -> bool {
@@ -315,8 +323,7 @@ impl App {
         let is_wanted = self.is_wanted();
         let counts = |one: &Generation| is_wanted && one.is_draining() && !one.plan.rollout.is_stepwise();
         let surplus = self.generations.iter().filter(|one| counts(one)).count().saturating_sub(MAX_DRAINING);
-        let oldest = self.generations.iter_mut().filter(|one| counts(one)).take(surplus);
-        oldest.for_each(|generation| generation.force(step));
+        self.generations.iter_mut().filter(|one| counts(one)).take(surplus).for_each(|one| one.force(step));
     }
 
     /// What a reload is about to replace anyway is not replaced before.

@@ -172,8 +172,10 @@ impl Generation {
         self.workers_mut().for_each(|worker| worker.steer(is_panic, step));
     }
 
-    /// Takes in who has answered `needed` probes in a row: in staging to wait for the others, when live to serve.
-    pub(super) fn admit(&mut self, needed: u32, step: &mut Step<'_>) {
+    /// Takes in who has answered enough probes in a row, which is one unless they replace somebody: in staging to wait for the
+    /// others, when live to serve.
+    pub(super) fn admit(&mut self, is_replacing: bool, step: &mut Step<'_>) {
+        let needed = if is_replacing { self.plan.probing.successes } else { 1 };
         let sitters = self.places.iter_mut().filter_map(Place::worker_mut);
         let admitted = sitters.filter_map(|worker| worker.admit(needed, step).then_some(())).count();
         match self.stage {

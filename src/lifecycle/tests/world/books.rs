@@ -141,9 +141,8 @@ impl World {
             (Mode::Closed, Mode::GivenUp) => is_too_many && restart.on_loop == OnLoop::GiveUp,
             (Mode::Looping { since, .. }, Mode::Closed) => {
                 let served = |one: &Worker| self.now >= one.since.max(since) + restart.backoff.reset;
-                // Whoever has ended the loop may be the first to make way after it, or to be one too many.
-                let goes = |serial: &Serial| self.making_way.contains(serial) || self.sizes.let_go.contains(serial);
-                let leaves = |one: &Worker| one.since == self.now && goes(&one.serial);
+                // Whoever has ended the loop may be the first to go after it, for whatever reason.
+                let leaves = |one: &Worker| one.since == self.now && one.state.is_leaving();
                 generation.workers().any(|one| (one.state == State::Serving && served(one)) || leaves(one))
             }
             (Mode::Looping { since, .. }, Mode::Looping { since: still, .. }) => since == still,

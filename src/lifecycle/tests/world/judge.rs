@@ -210,7 +210,9 @@ impl World {
         let serving = before.iter().filter(|one| one.open && stays(one)).count();
         // One that hangs may be sent away in the very step in which another one has lasted.
         let hangs = |one: &EndpointView| self.processes.get(&one.serial).is_some_and(|process| process.health.hangs);
-        let well = before.iter().filter(|one| one.open && stays(one) && !hangs(one)).count();
+        // Where requests may wait, all may go before others have come: then one is enough.
+        let is_held = self.may_hold() && !before.iter().any(|one| one.open && is_open_in(&set, one.serial));
+        let well = before.iter().filter(|one| one.open && stays(one) && !hangs(one) && !is_held).count();
         let open = set.iter().filter(|one| one.open).count();
         let overlaps = self.app.generations.iter().all(|one| one.plan.overlaps);
         let is_own_will = self.processes.values().any(|process| process.leaves || process.health.hangs);

@@ -175,12 +175,16 @@ impl World {
         let live = self.app.generations.iter().find(|one| one.is_live());
         let ended = live.map_or(0, super::empty) + super::empty(generation);
         let before = self.sizes.wanted.get(&roll.base).copied().unwrap_or_default();
-        let size = before.min(generation.plan.size()).saturating_sub(ended);
+        // Another one may have come to be the live one since.
+        let size = live.map_or(before, |live| live.plan.size().min(before));
+        let size = size.min(generation.plan.size()).saturating_sub(ended);
         let away = if roll.rollout.holds() { 1 } else { roll.rollout.unavailable as usize };
         let least = usize::from(!roll.rollout.holds() || size > 1);
-        let floor = size.saturating_sub(away).max(least);
-        let [open, opened] = [set, before_set].map(|set| set.iter().filter(|one| one.open).count());
-        // One for one is no loss, however many have ended for good before.
-        self.require(open >= floor || open >= opened, "too few serve, by our own doing");
+        // Whoever is not well serves only while most are not.
+        let unwell =
+            before_set.iter().filter(|one| one.open && !opens(set, one.serial) && !is_well(&one.serial)).count();
+        let floor = size.saturating_sub(away + unwell).max(least);
+        let open = set.iter().filter(|one| one.open).count();
+        self.require(open >= floor, "too few serve, by our own doing");
     }
 }

@@ -13,7 +13,7 @@ use crate::lifecycle::{EndpointView, Event, Size};
 pub(super) struct Sizes {
     pub(super) wanted: BTreeMap<Generation, usize>,
     /// Workers that served and were let go of because they are surplus.
-    pub(super) let_go: BTreeSet<Serial>,
+    let_go: BTreeSet<Serial>,
 }
 
 impl World {
