@@ -113,11 +113,19 @@ pub struct Probing {
     pub readiness: Readiness,
     /// From the answer to one probe to the next probe.
     pub interval: Duration,
+    /// The same while a worker starts: an eighth of the time that it has taken so far, and no less than this. What it takes
+    /// to be ready is then noticed soon after, be it short or long.
+    pub soonest: Duration,
     /// Successful probes in a row that make a worker ready when it is to replace one that serves; 0 counts as 1.
     pub successes: u32,
 }
 
 impl Probing {
+    /// From a probe that failed to the next one, when a worker has been starting for so long.
+    fn pause(&self, so_far: Duration) -> Duration {
+        (so_far / 8).max(self.soonest).min(self.interval)
+    }
+
     fn is_lasting(&self) -> bool {
         matches!(self.readiness, Readiness::Lasting(_))
     }

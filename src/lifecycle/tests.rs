@@ -25,7 +25,12 @@ pub(super) fn plan(workers: u32) -> Plan {
             progress: Duration::from_mins(10),
             warmup: None,
         },
-        probing: Probing { readiness: Readiness::Probed, interval: Duration::from_millis(250), successes: 3 },
+        probing: Probing {
+            readiness: Readiness::Probed,
+            interval: Duration::from_millis(250),
+            soonest: Duration::MAX,
+            successes: 3,
+        },
         restart: Restart {
             policy: Policy::Always,
             stop_codes: ExitCodes::default(),

@@ -150,12 +150,16 @@ impl Worker {
             State::Probing { until, turn: Turn::Theirs, passed } => (until, passed),
             _ => return false,
         };
-        let turn = Turn::Ours(step.after(self.plan.probing.interval));
         match outcome {
             // (Starting | Probing) => Probing
-            Ok(()) => self.enter(State::Probing { until, turn, passed: passed.saturating_add(1) }, step),
+            Ok(()) => {
+                let turn = Turn::Ours(step.after(self.plan.probing.interval));
+                self.enter(State::Probing { until, turn, passed: passed.saturating_add(1) }, step);
+            }
             // (Starting | Probing) => Starting
             Err(complaint) => {
+                let so_far = if passed == 0 { step.now.saturating_duration_since(self.since) } else { Duration::MAX };
+                let turn = Turn::Ours(step.after(self.plan.probing.pause(so_far)));
                 self.complaint = Some(complaint);
                 self.enter(State::Starting { until, turn }, step);
             }

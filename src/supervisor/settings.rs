@@ -20,6 +20,9 @@ use crate::sys::spawn::Identity;
 /// A reload is given up no sooner than so long after a worker's own start timeout, which says more of what is wrong.
 const PROGRESS_MARGIN: Duration = Duration::from_secs(5);
 
+/// A worker that has just been started is asked again no sooner than so long after it was not ready.
+const SOONEST_PROBE: Duration = Duration::from_millis(10);
+
 /// So many unexpected ends in a period are no crash loop, however few workers there are.
 const LEAST_INTENSITY: u32 = 5;
 
@@ -43,6 +46,7 @@ pub(super) fn plan(app: &App, scaled: Option<NonZeroU32>) -> Plan {
                 config::Readiness::Lasting(uptime) => Readiness::Lasting(uptime),
             },
             interval: app.probe.interval,
+            soonest: SOONEST_PROBE,
             successes: app.probe.successes.get(),
         },
         restart: restart(&command.restart, workers),

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::world::{Choice, MORE, Mischief, Says, World};
 use super::{alternating, declared, lasting, plan, tuned, warmed};
 use crate::id::Serial;
-use crate::lifecycle::{Action, AppState, Event, GenerationState, Outcome, Plan, Ticket, Version, WorkerState};
+use crate::lifecycle::{
+    Action, AppState, Event, GenerationState, Outcome, Plan, Probing, Ticket, Version, WorkerState,
+};
 use crate::lifecycle::{OnLoop, Policy, Restart, Restarts, Timeouts, Trial};
 
 /// Anything may happen, as the story wants it.

@@ -39,6 +39,28 @@ fn the_next_probe_comes_an_interval_after_the_answer_to_the_last() {
 }
 
 #[test]
+fn who_starts_is_asked_the_sooner_the_shorter_it_has_been_at_it() {
+    let probing = Probing { soonest: Duration::from_millis(10), ..plan(1).probing };
+    let mut world = fresh(Plan { probing, ..plan(1) });
+    world.apply(Choice::Start);
+    world.spawned(1);
+    let millis = |world: &World| (world.app.deadline().unwrap() - world.now).as_millis();
+    for (started, pause) in [(0, 10), (10, 10), (160, 20), (1_200, 150), (30_000, 250)] {
+        world.now += Duration::from_millis(started).saturating_sub(world.now - began(&world));
+        world.failed(1);
+        assert_eq!(millis(&world), pause, "after {started} ms");
+        world.woken();
+    }
+    world.passed(1);
+    assert_eq!(world.app.report().state, AppState::Running);
+}
+
+/// When the process of the first worker was there.
+fn began(world: &World) -> std::time::Instant {
+    world.processes[&Serial(1)].began.unwrap()
+}
+
+#[test]
 fn no_more_workers_start_at_once_than_may() {
     let mut world = fresh(Plan { concurrent_starts: 2, ..plan(4) });
     assert_eq!(world.then(Choice::Start), "publish 1, spawn 1 as web 1.0, spawn 2 as web 1.1");
