@@ -14,7 +14,7 @@ use super::paint::{self, plain};
 use super::table::{self, Room};
 use super::target::Target;
 use super::{Code, block_on};
-use crate::control::words::{App, Exit, Listener, Scale, Status};
+use crate::control::words::{App, Exit, GenerationProgress, Listener, Scale, Status};
 
 /// How it is shown.
 #[derive(Args, Debug)]
@@ -97,6 +97,7 @@ fn remarks(app: &App) -> Vec<String> {
     if app.panic_routing {
         remarks.push("  most workers fail their probes and get requests all the same".to_owned());
     }
+    remarks.extend(app.generations.iter().filter_map(canary));
     remarks.extend(app.purpose.job.iter().flat_map(runs::told));
     remarks.extend(app.by_hand.scale.and_then(scaled));
     remarks.extend(app.last_failure.as_ref().map(|failure| format!("  last failure: {}", plain(failure))));
@@ -109,6 +110,15 @@ fn remarks(app: &App) -> Vec<String> {
         remarks.insert(0, format!("{}: {}", app.name, app.state));
     }
     remarks
+}
+
+/// Where a generation is tried on a few, on how many.
+fn canary(generation: &GenerationProgress) -> Option<String> {
+    let percent = f64::from(generation.share?) / 100.0;
+    let number = generation.number;
+    Some(format!(
+        "  canary: generation {number} serves {percent} % of the clients; `portreeve promote` lets it take over"
+    ))
 }
 
 /// Where it was scaled by hand, to how many workers.
@@ -126,6 +136,19 @@ fn is_trouble(exit: &Exit) -> bool {
 mod tests {
     use super::super::testing;
     use super::*;
+
+    #[test]
+    fn a_canary_is_named_with_its_share() {
+        let mut status = testing::status();
+        status.apps[0].generations = serde_json::from_value(serde_json::json!([
+            { "number": 7, "state": "live", "slots": 2, "ready": 2, "running": 2, "inflight": 0 },
+            { "number": 8, "state": "canary", "slots": 2, "ready": 1, "running": 1, "inflight": 0, "share": 250 },
+        ]))
+        .unwrap();
+        let text = told(&status, Room { width: None, is_coloured: false });
+        assert!(text.contains("canary: generation 8 serves 2.5 % of the clients; `portreeve promote`"), "{text}");
+        assert!(!text.contains("generation 7"), "{text}");
+    }
 
     #[test]
     fn the_table_fits_80_columns_and_is_wide_where_there_is_room() {

@@ -10,14 +10,14 @@ use proptest::prelude::*;
 
 use super::chance::{WILD, mischief, plans, turn};
 use super::plan;
-use super::world::{Choice, Mischief, World, is_divided};
+use super::world::{Choice, Mischief, Says, World, is_divided};
 use crate::id::Serial;
 use crate::lifecycle::generation::Generation;
 use crate::lifecycle::place::Place;
 use crate::lifecycle::record::{AppRecord, CircuitRecord};
 use crate::lifecycle::{
-    Action, App, AppState, Event, OnLoop, Plan, Readiness, Report, Restart, Ticket, Todo, Trial, Version, Word,
-    WorkerState,
+    Action, App, AppState, Event, OnLoop, Plan, Readiness, Report, Restart, Ticket, Timeouts, Todo, Trial, Version,
+    Word, WorkerState,
 };
 
 /// So much later the next supervisor takes over.
@@ -362,6 +362,47 @@ fn who_sleeps_sleeps_on_and_who_was_about_to_serves() {
     taken.feed(Event::Rouse);
     taken.settle();
     assert_eq!((taken.app.report().state, taken.processes.len()), (AppState::Running, 2));
+}
+
+#[test]
+fn a_successor_that_was_being_warmed_up_takes_its_seat() {
+    let timeouts = Timeouts { warmup: Some(Duration::from_secs(10)), ..plan(1).timeouts };
+    let mut world = running(Plan { timeouts, ..plan(1) });
+    world.apply(Choice::Recycle(Serial(1)));
+    world.apply(Choice::Spawned(Serial(2)));
+    for probe in 1..=3 {
+        world.apply(Choice::Passed(Serial(2)));
+        (probe < 3).then(|| world.apply(Choice::Wake(0)));
+    }
+    let mut taken = Taken::of(&world);
+    assert_eq!(
+        (state(&taken, 1), state(&taken, 2)),
+        (Some(WorkerState::Quiescing), Some(WorkerState::Serving)),
+        "it serves as it is"
+    );
+    taken.settle();
+    assert_eq!(known(&taken.app), BTreeSet::from([Serial(2)]));
+}
+
+#[test]
+fn who_had_fallen_silent_goes_when_nobody_comes_any_more() {
+    let restart = Restart { intensity: 1, on_loop: OnLoop::GiveUp, ..plan(2).restart };
+    let mut world = running(Plan { restart, watchdog: Some(Duration::from_secs(9)), ..plan(2) });
+    world.apply(Choice::Told(Serial(1), Says::Ill));
+    let mut taken = Taken::of(&world);
+    assert_eq!(state(&taken, 1), Some(WorkerState::Unready));
+    // Its successor had been ordered and was never seen; the other one crashes, and so does whoever comes.
+    taken.feed(Event::Exited { serial: Serial(3), how: "an exit that nobody saw".into(), code: None });
+    for _ in 0..2 {
+        let serial = *taken.processes.iter().find(|serial| **serial != Serial(1)).unwrap();
+        taken.processes.remove(&serial);
+        taken.feed(Event::Exited { serial, how: "exit code 1".into(), code: Some(1) });
+        taken.now += Duration::from_secs(1);
+        taken.feed(Event::Wake);
+        while taken.answer() {}
+    }
+    taken.settle();
+    assert_eq!((taken.app.report().state, state(&taken, 1)), (AppState::GivenUp, None));
 }
 
 #[test]
