@@ -170,10 +170,11 @@ fn an_upgrade_waits_for_a_hook_after_a_reload() {
     assert_eq!(running.get("/whoami").generation(), Some(2));
 }
 
-#[test]
-fn a_hook_of_a_supervisor_that_was_killed_is_ended_and_its_reload_given_up() {
-    let hook = "echo $$ > pid; exec sleep 3600";
-    let deploy = toml::Table::from_iter([("pre_promote".to_owned(), hook.into())]);
+/// A supervisor that is killed while this hook runs: another one comes, the hook ends, and who waits for the reload hears of it.
+/// Gives the workers from before.
+#[track_caller]
+fn kill_during(hook: &str) -> (Running, Vec<u32>) {
+    let deploy = toml::Table::from_iter([(hook.to_owned(), "echo $$ > pid; exec sleep 3600".into())]);
     let running = Portreeve::new().app("web", worker().set("deploy", deploy)).kept().start();
     let folder = running.site("web").release();
     let pids = running.pids("web", 1);
@@ -185,10 +186,21 @@ fn a_hook_of_a_supervisor_that_was_killed_is_ended_and_its_reload_given_up() {
     until(SOON, "another supervisor", || (running.try_status().ok()?.pid != supervisor).then_some(()));
     assert!(hook.ends_within(SOON), "nobody would hear of its end");
     assert!(process::wait(&mut reload, SOON).is_some_and(|status| !status.success()));
+    until(SOON, "one generation is left", || (running.try_status().ok()?.app("web").workers.len() == 1).then_some(()));
+    (running, pids)
+}
+
+#[test]
+fn a_hook_of_a_supervisor_that_was_killed_is_ended_and_its_reload_given_up() {
+    let (running, pids) = kill_during("pre_promote");
     assert_eq!(running.pids("web", 1), pids, "the old worker serves on");
-    until(SOON, "nothing is left of the new one", || {
-        (running.try_status().ok()?.app("web").workers.len() == 1).then_some(())
-    });
+}
+
+#[test]
+fn a_hook_after_a_reload_is_ended_with_its_supervisor_and_the_new_workers_serve_on() {
+    let (running, pids) = kill_during("post_promote");
+    assert_ne!(running.pids("web", 1), pids);
+    assert_eq!(running.get("/whoami").generation(), Some(2));
 }
 
 #[test]
