@@ -21,7 +21,7 @@ use crate::sys::spawn::Identity;
 const PROGRESS_MARGIN: Duration = Duration::from_secs(5);
 
 /// A worker that has just been started is asked again no sooner than so long after it was not ready.
-const SOONEST_PROBE: Duration = Duration::from_millis(10);
+const SOONEST_PROBE: Duration = Duration::from_millis(2);
 
 /// So many unexpected ends in a period are no crash loop, however few workers there are.
 const LEAST_INTENSITY: u32 = 5;
