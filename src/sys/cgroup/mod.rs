@@ -191,15 +191,23 @@ fn make_room(base: &Path, folder: &Path, pid: i32, switch: impl Fn(&Path) -> io:
     false
 }
 
-/// Removes what is left of realms whose process is gone. Groups with processes in them stay, as the kernel sees to it.
+/// Removes what is left of realms whose process is gone, and in which nobody is: one of another PID namespace looks as if its
+/// process were gone, and may be about to put somebody in.
 fn remove_abandoned(base: &Path) {
     let folders = fs::read_dir(base).into_iter().flatten().filter_map(Result::ok);
-    for realm in folders.filter(|entry| is_abandoned(&entry.file_name().to_string_lossy())) {
+    let is_left = |name: &str, path: &Path| is_abandoned(name) && !is_populated(path);
+    for realm in folders.filter(|entry| is_left(&entry.file_name().to_string_lossy(), &entry.path())) {
         for group in fs::read_dir(realm.path()).into_iter().flatten().filter_map(Result::ok) {
             let _ = fs::remove_dir(group.path());
         }
         let _ = fs::remove_dir(realm.path());
     }
+}
+
+/// Is anybody in it, or in a group below (`populated` in `cgroup.events`)?
+fn is_populated(folder: &Path) -> bool {
+    let events = fs::read_to_string(folder.join("cgroup.events")).unwrap_or_default();
+    events.lines().any(|line| line == "populated 1")
 }
 
 fn is_abandoned(name: &str) -> bool {
