@@ -145,6 +145,21 @@ fn realms_of_processes_that_are_gone_are_cleared_away() {
 }
 
 #[test]
+fn a_realm_in_which_somebody_is_stays_whosever_it_is() {
+    let base = above("");
+    let ours = Stat::of(i32::try_from(std::process::id()).unwrap()).unwrap();
+    let foreign = base.path().join(name_of(&Stat { pid: i32::MAX, ..ours }));
+    let about_to_be_entered = foreign.join("web-2.0-7");
+    fs::create_dir_all(&about_to_be_entered).unwrap();
+    fs::write(foreign.join("cgroup.events"), "populated 1\nfrozen 0\n").unwrap();
+    remove_abandoned(base.path());
+    assert!(about_to_be_entered.exists());
+    fs::write(foreign.join("cgroup.events"), "populated 0\nfrozen 0\n").unwrap();
+    remove_abandoned(base.path());
+    assert!(!about_to_be_entered.exists());
+}
+
+#[test]
 fn on_this_machine_a_group_ends_all_that_is_in_it() {
     let Some(realm) = Realm::claim().unwrap() else {
         eprintln!("skipped: no control groups to use on this machine");
