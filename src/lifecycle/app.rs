@@ -3,7 +3,7 @@
 //! Composes generations and publishes what comes of it; how a generation or a worker behaves is theirs to know.
 //! Invariants: at most one generation is on its way to take over, and it is the newest; at most one is live, and none exactly when the
 //! app is not wanted; at most one is retained; each version is published once, after the step that made it; at most three
-//! generations drain of those that come at once, unless all are to go.
+//! generations drain, unless all are to go.
 
 mod few;
 mod record;
@@ -18,7 +18,7 @@ use super::worker::{End, Worker};
 use super::{Action, EndpointView, Event, Outcome, Plan, Size, Ticket, Version, Word};
 use crate::id::{AppName, Generation as Number, Serial};
 
-/// More generations than these, of those that do not come in steps, do not drain at the same time: the oldest is forced.
+/// More generations than these do not drain at the same time: the oldest is forced.
 const MAX_DRAINING: usize = 3;
 
 /// The machine of one app.
@@ -318,10 +318,10 @@ impl App {
         }
     }
 
-    /// Where workers come in steps their number is bounded in any case, and when all are to go, no more will come.
+    /// When all are to go, no more will come, and nobody is cut short for the others.
     fn bound_draining(&mut self, step: &mut Step<'_>) {
         let is_wanted = self.is_wanted();
-        let counts = |one: &Generation| is_wanted && one.is_draining() && !one.plan.rollout.is_stepwise();
+        let counts = |one: &Generation| is_wanted && one.is_draining();
         let surplus = self.generations.iter().filter(|one| counts(one)).count().saturating_sub(MAX_DRAINING);
         self.generations.iter_mut().filter(|one| counts(one)).take(surplus).for_each(|one| one.force(step));
     }

@@ -208,8 +208,10 @@ proptest! {
         if world.app.generations.iter().all(|one| one.circuit.is_closed() && !one.is_coming() && !one.is_stepwise()) {
             let (before, after) = (open(&world.app), open(&taken.app));
             // Whoever fails its probes is open only while most do.
-            let has_served = |one: &&Serial| states(&world.app.report()).any(|(serial, state)| serial == **one && state == WorkerState::Serving);
-            let gone: Vec<_> = before.difference(&after).filter(has_served).copied().collect();
+            let report = world.app.report();
+            let well: BTreeSet<_> = states(&report).filter(|(_, state)| *state == WorkerState::Serving).collect();
+            let is_well = |one: &&Serial| well.contains(&(**one, WorkerState::Serving));
+            let gone: Vec<_> = before.difference(&after).filter(is_well).copied().collect();
             let goers = goers(&world.app);
             prop_assert!(gone.iter().all(|one| goers.contains(one)), "{gone:?} served and do not any more");
             prop_assert!(gone.len() <= after.difference(&before).count(), "{gone:?} go and nobody has come");

@@ -12,6 +12,7 @@ use crate::lifecycle::circuit::Mode;
 use crate::lifecycle::generation::Generation as Generated;
 use crate::lifecycle::place::Place;
 use crate::lifecycle::state::State;
+use crate::lifecycle::worker::Worker;
 use crate::lifecycle::{
     Action, App, EndpointView, Event, Outcome, Plan, Readiness, RecycleReason, Ticket, Todo, Version,
 };
@@ -149,7 +150,8 @@ impl World {
             let rested = self.app.deadline().is_none_or(|deadline| deadline > self.now);
             // Whoever has come to serve just now may have drawn to be asked at once.
             let mut workers = self.app.generations.iter().flat_map(Generated::workers);
-            let is_new = workers.any(|one| one.state == State::Serving && one.since == self.now);
+            let is_asked = |one: &Worker| one.deadline().is_some_and(|due| due <= self.now);
+            let is_new = workers.any(|one| one.state == State::Serving && one.since == self.now && is_asked(one));
             self.require(rested || is_new, "what was due is still due after the wake-up");
         }
     }

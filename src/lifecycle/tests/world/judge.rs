@@ -186,7 +186,9 @@ impl World {
         let quiesced = closed.is_some_and(|version| version <= self.in_force());
         // The published set is the one before this step; where it is two that begin to drain, two do in it.
         let draining: BTreeSet<_> = self.latest().iter().filter(|one| !one.open).map(|one| one.generation).collect();
-        self.require(quiesced || draining.len() >= 2, "a drain is forced before it began");
+        // Or more than two at once, of whom three may.
+        let others = self.app.generations.iter().filter(|one| one.is_draining()).count();
+        self.require(quiesced || draining.len() >= 2 || others >= 3, "a drain is forced before it began");
         self.process(serial).forced = true;
     }
 
@@ -331,8 +333,7 @@ impl World {
         self.require(staging <= 1 && newest, "one generation is on its way to take over, the newest");
         self.judge_rolls();
         self.require(generations.iter().filter(|one| one.is_live()).count() <= 1, "one generation is live");
-        let is_bounded = |one: &&Generation| one.is_draining() && !one.plan.rollout.is_stepwise();
-        let draining = generations.iter().filter(is_bounded).count();
+        let draining = generations.iter().filter(|one| one.is_draining()).count();
         self.require(draining <= 3 || !self.app.is_wanted(), "three generations drain");
         self.judge_trial();
         self.judge_canary();
