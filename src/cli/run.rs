@@ -101,6 +101,9 @@ fn serve(loaded: config::Loaded, options: supervisor::Options) -> anyhow::Result
     super::ask_the_machine(&loaded);
     let config = loaded.config;
     super::install_log(&config.log.level, config.log.format == LogFormat::Json)?;
+    if options.heritage.is_none() {
+        supervisor::clear_service();
+    }
     supervisor::run(config, options)?;
     Ok(Code::Done)
 }

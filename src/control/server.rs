@@ -5,7 +5,7 @@
 //! it is read; at most [`MAX_CALLS`] calls are open at once.
 
 use std::convert::Infallible;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -74,9 +74,7 @@ impl Claim {
         if let Some(parent) = socket.parent() {
             make_folder(parent).map_err(failed)?;
         }
-        let mut name = socket.file_name().unwrap_or_default().to_owned();
-        name.push(".lock");
-        let path = socket.with_file_name(name);
+        let path = lock_of(socket);
         let lock = File::options().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { socket: socket.to_owned(), lock }),
@@ -84,6 +82,23 @@ impl Claim {
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
+
+    /// Goes on with a lock, if it is still that of the socket.
+    fn renew(socket: &Path, lock: File) -> Result<Self, BindError> {
+        let is = |file: io::Result<Metadata>| file.ok().map(|file| (file.dev(), file.ino()));
+        if is(lock.metadata()) == is(std::fs::metadata(lock_of(socket))) {
+            return Ok(Self { socket: socket.to_owned(), lock });
+        }
+        drop(lock);
+        Self::take(socket)
+    }
+}
+
+/// The file beside the socket that is locked.
+fn lock_of(socket: &Path) -> PathBuf {
+    let mut name = socket.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    socket.with_file_name(name)
 }
 
 impl Server {
@@ -106,11 +121,15 @@ impl Server {
         Ok(Self { listener, own_uid, claim })
     }
 
-    /// The bound socket of whoever was before us, with their lock. Needs a tokio runtime.
+    /// The bound socket of whoever was before us, with their lock. One whose file is gone (a service manager may clear the
+    /// folder away in between) reaches nobody, and is made anew. Needs a tokio runtime.
     ///
     /// # Errors
-    /// When it is no listening socket, or its file is gone.
+    /// When it is no listening socket, or cannot be made anew.
     pub fn adopt(socket: &Path, ends: Ends) -> Result<Self, BindError> {
+        if !socket.exists() {
+            return Self::bind(Claim::renew(socket, ends.lock.into())?);
+        }
         let failed = |source| BindError::Io { path: socket.to_owned(), source };
         let listener = std::os::unix::net::UnixListener::from(ends.listener);
         listener.set_nonblocking(true).map_err(failed)?;
@@ -305,5 +324,21 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "a dead supervisor leaves its file");
         Server::bind(Claim::take(&path).unwrap()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_socket_whose_file_is_gone_is_made_anew_under_the_same_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/admin.sock");
+        let server = Server::bind(Claim::take(&path).unwrap()).unwrap();
+        // Whoever keeps them has them as long as we do.
+        let (ends, _kept) = (server.ends().unwrap(), server.ends().unwrap());
+        drop(server);
+        let server = Server::adopt(&path, ends).unwrap();
+        assert!(path.exists() && matches!(Claim::take(&path), Err(BindError::InUse(_))));
+        let ends = server.ends().unwrap();
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        let _server = Server::adopt(&path, ends).unwrap();
+        assert!(path.exists() && matches!(Claim::take(&path), Err(BindError::InUse(_))));
     }
 }

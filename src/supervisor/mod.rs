@@ -75,7 +75,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-pub use adoption::{Heritage, judge};
+pub use adoption::{Heritage, clear_service, judge};
 pub use keeper::{is_kept, keep};
 pub use rights::Here;
 pub use start::{Announce, Error, Options, run};
@@ -198,6 +198,7 @@ impl Supervisor {
             if self.is_done() {
                 self.close_archive();
                 self.end_orphans().await;
+                self.leave_nothing();
                 return Ok(());
             }
             if let Some(next) = self.outlook.upgrade.take_due() {

@@ -1,11 +1,10 @@
 //! Under a service manager: sockets that it hands down, and what it is told.
 
-use std::net::TcpListener;
-
 use rustix::process::Signal;
 
 use crate::harness::{Failure, Portreeve, Reply, Running, SOON, Target, process, until, worker};
 use crate::tools;
+use crate::units::free_port;
 
 /// The words that start a program once somebody connects to one of the ports; `None` without the tool.
 fn activator(ports: &[u16], names: &str) -> Option<Vec<String>> {
@@ -13,11 +12,6 @@ fn activator(ports: &[u16], names: &str) -> Option<Vec<String>> {
     let listens = ports.iter().flat_map(|port| ["-l".to_owned(), format!("127.0.0.1:{port}")]);
     let names = Some(format!("--fdname={names}")).filter(|_| !names.is_empty());
     Some([tool].into_iter().chain(listens).chain(names).collect())
-}
-
-/// A port that was free a moment ago. The tool cannot be given port 0.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The first request, whose connection starts the program and waits for it.

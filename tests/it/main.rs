@@ -71,6 +71,7 @@ mod startup;
 mod status;
 mod streams;
 mod supervisor_kills;
+mod systemd;
 mod tasks;
 mod tools;
 mod trees;

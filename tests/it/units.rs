@@ -10,19 +10,38 @@ use crate::tools;
 /// Where the units expect portreeve.
 const INSTALLED: &str = "/usr/local/bin/portreeve";
 
+/// Where they expect its configuration.
+const CONFIGURED: &str = "/etc/portreeve/portreeve.toml";
+
 fn config() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
 }
 
+/// A port that was free a moment ago, for what cannot be given port 0.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Names and texts of the units, for a program and a configuration that are elsewhere.
+pub(crate) fn texts(program: &Path, configuration: &Path) -> Vec<(String, String)> {
+    let [program, configuration] = [program, configuration].map(|path| path.display().to_string());
+    let units = fs::read_dir(config().join("systemd")).unwrap().map(|entry| entry.unwrap().path());
+    let text = |unit: PathBuf| {
+        let text = fs::read_to_string(&unit).unwrap();
+        let name = unit.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, text.replace(INSTALLED, &program).replace(CONFIGURED, &configuration))
+    };
+    units.map(text).collect()
+}
+
 /// Copies the units to a folder, with the path of a program that exists here: systemd checks that it does.
 fn units_for(program: &str, folder: &Path) -> Vec<PathBuf> {
-    let units = fs::read_dir(config().join("systemd")).unwrap().map(|entry| entry.unwrap().path());
-    let copy = |unit: PathBuf| {
-        let copy = folder.join(unit.file_name().unwrap());
-        fs::write(&copy, fs::read_to_string(unit).unwrap().replace(INSTALLED, program)).unwrap();
+    let copy = |(name, text)| {
+        let copy = folder.join::<String>(name);
+        fs::write(&copy, text).unwrap();
         copy
     };
-    units.map(copy).collect()
+    texts(Path::new(program), Path::new(CONFIGURED)).into_iter().map(copy).collect()
 }
 
 /// What systemd has to say about the units; nothing, when all is well.

@@ -15,6 +15,7 @@ const KEEPING: &str = "\
 # A supervisor that is killed takes nobody along: systemd keeps its descriptors, and the next one goes on with all that lives.
 # SIGTERM goes to the supervisor alone, which drains and then stops the workers itself.
 FileDescriptorStoreMax=4096
+Environment=FDSTORE=4096
 KillMode=process";
 
 /// Where it does not, and whoever comes next would find workers that it cannot take over.
@@ -22,8 +23,17 @@ const ENDING: &str = "\
 # SIGTERM goes to the supervisor alone, which drains and then stops the workers itself; what is left is killed.
 KillMode=mixed";
 
-/// The first version that tells a service how many descriptors it keeps, `$FDSTORE`.
-const KEEPS_SINCE: u32 = 254;
+/// Those of root's service. What is in the first of them is used again by whoever comes after a supervisor that was killed.
+const FOLDERS: &str = "\
+RuntimeDirectory=portreeve
+RuntimeDirectoryPreserve=restart
+StateDirectory=portreeve
+StateDirectoryMode=0700
+";
+
+/// The first version that keeps descriptors whether or not they hang up (`FDPOLL=0`, `sd_notify(3)`). How many it keeps a service
+/// is told since version 254, as `$FDSTORE`; before that the unit says so itself.
+const KEEPS_SINCE: u32 = 246;
 
 /// Does the systemd of this machine keep descriptors?
 pub(super) fn keeps_descriptors() -> bool {
@@ -95,11 +105,7 @@ fn unit_text(service: &Service) -> String {
         let _ = writeln!(variables, "Environment={}", quoted(&format!("{name}={value}")).replace("$$", "$"));
     }
     let keeping = if service.keeps_descriptors { KEEPING } else { ENDING };
-    let (folders, target) = if service.is_root {
-        ("RuntimeDirectory=portreeve\nStateDirectory=portreeve\nStateDirectoryMode=0700\n", "multi-user.target")
-    } else {
-        ("", "default.target")
-    };
+    let (folders, target) = if service.is_root { (FOLDERS, "multi-user.target") } else { ("", "default.target") };
     format!(
         "{MARK}
 
@@ -202,6 +208,9 @@ mod tests {
         };
         assert_eq!(lines(false), ["KillMode=mixed"]);
         assert_eq!(lines(true), ["FileDescriptorStoreMax=4096", "KillMode=process"]);
+        let is_told =
+            |keeps_descriptors| unit_text(&Service { keeps_descriptors, ..service() }).contains("FDSTORE=4096");
+        assert_eq!([false, true].map(is_told), [false, true]);
         assert_eq!(version("systemd 252 (252.39-1~deb12u2)\n+PAM"), Some(252));
         assert_eq!(version("systemd 255.4-1ubuntu8"), Some(255));
         assert_eq!(version("bash"), None);

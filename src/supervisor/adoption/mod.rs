@@ -15,6 +15,7 @@ mod upgrade;
 mod write;
 
 pub use estate::Heritage;
+pub use strays::clear_service;
 pub use upgrade::judge;
 
 pub(super) use estate::{Estate, KEPT};

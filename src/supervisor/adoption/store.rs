@@ -83,6 +83,18 @@ impl Supervisor {
         self.outlook.store = store;
     }
 
+    /// Nobody is to take over: all has ended. A service that is started again at once (`systemctl restart`) would find it all.
+    pub(in crate::supervisor) fn leave_nothing(&mut self) {
+        let mut kept = std::mem::take(&mut self.outlook.store).kept;
+        let ledger = LEDGER.into_iter().filter_map(|name| kept.remove_entry(name));
+        let names: Vec<_> = ledger.collect::<Vec<_>>().into_iter().chain(kept).map(|(name, _)| name).collect();
+        for name in names {
+            if let Err(error) = self.outlook.notifier.forget(&format!("{PREFIX}{name}")) {
+                return tracing::warn!(%error, "the service manager goes on keeping what has ended");
+            }
+        }
+    }
+
     fn keep(&self, store: &mut Store) -> io::Result<()> {
         let Store { journal: Some(journal), kept, .. } = store else { return Ok(()) };
         let mut present = BTreeMap::new();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::stat::Stat;
 
 pub use group::{Group, Limits};
-pub use place::is_ours_to_use;
+pub use place::{is_in, is_ours_to_use, service};
 
 /// What realms are called: this, and the number and start of the process that they belong to. The start tells apart those
 /// that have the same number in different containers.

@@ -7,6 +7,32 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, access, getxattr};
 
+use crate::sys::stat::Stat;
+
+/// The group of version 2 that a service manager has made for the service that this process is in, by its path in the tree; `None`:
+/// it is in none.
+#[must_use]
+pub fn service() -> Option<PathBuf> {
+    service_of(&fs::read_to_string("/proc/self/cgroup").ok()?)
+}
+
+fn service_of(group: &str) -> Option<PathBuf> {
+    let path = path_of(group)?;
+    path.extension().is_some_and(|extension| extension == "service").then(|| path.to_owned())
+}
+
+/// Is a process in this group, or in one below it?
+#[must_use]
+pub fn is_in(process: &Stat, group: &Path) -> bool {
+    let own = fs::read_to_string(format!("/proc/{}/cgroup", process.pid)).unwrap_or_default();
+    path_of(&own).is_some_and(|own| own.starts_with(group))
+}
+
+/// The path in the tree of version 2, from `/proc/PID/cgroup`.
+fn path_of(group: &str) -> Option<&Path> {
+    group.lines().find_map(|line| line.strip_prefix("0::")).map(Path::new)
+}
+
 /// The folder of our own group, where version 2 is mounted.
 pub(super) fn own_group() -> Option<PathBuf> {
     let group = fs::read_to_string("/proc/self/cgroup").ok()?;
@@ -16,7 +42,7 @@ pub(super) fn own_group() -> Option<PathBuf> {
 
 /// From `/proc/self/cgroup` and `/proc/self/mountinfo` to a folder.
 pub(super) fn folder_of(group: &str, mounts: &str) -> Option<PathBuf> {
-    let path = Path::new(group.lines().find_map(|line| line.strip_prefix("0::"))?);
+    let path = path_of(group)?;
     let (root, mount) = mounts.lines().find_map(mount_of_version_2)?;
     let inside = path.strip_prefix(&root).ok()?;
     // What lies above the root of a namespace shows as `/..`, and as a path that leads nowhere.
@@ -81,6 +107,25 @@ mod tests {
         assert_eq!(folder_of("0::/elsewhere", CONTAINER), None);
         assert_eq!(folder_of("0::/../sibling", UNIFIED), None);
         assert_eq!(folder_of("", ""), None);
+    }
+
+    #[test]
+    fn a_service_has_a_group_that_is_called_so() {
+        let service = |group| service_of(group).map(|path| path.display().to_string());
+        let name = "/system.slice/portreeve.service";
+        assert_eq!(service("1:name=systemd:/x.service\n0::/system.slice/portreeve.service\n").as_deref(), Some(name));
+        assert_eq!(service("0::/system.slice/portreeve.service/portreeve-7-8/web-1.0-1\n"), None);
+        assert_eq!(service("0::/user.slice/user-0.slice/session-1.scope\n"), None);
+        assert_eq!(service("0::/\n"), None);
+    }
+
+    #[test]
+    fn a_process_is_in_its_own_group_and_in_those_above() {
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+        let Some(own) = path_of(&own) else { return };
+        let process = Stat::of(rustix::process::getpid().as_raw_pid()).unwrap();
+        assert!(is_in(&process, own) && is_in(&process, Path::new("/")));
+        assert!(!is_in(&process, &own.join("below")));
     }
 
     #[test]
