@@ -31,6 +31,7 @@ pub mod socket_folder;
 pub mod spawn;
 pub mod standstill;
 pub mod stat;
+pub mod stream;
 pub mod tree;
 pub mod unread;
 

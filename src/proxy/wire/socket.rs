@@ -5,17 +5,16 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::BufMut;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
 use tokio_util::either::Either;
-use tokio_util::io::poll_read_buf;
 
 use crate::id::Address;
 use crate::sys::arrived::{Arrived, arrived};
+use crate::sys::stream;
 
 /// A worker's whole socket.
 pub(crate) type Socket = Either<TcpStream, UnixStream>;
@@ -61,8 +60,8 @@ impl Reader {
     /// Reads what there is into the room that the buffer has; 0: the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut impl BufMut) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(tcp) => poll_read_buf(Pin::new(tcp), cx, into),
-            Self::Unix(unix) => poll_read_buf(Pin::new(unix), cx, into),
+            Self::Tcp(tcp) => stream::poll_read(tcp.as_ref(), cx, into),
+            Self::Unix(unix) => stream::poll_read(unix.as_ref(), cx, into),
         }
     }
 
@@ -112,8 +111,8 @@ impl Writer {
     /// Writes as much as there is room for.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
-            Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, slices),
+            Self::Tcp(tcp) => stream::poll_write(tcp.as_ref(), cx, slices),
+            Self::Unix(unix) => stream::poll_write(unix.as_ref(), cx, slices),
         }
     }
 }
