@@ -1,48 +1,40 @@
-//! Numbers, times and addresses as text, digit by digit: by way of the standard library's formatting they cost more than all
-//! the rest of a line.
+//! Numbers, times and addresses as text: by way of the standard library's formatting they cost more than all the rest of a
+//! line.
 //!
 //! Knows no lines. Invariant: what is appended is ASCII.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Digits of the greatest number.
-const MOST: usize = 20;
-
 /// Appends a number.
-pub(super) fn number(out: &mut String, value: impl Into<u64>) {
-    padded(out, value, 1);
+pub(super) fn number(out: &mut Vec<u8>, value: impl Into<u64>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value.into()).as_bytes());
 }
 
 /// Appends a number with zeros in front, so that it has this many digits at least.
-pub(super) fn padded(out: &mut String, value: impl Into<u64>, width: usize) {
-    let (mut value, mut digits, mut first) = (value.into(), [b'0'; MOST], MOST);
-    while value > 0 {
-        first -= 1;
-        digits[first] = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
-    first = first.min(MOST - width);
-    out.push_str(std::str::from_utf8(&digits[first..]).unwrap_or_default());
+pub(super) fn padded(out: &mut Vec<u8>, value: impl Into<u64>, width: usize) {
+    let mut room = itoa::Buffer::new();
+    let digits = room.format(value.into());
+    out.resize(out.len() + width.saturating_sub(digits.len()), b'0');
+    out.extend_from_slice(digits.as_bytes());
 }
 
 /// Appends seconds with six decimals, without the rounding of a float.
-pub(super) fn seconds(out: &mut String, time: Duration) {
+pub(super) fn seconds(out: &mut Vec<u8>, time: Duration) {
     number(out, time.as_secs());
-    out.push('.');
+    out.push(b'.');
     padded(out, time.subsec_micros(), 6);
 }
 
 /// Appends an address.
-pub(super) fn address(out: &mut String, address: IpAddr) {
+pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
     let IpAddr::V4(four) = address else {
-        let _ = write!(out, "{address}");
-        return;
+        return write!(out, "{address}").expect("a Vec takes all");
     };
     for (at, part) in four.octets().into_iter().enumerate() {
         if at > 0 {
-            out.push('.');
+            out.push(b'.');
         }
         number(out, part);
     }
@@ -52,10 +44,10 @@ pub(super) fn address(out: &mut String, address: IpAddr) {
 mod tests {
     use super::*;
 
-    fn told(tell: impl FnOnce(&mut String)) -> String {
-        let mut out = String::from("|");
+    fn told(tell: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = b"|".to_vec();
         tell(&mut out);
-        out.split_off(1)
+        String::from_utf8(out.split_off(1)).unwrap()
     }
 
     #[test]
@@ -63,7 +55,7 @@ mod tests {
         for value in [0, 1, 9, 10, 99, 100, 12_345, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
             assert_eq!(told(|out| number(out, value)), value.to_string());
             assert_eq!(told(|out| padded(out, value, 3)), format!("{value:03}"));
-            assert_eq!(told(|out| padded(out, value, MOST)), format!("{value:020}"));
+            assert_eq!(told(|out| padded(out, value, 20)), format!("{value:020}"));
         }
     }
 

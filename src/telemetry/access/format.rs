@@ -2,6 +2,7 @@
 //!
 //! Knows no files. Invariant: what is appended ends with the only line feed in it.
 
+use std::cell::RefCell;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ pub enum Format {
 
 impl Format {
     /// Appends one line.
-    pub(super) fn append(self, out: &mut String, line: &Line<'_>) {
+    pub(super) fn append(self, out: &mut Vec<u8>, line: &Line<'_>) {
         match self {
             Self::Text => text(out, line),
             Self::Json => json(out, line),
@@ -32,75 +33,75 @@ impl Format {
     }
 }
 
-fn text(out: &mut String, line: &Line<'_>) {
+fn text(out: &mut Vec<u8>, line: &Line<'_>) {
     let request = &line.request;
     digits::address(out, line.client.address);
-    out.push_str(" - - ");
+    put(out, " - - ");
     common_time(out, line.time);
-    out.push_str(" \"");
+    put(out, " \"");
     escape::quoted(out, request.method.as_bytes());
-    out.push(' ');
+    out.push(b' ');
     escape::quoted(out, request.path.as_bytes());
-    out.push(' ');
-    out.push_str(request.protocol);
+    out.push(b' ');
+    put(out, request.protocol);
     number(out, "\" ", line.status);
     number(out, " ", line.sent);
-    out.push_str(" \"");
+    put(out, " \"");
     escape::quoted(out, request.referer.unwrap_or(b"-"));
-    out.push_str("\" \"");
+    put(out, "\" \"");
     escape::quoted(out, request.user_agent.unwrap_or(b"-"));
-    out.push_str("\" host=\"");
+    put(out, "\" host=\"");
     escape::quoted(out, request.host.as_bytes());
-    out.push('"');
+    out.push(b'"');
     text_fields(out, line);
-    out.push('\n');
+    out.push(b'\n');
 }
 
-fn text_fields(out: &mut String, line: &Line<'_>) {
+fn text_fields(out: &mut Vec<u8>, line: &Line<'_>) {
     let service = &line.service;
-    out.push_str(" app=");
-    out.push_str(service.app.map_or("-", AppName::as_str));
+    put(out, " app=");
+    put(out, service.app.map_or("-", AppName::as_str));
     match service.worker {
         Some((generation, slot)) => {
             number(out, " worker=", generation.0);
             number(out, ".", slot.0);
         }
-        None => out.push_str(" worker=-"),
+        None => put(out, " worker=-"),
     }
     number(out, " in=", line.received);
-    out.push_str(" seconds=");
+    put(out, " seconds=");
     digits::seconds(out, line.took);
-    out.push_str(" queued=");
+    put(out, " queued=");
     digits::seconds(out, service.queued);
     number(out, " attempts=", service.attempts);
-    out.push_str(" fault=");
-    out.push_str(line.fault.unwrap_or("-"));
-    out.push_str(if line.client.tls { " tls=yes id=" } else { " tls=no id=" });
-    out.push_str(line.request.id);
+    put(out, " fault=");
+    put(out, line.fault.unwrap_or("-"));
+    put(out, if line.client.tls { " tls=yes id=" } else { " tls=no id=" });
+    put(out, line.request.id);
 }
 
-fn json(out: &mut String, line: &Line<'_>) {
-    out.push_str("{\"time\":\"");
+fn json(out: &mut Vec<u8>, line: &Line<'_>) {
+    put(out, "{\"time\":\"");
     rfc3339_time(out, line.time);
-    out.push_str("\",\"id\":\"");
-    out.push_str(line.request.id);
-    out.push_str("\",\"peer\":\"");
+    put(out, "\",\"id\":\"");
+    put(out, line.request.id);
+    put(out, "\",\"peer\":\"");
     digits::address(out, line.client.address);
-    out.push_str(if line.client.tls { "\",\"tls\":true" } else { "\",\"tls\":false" });
+    put(out, if line.client.tls { "\",\"tls\":true" } else { "\",\"tls\":false" });
     json_request(out, line);
     number(out, ",\"status\":", line.status);
     number(out, ",\"bytes_in\":", line.received);
     number(out, ",\"bytes_out\":", line.sent);
-    out.push_str(",\"seconds\":");
+    put(out, ",\"seconds\":");
     digits::seconds(out, line.took);
     json_service(out, line);
     if let Some(fault) = line.fault {
         json_text(out, ",\"fault\":\"", fault.as_bytes());
     }
-    out.push_str("}\n");
+    put(out, "}\n");
 }
 
-fn json_request(out: &mut String, line: &Line<'_>) {
+fn json_request(out: &mut Vec<u8>, line: &Line<'_>) {
     let request = &line.request;
     json_text(out, ",\"protocol\":\"", request.protocol.as_bytes());
     json_text(out, ",\"method\":\"", request.method.as_bytes());
@@ -114,7 +115,7 @@ fn json_request(out: &mut String, line: &Line<'_>) {
     }
 }
 
-fn json_service(out: &mut String, line: &Line<'_>) {
+fn json_service(out: &mut Vec<u8>, line: &Line<'_>) {
     let service = &line.service;
     if let Some(app) = service.app {
         json_text(out, ",\"app\":\"", app.as_str().as_bytes());
@@ -122,59 +123,86 @@ fn json_service(out: &mut String, line: &Line<'_>) {
     if let Some((generation, slot)) = service.worker {
         number(out, ",\"worker\":\"", generation.0);
         number(out, ".", slot.0);
-        out.push('"');
+        out.push(b'"');
     }
-    out.push_str(",\"queued\":");
+    put(out, ",\"queued\":");
     digits::seconds(out, service.queued);
     number(out, ",\"attempts\":", service.attempts);
 }
 
 /// `before` ends with the quote that opens the text.
-fn json_text(out: &mut String, before: &str, text: &[u8]) {
-    out.push_str(before);
+fn json_text(out: &mut Vec<u8>, before: &str, text: &[u8]) {
+    put(out, before);
     escape::json(out, text);
-    out.push('"');
+    out.push(b'"');
 }
 
-fn number(out: &mut String, before: &str, value: impl Into<u64>) {
-    out.push_str(before);
+fn number(out: &mut Vec<u8>, before: &str, value: impl Into<u64>) {
+    put(out, before);
     digits::number(out, value);
 }
 
 /// `[23/Nov/2026:04:12:59 +0000]`.
-fn common_time(out: &mut String, time: SystemTime) {
+fn common_time(out: &mut Vec<u8>, time: SystemTime) {
     let t = utc(time);
-    out.push('[');
+    out.push(b'[');
     two(out, t.day());
-    out.push('/');
-    out.push_str(MONTHS[usize::from(t.month().unsigned_abs()) - 1]);
-    out.push('/');
+    out.push(b'/');
+    put(out, MONTHS[usize::from(t.month().unsigned_abs()) - 1]);
+    out.push(b'/');
     digits::padded(out, t.year().unsigned_abs(), 4);
     for part in [t.hour(), t.minute(), t.second()] {
-        out.push(':');
+        out.push(b':');
         two(out, part);
     }
-    out.push_str(" +0000]");
+    put(out, " +0000]");
+}
+
+thread_local! {
+    /// The last second that a line of this thread was of, and how it looks: many lines are of one.
+    static SECOND: RefCell<(i64, Vec<u8>)> = const { RefCell::new((i64::MIN, Vec::new())) };
 }
 
 /// `2026-11-23T04:12:59.007Z`.
-fn rfc3339_time(out: &mut String, time: SystemTime) {
-    let t = utc(time);
+fn rfc3339_time(out: &mut Vec<u8>, time: SystemTime) {
+    let millis = timestamp(time).as_millisecond();
+    let (whole, fraction) = (millis.div_euclid(1000), millis.rem_euclid(1000));
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != whole {
+            text.clear();
+            whole_second(text, Offset::UTC.to_datetime(Timestamp::from_second(whole).unwrap_or_default()));
+            *second = whole;
+        }
+        out.extend_from_slice(text);
+    });
+    out.push(b'.');
+    digits::padded(out, fraction.unsigned_abs(), 3);
+    out.push(b'Z');
+}
+
+/// `2026-11-23T04:12:59`.
+fn whole_second(out: &mut Vec<u8>, t: DateTime) {
     digits::padded(out, t.year().unsigned_abs(), 4);
-    for (before, part) in [('-', t.month()), ('-', t.day()), ('T', t.hour()), (':', t.minute()), (':', t.second())] {
+    for (before, part) in [(b'-', t.month()), (b'-', t.day()), (b'T', t.hour()), (b':', t.minute()), (b':', t.second())]
+    {
         out.push(before);
         two(out, part);
     }
-    out.push('.');
-    digits::padded(out, t.millisecond().unsigned_abs(), 3);
-    out.push('Z');
 }
 
-fn two(out: &mut String, part: i8) {
+fn two(out: &mut Vec<u8>, part: i8) {
     digits::padded(out, part.unsigned_abs(), 2);
 }
 
-/// A clock so wrong that it leaves the calendar shows the epoch.
 fn utc(time: SystemTime) -> DateTime {
-    Offset::UTC.to_datetime(Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH))
+    Offset::UTC.to_datetime(timestamp(time))
+}
+
+/// A clock so wrong that it leaves the calendar shows the epoch.
+fn timestamp(time: SystemTime) -> Timestamp {
+    Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn put(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
 }

@@ -48,8 +48,9 @@ pub(super) fn line_for(path: &str) -> Line<'_> {
 }
 
 fn formatted(format: Format, line: &Line<'_>) -> String {
-    let mut out = String::new();
+    let mut out = Vec::new();
     format.append(&mut out, line);
+    let out = String::from_utf8(out).unwrap();
     assert_eq!(out.matches('\n').count(), 1, "{out:?}");
     out.strip_suffix('\n').unwrap().to_owned()
 }
@@ -65,6 +66,17 @@ fn a_text_line_is_combined_and_then_some() {
          host=\"example.org:8080\" app=web worker=12.0 in=17 seconds=1.012345 queued=0.000050 attempts=2 fault=connect \
          tls=yes id=00000000000000000000000000000abc"
     );
+}
+
+#[test]
+fn a_time_is_told_as_the_calendar_has_it_also_when_seconds_and_days_change() {
+    for millis in [0, 999, 1_000, 1_001, 951_782_399_999, 951_782_400_000, 951_868_800_000, 1_795_407_179_007, 0] {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        let line = Line { time, ..line(request(), Service::default()) };
+        let parsed: Value = serde_json::from_str(&formatted(Format::Json, &line)).unwrap();
+        let told = jiff::Timestamp::try_from(time).unwrap();
+        assert_eq!(parsed["time"], format!("{told:.3}"));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! Invariants: a caller never waits for the output; a line that cannot be written is counted; the thread ends when the
 //! [`AccessLog`] is dropped, after what was pending has been written or [`FLUSH_LIMIT`] has passed.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -34,6 +35,14 @@ const FULL_PAUSE: Duration = Duration::from_millis(10);
 
 /// Attempts before a full output is given up for this batch.
 const FULL_TRIES: u32 = 100;
+
+/// Bytes of a line that a thread keeps room for.
+const USUAL: usize = 16 * 1024;
+
+thread_local! {
+    /// Where lines are put together, outside of the lock.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Where access lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,9 +109,12 @@ impl AccessLog {
 
     /// Hands a line to the thread; drops and counts it when too many are pending.
     pub fn write(&self, line: &Line<'_>) {
-        let mut text = String::with_capacity(512);
-        self.format.append(&mut text, line);
-        self.shared.append(text.as_bytes());
+        LINE.with_borrow_mut(|text| {
+            text.clear();
+            text.shrink_to(USUAL);
+            self.format.append(text, line);
+            self.shared.append(text);
+        });
     }
 
     /// Opens the file anew (it was rotated). Lines written after this call go to the new file; when it cannot be opened,
