@@ -81,7 +81,7 @@ impl Conductor {
     }
 
     /// Stops the threads and all that runs on them. Blocks.
-    pub(crate) fn stop(self) {
+    pub(crate) fn stop(mut self) {
         self.threads.stop();
     }
 
@@ -109,6 +109,9 @@ impl Conductor {
                 now = looks.tick(), if is_linked => self.report_load(now).await,
                 () = self.threads.ended() => return Err(Error::ThreadEnded),
                 () = finished(&self.proxy, self.deadline) => {
+                    // What is left is cut off now, so that it is counted.
+                    self.proxy.end();
+                    self.threads.stop();
                     self.report_metrics(UNASKED).await;
                     return Ok(());
                 }

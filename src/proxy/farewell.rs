@@ -55,14 +55,14 @@ pub(crate) struct Course {
     kind: StreamKind,
     end: StreamEnd,
     leaving: CancellationToken,
-    retiring: CancellationToken,
+    proxy: Arc<Proxy>,
 }
 
 impl Course {
     /// It ends by itself, unless [`end`](Self::end) says otherwise.
-    pub(crate) fn of(endpoint: &Endpoint<Wire>, proxy: &Proxy, app: &Arc<App>, kind: StreamKind) -> Self {
-        let (leaving, retiring) = (endpoint.leaving().clone(), proxy.retiring.clone());
-        Self { app: Arc::clone(app), kind, end: StreamEnd::Waited, leaving, retiring }
+    pub(crate) fn of(endpoint: &Endpoint<Wire>, proxy: &Arc<Proxy>, app: &Arc<App>, kind: StreamKind) -> Self {
+        let (leaving, proxy) = (endpoint.leaving().clone(), Arc::clone(proxy));
+        Self { app: Arc::clone(app), kind, end: StreamEnd::Waited, leaving, proxy }
     }
 
     pub(crate) fn end(&mut self, end: StreamEnd) {
@@ -72,8 +72,9 @@ impl Course {
 
 impl Drop for Course {
     fn drop(&mut self) {
-        if self.leaving.is_cancelled() || self.retiring.is_cancelled() {
-            self.app.metrics.stream_ended(self.kind, self.end);
+        if self.leaving.is_cancelled() || self.proxy.is_retiring() {
+            let end = if self.proxy.is_over() { StreamEnd::Cut } else { self.end };
+            self.app.metrics.stream_ended(self.kind, end);
         }
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Fault {
     BrokenBody,
     /// The client went away before its answer was complete.
     ClientGone,
+    /// It was still under way when this proxy's time was up.
+    Retired,
     /// No app serves this host and path.
     NoRoute,
     /// As many requests as may be held are held already.
@@ -82,7 +84,7 @@ pub(crate) enum Side {
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) side: Side,
-    /// What the client is told; of [`Fault::ClientGone`] and [`Fault::Cut`] only what is recorded.
+    /// What the client is told; of [`Fault::ClientGone`], [`Fault::Retired`] and [`Fault::Cut`] only what is recorded.
     pub(crate) status: u16,
     pub(crate) class: Class,
     /// For access lines and metrics.
@@ -110,6 +112,7 @@ impl Fault {
             Self::SlowBody => client(408, "slow-body", "408 Request Timeout: the request body did not come in time\n"),
             Self::BrokenBody => client(400, "broken-body", "400 Bad Request: the request body broke off\n"),
             Self::ClientGone => client(499, "client-gone", ""),
+            Self::Retired => us(503, "retired", "", Some("1")),
             Self::NoRoute => us(404, "no-route", "404 Not Found: no app serves this host and path\n", None),
             Self::HoldFull => {
                 us(503, "hold-full", "503 Service Unavailable: too many requests are waiting\n", Some("1"))
@@ -173,7 +176,7 @@ impl std::error::Error for Fault {}
 mod tests {
     use super::*;
 
-    const ALL: [Fault; 28] = [
+    const ALL: [Fault; 29] = [
         Fault::Host,
         Fault::Target,
         Fault::Method,
@@ -187,6 +190,7 @@ mod tests {
         Fault::SlowBody,
         Fault::BrokenBody,
         Fault::ClientGone,
+        Fault::Retired,
         Fault::NoRoute,
         Fault::HoldFull,
         Fault::HoldTimeout,

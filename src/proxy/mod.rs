@@ -60,6 +60,8 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -103,9 +105,11 @@ struct Proxy {
 }
 
 /// The end of a proxy's service.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Retirement {
     at: Instant,
+    /// Its time is up: what is left breaks off.
+    is_over: AtomicBool,
     /// How long an idle HTTP/1 connection may wait for the last request that it is answered.
     grace: Duration,
     /// Within which exchanges that last are to end.
@@ -117,14 +121,29 @@ impl Proxy {
         self.retirement.get().is_some()
     }
 
-    fn retirement(&self) -> Option<Retirement> {
-        self.retirement.get().copied()
+    fn retirement(&self) -> Option<&Retirement> {
+        self.retirement.get()
+    }
+
+    /// Does what is left break off?
+    fn is_over(&self) -> bool {
+        self.retirement().is_some_and(|retirement| retirement.is_over.load(Relaxed))
     }
 
     /// Accepts no more and has every connection ended as soon as that loses nothing.
     fn retire(&self, grace: Duration, spread: Duration) {
-        self.retirement.get_or_init(|| Retirement { at: Instant::now(), grace, spread });
+        self.retirement.get_or_init(|| Retirement {
+            at: Instant::now(),
+            is_over: AtomicBool::new(false),
+            grace,
+            spread,
+        });
         self.retiring.cancel();
+    }
+
+    /// Whoever has not ended by now is cut off, and that is not its client's doing.
+    fn end(&self) {
+        self.retirement().iter().for_each(|retirement| retirement.is_over.store(true, Relaxed));
     }
 
     /// Tells the supervisor, unless it is far behind with listening: what is told here, it learns by itself soon after.

@@ -250,6 +250,9 @@ impl Drop for Record {
     fn drop(&mut self) {
         let now = self.ended.unwrap_or_else(Instant::now);
         let took = now.saturating_duration_since(self.started);
+        if self.fault == Some(Fault::ClientGone) && self.peer.proxy.is_over() {
+            self.fault = Some(Fault::Retired);
+        }
         self.peer.pulse.end(now);
         if self.peer.is_http2 {
             self.peer.pulse.conduct().end(self.status.is_none());

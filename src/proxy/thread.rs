@@ -111,9 +111,9 @@ impl Threads {
     }
 
     /// Stops the threads and waits for their end, which comes with the task that each is polling. Blocks.
-    pub(crate) fn stop(self) {
+    pub(crate) fn stop(&mut self) {
         self.stopped.cancel();
-        for member in self.members {
+        for member in self.members.drain(..) {
             if member.handle.join().is_err() {
                 tracing::error!("a thread has panicked");
             }

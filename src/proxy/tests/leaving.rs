@@ -278,3 +278,32 @@ fn a_proxy_that_goes_tells_them_too() {
         rig.ended().await.unwrap();
     });
 }
+
+#[test]
+fn what_a_proxy_cuts_off_in_the_end_is_counted_and_not_put_down_to_its_client() {
+    run(async {
+        let worker = Worker::start(1).await;
+        let mut rig = serving(&worker, Streams::Wait).await;
+        let (mut client, _far) = open(TcpStream::connect(rig.http).await.unwrap(), &worker).await;
+        let mut reader = Client::connect(rig.http).await;
+        reader.write("GET /events HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let _events = events(&worker).await;
+        reader.read_until("data: \r\n").await;
+        let mut waiter = Client::connect(rig.http).await;
+        waiter.write("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        worker.accept().await.request().await;
+        let ended = "portreeve_streams_ended_total";
+        let counted = rig
+            .last(&[
+                (ended, &[("kind", "websocket"), ("how", "cut")]),
+                (ended, &[("kind", "event-stream"), ("how", "cut")]),
+                ("portreeve_requests_total", &[("code_class", "5xx")]),
+                ("portreeve_requests_total", &[("code_class", "4xx")]),
+                ("portreeve_requests_failed_total", &[]),
+            ])
+            .await;
+        assert_eq!(counted, [1, 1, 1, 0, 3]);
+        assert!(!matches!(client.next().await, Some(Ok(_))));
+        rig.ended().await.unwrap();
+    });
+}
