@@ -65,7 +65,8 @@ fn an_app_without_requests_has_no_processes_until_many_ask_at_once_and_all_are_s
 /// Clients whose pauses are as long as the time after which an app sleeps, more or less.
 fn comes_and_goes(running: &Running, requests: u64) {
     let load = Load::new().clients(1, &running.http()).orders_only().think(Duration::from_secs(3)).start();
-    until(Duration::from_mins(3), "so many requests have ended", || (load.ended() >= requests).then_some(()));
+    let limit = Duration::from_secs(4 * requests).max(Duration::from_mins(3));
+    until(limit, "so many requests have ended", || (load.ended() >= requests).then_some(()));
     let tally = load.finish();
     println!("{tally}, {} times woken", running.wakes());
     tally.assert_nothing_failed();

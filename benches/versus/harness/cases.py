@@ -86,14 +86,14 @@ def _steady(tls):
         bench, "steady", contender.address(tls), _scheme(tls), 1000, bench.settings.seconds, 4)
 
 
-def _memory(tls):
+def _memory(tls, scheme=None):
     """Memory of a fresh process, then with many keep-alive connections that each made one request."""
     def measure(bench, contender):
         if not contender.restart():
             return None
         load.loadkit(bench, "steady", contender.address(tls), _scheme(tls), 200, 1, 2)  # touch every code path once
         rss, pss = machine.memory_mib(contender.process.pid)
-        held = _hold(bench, contender, tls)
+        held = _hold(bench, contender, tls, scheme or _scheme(tls))
         if not held or not held["count"]:
             return None
         return {**held, "rss": rss, "kib_each": (held["pss"] - pss) * 1024 / held["count"],
@@ -101,8 +101,8 @@ def _memory(tls):
     return measure
 
 
-def _hold(bench, contender, tls):
-    command = [bench.loadkit, "idle", contender.address(tls), _scheme(tls), str(bench.idle)]
+def _hold(bench, contender, tls, scheme):
+    command = [bench.loadkit, "idle", contender.address(tls), scheme, str(bench.idle)]
     process = machine.start(command, bench.load_cpus, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()
@@ -139,6 +139,7 @@ CASES = {case.name: case for case in (
     Case("steady-tls", "latency at 1,000 requests/s, TLS 1.3", "requests", _steady(True), **_LATENCY),
     Case("memory", "memory with idle keep-alive connections, plain", "connections", _memory(False), **_MEMORY),
     Case("memory-tls", "memory with idle keep-alive connections, TLS 1.3", "connections", _memory(True), **_MEMORY),
+    Case("memory-h2", "memory with idle HTTP/2 connections, TLS 1.3", "connections", _memory(True, "h2"), **_MEMORY),
 )}
 
 QUICK = ["h1", "h1-tls", "h2-tls", "post"]

@@ -18,6 +18,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::Result;
 
+/// Its name in ALPN (RFC 9113, section 3.1).
+const HTTP2: &[u8] = b"h2";
+
 /// A connection, plain or TLS.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -33,6 +36,17 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn new(address: SocketAddr, tls: bool) -> Self {
         Self { address, tls: tls.then(|| client_config(Resumption::disabled())) }
+    }
+
+    /// One that is to speak HTTP/2, over TLS.
+    pub(crate) fn http2(address: SocketAddr) -> Self {
+        let mut config = ClientConfig::clone(&client_config(Resumption::disabled()));
+        config.alpn_protocols = vec![HTTP2.to_vec()];
+        Self { address, tls: Some(Arc::new(config)) }
+    }
+
+    pub(crate) fn is_http2(&self) -> bool {
+        self.tls.as_ref().is_some_and(|config| config.alpn_protocols == [HTTP2])
     }
 
     pub(crate) async fn connect(&self) -> Result<Box<dyn Stream>> {

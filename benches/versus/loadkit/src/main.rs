@@ -1,7 +1,7 @@
 //! loadkit: the origin server of the comparison, and the load that stock generators do not make.
 //!
 //!     loadkit origin     PORT[,PORT...]                               a cheap HTTP/1.1 server, one thread
-//!     loadkit idle       ADDRESS plain|tls COUNT                      keep-alive connections, one GET each, held until stdin closes
+//!     loadkit idle       ADDRESS plain|tls|h2 COUNT                    keep-alive connections, one GET each, held until stdin closes
 //!     loadkit handshakes ADDRESS full|resumed CONNECTIONS SECONDS     TLS 1.3 connections, one GET each
 //!     loadkit bulk       ADDRESS plain|tls down|up BYTES CONNECTIONS TRANSFERS
 //!     loadkit websocket  ADDRESS plain|tls CONNECTIONS SECONDS SIZE   echo, one message in flight per connection
@@ -38,7 +38,10 @@ fn main() -> Result<()> {
     let command = Command { words: &words };
     match command.word(0)? {
         "origin" => runtime.block_on(origin::run(command.word(1)?)),
-        "idle" => runtime.block_on(idle::run(command.target()?, command.number(3)?)),
+        "idle" => {
+            let target = if command.word(2)? == "h2" { Target::http2(command.address()?) } else { command.target()? };
+            runtime.block_on(idle::run(target, command.number(3)?))
+        }
         "handshakes" => {
             let (address, resumed) = (command.address()?, command.choice(2, ["full", "resumed"])?);
             runtime.block_on(handshakes::run(address, resumed, command.number(3)?, command.seconds(4)?))
