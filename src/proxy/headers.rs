@@ -85,6 +85,8 @@ pub(crate) struct Survey {
     pub(crate) hosts: u8,
     pub(crate) cookies: u8,
     pub(crate) lengths: u8,
+    /// The one `Content-Length`, if there is but one and it is in its shortest form.
+    pub(crate) length: Option<u64>,
     /// Of `traceparent`.
     pub(crate) traces: u8,
     pub(crate) has_trace_state: bool,
@@ -114,7 +116,10 @@ impl Survey {
         match name {
             "host" => self.hosts = self.hosts.saturating_add(1),
             "cookie" => self.cookies = self.cookies.saturating_add(1),
-            "content-length" => self.lengths = self.lengths.saturating_add(1),
+            "content-length" => {
+                self.length = if self.lengths == 0 { plain_number(value) } else { None };
+                self.lengths = self.lengths.saturating_add(1);
+            }
             "traceparent" => self.traces = self.traces.saturating_add(1),
             "tracestate" => self.has_trace_state = true,
             name => match stripped(name) {
@@ -156,6 +161,12 @@ impl Survey {
             && headers.get_all(header::CONNECTION).iter().any(|value| tokens(value).any(is("upgrade")))
             && is_websocket(headers)
     }
+}
+
+/// A number in its shortest form; `None` also for one that is too large.
+fn plain_number(text: &[u8]) -> Option<u64> {
+    let is_plain = text.iter().all(u8::is_ascii_digit) && (text.len() == 1 || !text.starts_with(b"0"));
+    is_plain.then(|| std::str::from_utf8(text).ok()?.parse().ok())?
 }
 
 fn is_padded(value: &[u8]) -> bool {
@@ -202,7 +213,7 @@ pub(crate) fn toward_client(
     if survey.lengths > 0 && (survey.has(TRANSFER_ENCODING) || is_204) {
         headers.remove(header::CONTENT_LENGTH);
     } else if survey.lengths > 0
-        && !is_said_plainly(headers, survey)
+        && survey.length.is_none()
         && let Some(length) = headers.get(header::CONTENT_LENGTH).and_then(length)
     {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -214,14 +225,6 @@ pub(crate) fn toward_client(
 /// The length, of which there may be a list of equal ones (RFC 9112, section 6.3).
 fn length(value: &HeaderValue) -> Option<u64> {
     tokens(value).next()?.parse().ok()
-}
-
-/// Is the length there once, in its shortest form?
-fn is_said_plainly(headers: &HeaderMap, survey: Survey) -> bool {
-    let is_plain = |value: &HeaderValue| {
-        value.as_bytes().iter().all(u8::is_ascii_digit) && (value.len() == 1 || !value.as_bytes().starts_with(b"0"))
-    };
-    survey.lengths == 1 && headers.get(header::CONTENT_LENGTH).is_some_and(is_plain)
 }
 
 /// Removes what goes no further: first what `Connection` nominates, then what is there of [`STRIPPED`].

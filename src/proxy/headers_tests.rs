@@ -100,3 +100,23 @@ fn words_to_a_front_are_not_for_clients() {
     left.sort_unstable();
     assert_eq!(left, ["x-accel-buffering", "x-request-id"]);
 }
+
+#[test]
+fn a_length_is_known_if_it_is_there_once_in_its_shortest_form() {
+    let known = |lines: &[&str]| {
+        let mut map = HeaderMap::new();
+        for line in lines {
+            map.append(header::CONTENT_LENGTH, HeaderValue::from_str(line).unwrap());
+        }
+        Survey::of(&map, |_| false).length
+    };
+    for (text, length) in [("0", 0), ("7", 7), ("10", 10), ("18446744073709551615", u64::MAX)] {
+        assert_eq!(known(&[text]), Some(length));
+        assert_eq!(known(&[text, text]), None, "twice");
+        assert_eq!(known(&[text, text, text]), None);
+    }
+    for text in ["", "00", "07", "+7", "-7", " 7", "7 ", "7,7", "7.0", "0x7", "18446744073709551616"] {
+        assert_eq!(known(&[text]), None, "{text:?}");
+    }
+    assert_eq!(known(&[]), None);
+}

@@ -48,14 +48,15 @@ impl Parting {
             return None;
         }
         let is_open = wire.size_hint().exact().is_none() && is_event_stream(response.headers());
-        let due = farewell::due(lease, &peer.proxy);
+        let due = || farewell::due(lease, &peer.proxy);
         let course = app.filter(|_| is_open).map(|app| Course::of(lease, &peer.proxy, app, StreamKind::Events));
         let parting = match lease.streams() {
-            Streams::Notify { .. } => is_open.then(|| Self::new(due, Some(Events::default()))),
+            Streams::Notify { .. } => is_open.then(|| Self::new(due(), Some(Events::default()))),
             // One that may wait is never due, so nobody has to know where its events end; how it ends is counted.
-            Streams::Wait => is_open.then(|| Self::new(due, None)),
+            Streams::Wait => is_open.then(|| Self::new(due(), None)),
             Streams::Cut => {
                 let old = if is_open { Instant::now() } else { Instant::now() + OLD };
+                let due = due();
                 let due = async move {
                     due.await;
                     sleep_until(old).await;

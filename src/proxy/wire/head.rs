@@ -147,6 +147,9 @@ fn ending(response: &Response<()>, survey: Survey, is_head: bool) -> Result<Endi
             _ => Ok(Ending::Close),
         };
     }
+    if let Some(length) = survey.length {
+        return Ok(Ending::Length(length));
+    }
     if survey.lengths == 0 {
         return Ok(Ending::Close);
     }
