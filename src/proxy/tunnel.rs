@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use http::header::{self, HeaderValue};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
 use tokio::sync::Notify;
@@ -24,6 +24,7 @@ use super::alarm::Alarm;
 use super::body::{Body, Carriage};
 use super::farewell::{self, Course, Order, Speaker};
 use super::fault::Fault;
+use super::io::Io;
 use super::peer::Peer;
 use super::pulse::Pulse;
 use super::record::Record;
@@ -73,10 +74,14 @@ enum Stalled {
 async fn run(client: OnUpgrade, carriage: Carriage, mut record: Record, bounds: Bounds) {
     let Carriage { lease, wire, .. } = carriage;
     let Ok(Ok(client)) = timeout(HANDOVER, client).await else { return };
+    // What the library has put around it would be in the way of each message.
+    let Ok(Parts { io: client, read_buf, .. }) = client.downcast::<TokioIo<Io>>() else { return };
     let Some((worker, said)) = wire.into_tunnel() else { return };
     let ended = Notify::new();
     let pulses = (Arc::clone(record.pulse()), Arc::new(Pulse::new(Instant::now())));
-    let mut client = End::new(TokioIo::new(client), Bytes::new(), &ended, None);
+    // An empty one would keep its room.
+    let said_by_client = if read_buf.is_empty() { Bytes::new() } else { read_buf };
+    let mut client = End::new(client.into_inner(), said_by_client, &ended, None);
     let worker = End::new(worker, said, &ended, Some(&pulses.1));
     let order = Order::default();
     let is_told = matches!(lease.streams(), Streams::Notify { .. });
@@ -147,11 +152,7 @@ fn poll_stalled(
 /// Copies both ways until one side has said its last; the other has a moment to follow.
 ///
 /// A WebSocket knows no half-open state: who closes the connection is done in both directions (RFC 6455, 7.1.1).
-async fn copy(
-    client: &mut End<'_, TokioIo<Upgraded>>,
-    worker: &mut Speaker<'_, End<'_, Socket>>,
-    ended: &Notify,
-) -> io::Result<()> {
+async fn copy(client: &mut End<'_, Io>, worker: &mut Speaker<'_, End<'_, Socket>>, ended: &Notify) -> io::Result<()> {
     let mut copied = pin!(copy_bidirectional_with_sizes(client, worker, BUFFER, BUFFER));
     tokio::select! {
         copied = &mut copied => copied.map(drop),

@@ -5,19 +5,22 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::BufMut;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
-use tokio_util::either::Either;
 
 use crate::id::Address;
 use crate::sys::arrived::{Arrived, arrived};
 use crate::sys::stream;
 
 /// A worker's whole socket.
-pub(crate) type Socket = Either<TcpStream, UnixStream>;
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
 
 /// What comes from the worker.
 pub(super) enum Reader {
@@ -50,8 +53,8 @@ pub(super) async fn connect(address: &Address) -> io::Result<(Reader, Writer)> {
 /// Puts the halves together again; `None`: they are not of one socket.
 pub(super) fn whole(reader: Reader, writer: Writer) -> Option<Socket> {
     match (reader, writer) {
-        (Reader::Tcp(reader), Writer::Tcp(writer)) => reader.reunite(writer).ok().map(Either::Left),
-        (Reader::Unix(reader), Writer::Unix(writer)) => reader.reunite(writer).ok().map(Either::Right),
+        (Reader::Tcp(reader), Writer::Tcp(writer)) => reader.reunite(writer).ok().map(Socket::Tcp),
+        (Reader::Unix(reader), Writer::Unix(writer)) => reader.reunite(writer).ok().map(Socket::Unix),
         _ => None,
     }
 }
@@ -113,6 +116,48 @@ impl Writer {
         match self {
             Self::Tcp(tcp) => stream::poll_write(tcp.as_ref(), cx, slices),
             Self::Unix(unix) => stream::poll_write(unix.as_ref(), cx, slices),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = match &*self {
+            Self::Tcp(tcp) => stream::poll_read(tcp, cx, buffer),
+            Self::Unix(unix) => stream::poll_read(unix, cx, buffer),
+        };
+        read.map_ok(drop)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &*self {
+            Self::Tcp(tcp) => stream::poll_write(tcp, cx, slices),
+            Self::Unix(unix) => stream::poll_write(unix, cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
         }
     }
 }
