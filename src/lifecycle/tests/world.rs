@@ -8,9 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::id::{Generation, Serial, WorkerId};
-use crate::lifecycle::circuit::Mode;
 use crate::lifecycle::generation::Generation as Generated;
-use crate::lifecycle::place::Place;
 use crate::lifecycle::state::State;
 use crate::lifecycle::worker::Worker;
 use crate::lifecycle::{
@@ -21,6 +19,7 @@ mod books;
 mod choice;
 mod health;
 mod judge;
+mod rest;
 mod rolls;
 mod sizes;
 mod sleep;
@@ -30,6 +29,7 @@ use books::Books;
 use choice::Past;
 pub(super) use choice::{Choice, Mischief, Says};
 use health::Health;
+pub(super) use rest::is_divided;
 use rolls::Roll;
 use sizes::Sizes;
 pub(super) use words::MORE;
@@ -194,23 +194,6 @@ impl World {
             }
         }
         self.fail("it does not come to rest");
-    }
-
-    /// Everybody serves who may, or nobody is wanted; nothing is under way.
-    pub(super) fn is_at_rest(&self) -> bool {
-        let all_serve = match self.app.generations.as_slice() {
-            [] => !self.app.is_wanted(),
-            [_, _] => is_divided(&self.app),
-            [live] if live.is_asleep() => self.app.is_wanted() && !self.is_asked && !is_recycling(live),
-            [live] => {
-                let all_serve = live.serving() + empty(live) == live.places.len();
-                let has_size = live.places.len() == live.plan.size() || live.serving() <= live.plan.size();
-                self.app.is_wanted() && all_serve && has_size && !is_looping(live) && !is_recycling(live)
-            }
-            _ => false,
-        };
-        let serving: usize = self.app.generations.iter().map(Generated::serving).sum();
-        all_serve && self.sets.len() == 1 && self.processes.len() == serving && self.tickets.is_empty()
     }
 
     pub(super) fn version(&self) -> Version {
@@ -399,30 +382,6 @@ impl World {
     fn fail(&self, what: &str) -> ! {
         panic!("{what}\nafter {:?}\nasking for {:?}\nin {:?}", self.history, self.actions, self.app);
     }
-}
-
-/// Slots without a worker, and without one to come.
-fn empty(generation: &Generated) -> usize {
-    generation.places.iter().filter(|place| place.is_empty()).count()
-}
-
-/// Where nobody is started any more, those serve on who were to be replaced.
-pub(super) fn is_divided(app: &App) -> bool {
-    let is_over = |one: &Generated| one.is_live() && (one.circuit.mode == Mode::GivenUp || one.is_spent());
-    matches!(app.generations.as_slice(), [one, other] if one.is_yielding() && is_over(other) || other.is_yielding() && is_over(one))
-}
-
-/// Is somebody to be replaced as planned? Where all was given up, nobody is.
-fn is_recycling(generation: &Generated) -> bool {
-    let is_hopeful = generation.circuit.mode != Mode::GivenUp;
-    let is_to_come = |place: &Place| is_hopeful && (place.relay.wish.is_some() || place.relay.shift.is_some());
-    generation.places[..generation.kept()].iter().any(is_to_come)
-        || generation.places.iter().any(|place| place.relay.beside.is_some())
-}
-
-/// Is it in a crash loop, with somebody left to be tried?
-fn is_looping(generation: &Generated) -> bool {
-    matches!(generation.circuit.mode, Mode::Looping { .. }) && empty(generation) < generation.places.len()
 }
 
 impl Process {

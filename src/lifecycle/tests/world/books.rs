@@ -106,7 +106,7 @@ impl World {
     }
 
     pub(super) fn is_in_loop(&self, number: Generation) -> bool {
-        self.generation(number).is_some_and(super::is_looping)
+        self.generation(number).is_some_and(super::rest::is_looping)
     }
 
     /// Holds the app against the books.
@@ -159,7 +159,7 @@ impl World {
         let ours = self.processes.iter().filter(|(_, process)| process.worker.generation == generation.number);
         let trials = ours.filter(|(serial, process)| process.is_trial && is_tried(serial)).count();
         self.require(trials <= 1, "one worker is tried at a time");
-        let is_down = super::is_looping(generation) || generation.circuit.mode == Mode::GivenUp;
+        let is_down = super::rest::is_looping(generation) || generation.circuit.mode == Mode::GivenUp;
         self.require(!(is_down && self.app.is_expected()), "nothing is to be expected in a crash loop");
     }
 

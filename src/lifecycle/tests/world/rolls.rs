@@ -173,7 +173,7 @@ impl World {
         let newest = rolls.find_map(|one| Some((one, self.roll_of(one)?)));
         let Some((generation, roll)) = newest.filter(|_| sent_away && self.app.is_wanted()) else { return };
         let live = self.app.generations.iter().find(|one| one.is_live());
-        let ended = live.map_or(0, super::empty) + super::empty(generation);
+        let ended = live.map_or(0, super::rest::empty) + super::rest::empty(generation);
         let before = self.sizes.wanted.get(&roll.base).copied().unwrap_or_default();
         // Another one may have come to be the live one since.
         let size = live.map_or(before, |live| live.plan.size().min(before));
