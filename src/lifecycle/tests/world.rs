@@ -21,6 +21,7 @@ mod health;
 mod judge;
 mod rest;
 mod rolls;
+mod sets;
 mod sizes;
 mod sleep;
 mod words;
