@@ -119,7 +119,9 @@ fn give(stream: &impl Stream, slices: &[IoSlice<'_>]) -> io::Result<Moved> {
         (Some(only), None) => persist(|| send(stream, only, SendFlags::NOSIGNAL)),
         (Some(_), Some(_)) if most <= LITTLE => PIECE.with_borrow_mut(|piece| {
             piece.clear();
-            slices.iter().for_each(|slice| piece.extend_from_slice(slice));
+            for slice in slices {
+                piece.extend_from_slice(slice);
+            }
             persist(|| send(stream, piece, SendFlags::NOSIGNAL))
         }),
         _ => persist(|| writev(stream, slices)),
