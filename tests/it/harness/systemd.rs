@@ -1,5 +1,5 @@
 //! systemd itself as a service manager, in namespaces of its own: with its own processes, mounts, `/run` and control groups,
-//! and the network of the test.
+//! and the network of the test. The kernel's settings, which it would change for the whole machine, it only sees.
 //!
 //! It has the units that it is given and none of the machine's. When it is dropped all of its processes are killed.
 
@@ -27,8 +27,10 @@ mount -t cgroup2 cgroup2 "$PLACE/groups"
 mkdir "$PLACE/groups/$GROUP"
 echo $$ > "$PLACE/groups/$GROUP/cgroup.procs"
 umount "$PLACE/groups"
-exec unshare --cgroup --mount --pid --fork --kill-child sh -ec '
+exec unshare --cgroup --mount --pid --uts --ipc --fork --kill-child sh -ec '
     mount -t proc proc /proc
+    mount --bind /proc/sys /proc/sys
+    mount -o remount,bind,ro /proc/sys
     umount -R /sys/fs/cgroup
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
     mount -t tmpfs tmpfs /run
@@ -106,7 +108,7 @@ impl Systemd {
     /// Runs a program where its services are.
     pub(crate) fn run(&self, program: &Path, words: &[&str]) -> Said {
         let mut command = isolated("nsenter");
-        command.args(["-t", &self.pid.to_string(), "-m", "-p", "-C"]).arg(program).args(words);
+        command.args(["-t", &self.pid.to_string(), "-m", "-p", "-u", "-i", "-C"]).arg(program).args(words);
         said(command.stdin(Stdio::null()).current_dir("/"))
     }
 
