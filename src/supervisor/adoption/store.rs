@@ -84,11 +84,11 @@ impl Supervisor {
     }
 
     /// Nobody is to take over: all has ended. A service that is started again at once (`systemctl restart`) would find it all.
+    /// The ledger goes first, as it names the others.
     pub(in crate::supervisor) fn leave_nothing(&mut self) {
-        let mut kept = std::mem::take(&mut self.outlook.store).kept;
-        let ledger = LEDGER.into_iter().filter_map(|name| kept.remove_entry(name));
-        let names: Vec<_> = ledger.collect::<Vec<_>>().into_iter().chain(kept).map(|(name, _)| name).collect();
-        for name in names {
+        let kept = std::mem::take(&mut self.outlook.store).kept.into_keys();
+        let (ledger, others): (Vec<_>, Vec<_>) = kept.partition(|name| LEDGER.contains(&name.as_str()));
+        for name in ledger.into_iter().chain(others) {
             if let Err(error) = self.outlook.notifier.forget(&format!("{PREFIX}{name}")) {
                 return tracing::warn!(%error, "the service manager goes on keeping what has ended");
             }

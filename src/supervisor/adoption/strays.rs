@@ -23,12 +23,14 @@ pub(super) fn end(line: u32, workers: &BTreeSet<String>, proxies: &BTreeSet<Stri
     }
 }
 
-/// Kills what earlier supervisors have left of the service that this process is the first of: by a service manager's word nobody
-/// else has any business there. Left is what nobody kept the descriptors of, as when a service is stopped in the moment in
-/// which its supervisor has been killed; such a proxy would go on taking connections from the ports that are ours now.
+/// Kills what earlier supervisors have left of the service whose main process this is, as which systemd has started it
+/// (`SYSTEMD_EXEC_PID`, `systemd.exec(5)`, since 248): nobody else has any business there. Left is what nobody kept the
+/// descriptors of, as when a service is stopped in the moment in which its supervisor has been killed; such a proxy would go on
+/// taking connections from the ports that are ours now.
 pub fn clear_service() {
-    let is_ours = || std::env::var_os("NOTIFY_SOCKET").is_some() && std::env::var_os(MARK).is_none();
-    let Some(service) = cgroup::service().filter(|_| is_ours()) else { return };
+    let main = std::env::var("SYSTEMD_EXEC_PID").ok().and_then(|pid| pid.parse().ok());
+    let is_main = main == Some(std::process::id()) && std::env::var_os(MARK).is_none();
+    let Some(service) = cgroup::service().filter(|_| is_main) else { return };
     for process in stat::census() {
         let is_marked = || [MARK, proxies::MARK].into_iter().any(|name| orphans::variable(&process, name).is_some());
         let is_left = cgroup::is_in(&process, &service) && !process.is_dead() && is_marked();
