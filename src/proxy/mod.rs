@@ -143,7 +143,9 @@ impl Proxy {
 
     /// Whoever has not ended by now is cut off, and that is not its client's doing.
     fn end(&self) {
-        self.retirement().iter().for_each(|retirement| retirement.is_over.store(true, Relaxed));
+        if let Some(retirement) = self.retirement() {
+            retirement.is_over.store(true, Relaxed);
+        }
     }
 
     /// Tells the supervisor, unless it is far behind with listening: what is told here, it learns by itself soon after.

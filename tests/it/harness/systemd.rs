@@ -114,9 +114,8 @@ impl Systemd {
 
     /// All processes of its services that live.
     pub(crate) fn processes(&self) -> Vec<Process> {
-        let all = process::family(self.child.id()).into_iter();
-        // `sh` waits above it, and it is not its own service.
-        all.filter(|process| process.pid > self.pid && !is_program(process.pid)).collect()
+        // Orphans in its namespace are its children.
+        process::family(self.pid).into_iter().filter(|process| process.pid != self.pid).collect()
     }
 
     /// What it and its services have printed.
