@@ -9,7 +9,7 @@
 mod group;
 mod place;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +28,9 @@ const LEAF: &str = "supervisor";
 
 /// Where a process goes that is above the one whose realm it is.
 const KEEPER: &str = "portreeve-keeper";
+
+/// How often a realm is made that others remove at once.
+const ATTEMPTS: u32 = 8;
 
 /// Moves this process where it is not in the way of the realm of a program that it is about to start, and which begins there
 /// too. Where there are no groups, or they are not ours to use, nothing is done.
@@ -104,6 +107,8 @@ impl Controllers {
 pub struct Realm {
     folder: PathBuf,
     controllers: Controllers,
+    /// Its folder, locked for as long as it is somebody's: those of other PID namespaces cannot see whose it is.
+    _claim: File,
 }
 
 impl Realm {
@@ -131,12 +136,9 @@ impl Realm {
         };
         remove_abandoned(base);
         let folder = base.join(&name);
-        match fs::create_dir(&folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        let claim = held(&folder)?;
         let controllers = switch_on(base, &folder, process.pid);
-        Ok(Self { folder, controllers })
+        Ok(Self { folder, controllers, _claim: claim })
     }
 
     /// What can be limited and measured in its groups.
@@ -156,6 +158,24 @@ impl Drop for Realm {
         // Refused while a process is in it, which may be ourselves: then the service manager does it, or the next realm.
         let _ = fs::remove_dir(&self.folder);
     }
+}
+
+/// Makes a folder, or finds it, and locks it (flock(2)); whoever removes one has locked it as well.
+fn held(folder: &Path) -> io::Result<File> {
+    for _ in 0..ATTEMPTS {
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let claim = File::open(folder).and_then(|claim| claim.lock().map(|()| claim));
+        match claim {
+            Ok(claim) if folder.exists() => return Ok(claim),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            // Somebody has removed it between two steps.
+            _ => {}
+        }
+    }
+    Err(io::Error::new(ErrorKind::NotFound, format!("{} is removed whenever it is made", folder.display())))
 }
 
 /// Switches the controllers on that there are, first for the realm and then for the groups in it.
@@ -191,12 +211,15 @@ fn make_room(base: &Path, folder: &Path, pid: i32, switch: impl Fn(&Path) -> io:
     false
 }
 
-/// Removes what is left of realms whose process is gone, and in which nobody is: one of another PID namespace looks as if its
-/// process were gone, and may be about to put somebody in.
+/// Removes what is left of realms whose process is gone, which nobody holds, and in which nobody is: one of another PID
+/// namespace looks as if its process were gone, and may be about to put somebody in.
 fn remove_abandoned(base: &Path) {
     let folders = fs::read_dir(base).into_iter().flatten().filter_map(Result::ok);
-    let is_left = |name: &str, path: &Path| is_abandoned(name) && !is_populated(path);
-    for realm in folders.filter(|entry| is_left(&entry.file_name().to_string_lossy(), &entry.path())) {
+    for realm in folders.filter(|entry| is_abandoned(&entry.file_name().to_string_lossy())) {
+        let Ok(claim) = File::open(realm.path()) else { continue };
+        if claim.try_lock().is_err() || is_populated(&realm.path()) {
+            continue;
+        }
         for group in fs::read_dir(realm.path()).into_iter().flatten().filter_map(Result::ok) {
             let _ = fs::remove_dir(group.path());
         }

@@ -160,11 +160,28 @@ fn a_realm_in_which_somebody_is_stays_whosever_it_is() {
 }
 
 #[test]
+fn a_realm_that_is_held_stays_whether_or_not_its_process_can_be_seen() {
+    let base = above("");
+    let realm = Realm::found(base.path(), &Stat { pid: i32::MAX, ..process() }).unwrap();
+    let group = realm.group("web-1.0-7").unwrap();
+    remove_abandoned(base.path());
+    assert!(group.folder().exists(), "nobody is in it, and somebody may soon be");
+    let folder = realm.folder.clone();
+    std::mem::forget(group);
+    drop(realm);
+    assert!(folder.exists(), "a group is in it");
+    remove_abandoned(base.path());
+    assert!(!folder.exists());
+}
+
+#[test]
 fn on_this_machine_a_group_ends_all_that_is_in_it() {
     let Some(realm) = Realm::claim().unwrap() else {
         eprintln!("skipped: no control groups to use on this machine");
         return;
     };
+    let claim = File::open(&realm.folder).unwrap().try_lock();
+    assert!(matches!(claim, Err(fs::TryLockError::WouldBlock)), "the kernel locks its folders, too: {claim:?}");
     let group = realm.group("a-test").unwrap();
     let mut sleeper = std::process::Command::new("sleep").arg("3600").spawn().unwrap();
     fs::write(realm.folder.join("a-test/cgroup.procs"), sleeper.id().to_string()).unwrap();
