@@ -84,9 +84,9 @@ pub(crate) fn finish_with(peer: &Peer, response: Response<()>, carriage: Carriag
     let parting = Parting::of(peer, record.app(), &response, &carriage).map(Box::new);
     response.map(|()| {
         let exchange = Some((record, carriage));
-        let mut relayed = Relayed { rest: Bytes::new(), is_http2, broken: None, exchange, parting };
+        let mut relayed = Box::new(Relayed { rest: Bytes::new(), is_http2, broken: None, exchange, parting });
         relayed.finish_if_over();
-        Body::Relayed(Box::new(relayed))
+        Body::Relayed(relayed)
     })
 }
 

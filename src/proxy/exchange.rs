@@ -5,7 +5,6 @@
 //! of routes and limits, whatever is published meanwhile.
 
 use std::convert::Infallible;
-use std::mem::take;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +23,7 @@ use super::headers::{self, Framing};
 use super::outgoing::Outgoing;
 use super::pace::Pace;
 use super::peer::Peer;
-use super::policy::{self, Checked, Identity, Trace, answer};
+use super::policy::{self, Checked, Trace, answer};
 use super::pulse::Turn;
 use super::record::Record;
 use super::request_head::{self, REQUEST_START, Start, Vouched};
@@ -33,17 +32,25 @@ use super::tunnel;
 use super::upload::{self, Streamed, Upload};
 use super::versions::Client;
 use super::wire::WorkerRequest;
-use super::world::App;
+use super::world::{App, World};
 use crate::telemetry::exchange_metrics::Cut;
 
 /// A request that was let in: whom it is for, and what is to be sent.
 struct Prepared {
     app: Arc<App>,
     outgoing: Outgoing,
-    /// The client's side of a tunnel, if it asks for one, and the worker's proof that it takes part.
-    upgrade: Option<(OnUpgrade, HeaderValue)>,
+    /// If it asks for a tunnel.
+    upgrade: Option<Box<Upgrade>>,
     awaits: Awaits,
     client: Client,
+}
+
+/// A request to become a tunnel.
+struct Upgrade {
+    /// The client's side, once it is one.
+    client: OnUpgrade,
+    /// What its worker has to say for it.
+    proof: HeaderValue,
 }
 
 /// What of its body has to be here before a request is sent.
@@ -60,22 +67,32 @@ enum Awaits {
 struct Answer {
     response: Response<()>,
     carriage: Carriage,
-    upgrade: Option<OnUpgrade>,
+    upgrade: Option<Box<Upgrade>>,
 }
 
 /// Answers one request, and always has an answer. Dropping the future ends the exchange: its client has gone.
 ///
 /// What needs no waiting is done before the future is made. A connection keeps room for the future as long as it lives, and
-/// the request, which is large, need not be in it.
+/// the request, which is large, need not be in it. What is in it is passed on by reference: each future that takes it would
+/// have room of its own for it, and all of them are copied when the library puts this one in its place.
 pub(crate) fn handle(
     peer: Arc<Peer>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send {
     let version = request.version();
     let mut record = Record::begin(&peer, &request);
-    let prepared = prepare(&peer, request, &mut record);
+    let has_body = !request.body().is_end_stream();
+    let mut prepared = prepare(&peer, request, &mut record);
+    if has_body && prepared.is_err() {
+        // Nobody will read it, and it may still be on its way.
+        peer.pulse.leave_unread();
+    }
     async move {
-        let (mut response, is_last) = match attempt(&peer, prepared, &mut record).await {
+        let answered = match &mut prepared {
+            Ok(prepared) => attempt(&peer, prepared, &mut record).await,
+            Err(fault) => Err(*fault),
+        };
+        let (mut response, is_last) = match answered {
             Ok(answer) => (answer.into_response(&peer, record), false),
             Err(fault) => (record.finish_with(fault), fault.ends_connection()),
         };
@@ -94,19 +111,25 @@ pub(crate) fn handle(
 
 /// Looks at the snapshot, once: may the request come in, and whom is it for? Then makes it fit for the worker.
 fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record) -> Result<Prepared, Fault> {
-    let (checked, app, bounds) = admit(peer, &request).inspect_err(|_| leave_body(peer, &request))?;
+    let world = peer.proxy.world.load();
+    let mut checked = policy::check(&request, peer.address.ip(), &world)?;
+    let app = Arc::clone(admit(peer, &request, &checked, &world)?);
+    checked.wants_start = app.tells_start;
+    let pace = Pace::new(world.limits.body_idle, world.limits.body_rate);
+    let bounds = upload::Bounds { bytes: app.body_bytes, pace };
     record.route(&app);
     if let Some(identity) = &checked.identity {
         record.identify(identity);
     }
-    let upgrade = checked.websocket.clone().map(|proof| (hyper::upgrade::on(&mut request), proof));
+    let upgrade = |proof| Box::new(Upgrade { client: hyper::upgrade::on(&mut request), proof });
+    let upgrade = checked.websocket.clone().map(upgrade);
     let has_key = app.retries_by_key && request.headers().contains_key(headers::IDEMPOTENCY_KEY);
     let awaits = match checked.framing {
         Framing::Length(0) if !request.body().is_end_stream() => Awaits::End,
         _ if has_key => Awaits::Body,
         _ => Awaits::Nothing,
     };
-    let client = checked.identity.as_ref().map(Identity::client);
+    let client = checked.identity.as_ref().map(|said| said.client());
     let side = app.versions.as_ref().map_or_else(Client::default, |versions| {
         let is_https = checked.identity.as_ref().and_then(|said| said.is_https).unwrap_or(peer.is_tls);
         versions.client(client.unwrap_or(peer.address.ip()), request.headers(), is_https)
@@ -116,38 +139,42 @@ fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record
     Ok(Prepared { app, outgoing, upgrade, awaits, client: side })
 }
 
-async fn attempt(peer: &Peer, prepared: Result<Prepared, Fault>, record: &mut Record) -> Result<Answer, Fault> {
-    let Prepared { app, mut outgoing, upgrade, awaits, client } = prepared?;
+async fn attempt(peer: &Peer, prepared: &mut Prepared, record: &mut Record) -> Result<Answer, Fault> {
+    let Prepared { app, outgoing, upgrade, awaits, client } = prepared;
     if app.maintenance.is_some() {
         return Err(Fault::Maintenance);
     }
     match awaits {
         Awaits::Nothing => {}
-        Awaits::Body => outgoing = Box::pin(outgoing.with_body()).await?,
-        Awaits::End => outgoing = Box::pin(outgoing.once_ended()).await?,
+        Awaits::Body => Box::pin(outgoing.take_body()).await?,
+        Awaits::End => Box::pin(outgoing.take_end()).await?,
     }
-    let ((mut response, survey), mut carriage) = forward::forward(peer, &app, (outgoing, client.span), record).await?;
-    let proof = upgrade.as_ref().map(|(_, proof)| proof);
+    let ((mut response, survey), mut carriage) = forward::forward(peer, app, outgoing, client.span, record).await?;
+    let proof = upgrade.as_ref().map(|upgrade| &upgrade.proof);
     answer::check(&response, survey, proof).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
     let is_204 = response.status() == StatusCode::NO_CONTENT;
     if let Some(keep) = headers::toward_client(response.headers_mut(), survey, is_204, record.id()) {
         carriage.keep = keep;
     }
     if let Some(versions) = &app.versions {
-        versions.mark(response.headers_mut(), client, carriage.lease.generation);
+        versions.mark(response.headers_mut(), *client, carriage.lease.generation);
     }
     if response.version() == Version::HTTP_10 {
         // The next request on the connection would be written as HTTP/1.0, and lose a body of unknown length.
         carriage.keep = Duration::ZERO;
     }
-    Ok(Answer { response, carriage, upgrade: upgrade.map(|(client, _)| client) })
+    Ok(Answer { response, carriage, upgrade: upgrade.take() })
 }
 
-fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>, upload::Bounds), Fault> {
-    let world = peer.proxy.world.load();
-    let mut checked = policy::check(request, peer.address.ip(), &world)?;
+/// Whom a request is for that has been checked.
+fn admit<'a>(
+    peer: &Peer,
+    request: &Request<Incoming>,
+    checked: &Checked,
+    world: &'a World,
+) -> Result<&'a Arc<App>, Fault> {
     if let Some(rate) = world.limits.crowd.requests_per_ip {
-        let client = checked.identity.as_ref().map_or(peer.address.ip(), Identity::client);
+        let client = checked.identity.as_ref().map_or(peer.address.ip(), |said| said.client());
         if !world.is_exempt(client)
             && !peer.proxy.door.crowd.admits(client, Deed::Request, rate, Instant::now().into_std())
         {
@@ -158,23 +185,14 @@ fn admit(peer: &Peer, request: &Request<Incoming>) -> Result<(Checked, Arc<App>,
     if peer.is_misdirected(&checked.host) {
         return Err(Fault::Misdirected);
     }
-    let app = world.find(peer.listener, checked.host.name(), checked.path(request.uri())).ok_or(Fault::NoRoute)?;
+    let (host, path) = (checked.host.name_bytes(), checked.path(request.uri()));
+    let app = world.find(peer.listener, host, path).ok_or(Fault::NoRoute)?;
     if let (Framing::Length(length), Some(most)) = (checked.framing, app.body_bytes)
         && length > most
     {
         return Err(Fault::LargeBody);
     }
-    checked.wants_start = app.tells_start;
-    let limits = &world.limits;
-    let bounds = upload::Bounds { bytes: app.body_bytes, pace: Pace::new(limits.body_idle, limits.body_rate) };
-    Ok((checked, Arc::clone(app), bounds))
-}
-
-/// A body that nobody will read may still be on its way.
-fn leave_body(peer: &Peer, request: &Request<Incoming>) {
-    if !request.body().is_end_stream() {
-        peer.pulse.leave_unread();
-    }
+    Ok(app)
 }
 
 /// The request as the worker is to see it.
@@ -182,14 +200,14 @@ fn toward_worker(
     peer: &Arc<Peer>,
     checked: &Checked,
     bounds: upload::Bounds,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
     record: &mut Record,
 ) -> WorkerRequest {
     let head = head(peer, checked, &request, record.id());
     let (is_head, is_http2) = (*request.method() == Method::HEAD, request.version() == Version::HTTP_2);
-    let mut room = take(request.headers_mut());
+    let (parts, incoming) = request.into_parts();
+    let mut room = parts.headers;
     room.clear();
-    let incoming = request.into_body();
     let body = match checked.framing {
         Framing::Empty => Upload::none(),
         Framing::Length(0) if incoming.is_end_stream() => Upload::none(),
@@ -249,8 +267,8 @@ impl Answer {
             self.carriage.lease.note_error();
         }
         match self.upgrade {
-            Some(client) if self.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                tunnel::open(peer, client, self.response, self.carriage, record)
+            Some(upgrade) if self.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                tunnel::open(peer, upgrade.client, self.response, self.carriage, record)
             }
             _ => body::finish_with(peer, self.response, self.carriage, record),
         }

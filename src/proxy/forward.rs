@@ -35,7 +35,8 @@ type Wanted<'a> = (Span, &'a [Serial]);
 pub(crate) async fn forward(
     peer: &Peer,
     app: &App,
-    (mut outgoing, span): (Outgoing, Span),
+    outgoing: &mut Outgoing,
+    span: Span,
     record: &mut Record,
 ) -> Result<(Answered, Carriage), Fault> {
     let (mut tries, mut avoid) = (Tries::default(), Vec::new());
@@ -43,12 +44,12 @@ pub(crate) async fn forward(
     loop {
         record.attempt(&lease, tries.attempts(), now);
         let reusable = tries.may_reuse().then_some(now);
-        let fault = match attempt(peer, app, &lease, &mut outgoing, reusable).await {
+        let fault = match attempt(peer, app, &lease, outgoing, reusable).await {
             Ok((answered, wire)) => return Ok((answered, Carriage { lease, wire, keep: app.keepalive })),
             Err(fault) => fault,
         };
         record.blame(&lease, fault);
-        let rule = another(app, &outgoing, fault, tries).ok_or(fault)?;
+        let rule = another(app, outgoing, fault, tries).ok_or(fault)?;
         tries.note(rule);
         outgoing.number(tries.attempts());
         if rule != RetryRule::NotSent {
@@ -112,11 +113,14 @@ async fn attempt(
     outgoing: &mut Outgoing,
     reusable: Option<Instant>,
 ) -> Result<(Answered, Wire), Fault> {
-    let introduction = lease.is_introduced().then(|| Introduction::of(peer, outgoing.client()));
-    let idle = reusable.and_then(|now| Some((idle_wire(lease, peer.thread, now, introduction.as_ref())?, now)));
-    let (mut wire, now) = match idle {
-        Some(idle) => idle,
-        None => Box::pin(connect(peer, app, lease, introduction, reusable.is_some())).await?,
+    // What is not needed any more has no room in the future that waits for the answer.
+    let (mut wire, now) = {
+        let introduction = lease.is_introduced().then(|| Introduction::of(peer, outgoing.client()));
+        let idle = reusable.and_then(|now| Some((idle_wire(lease, peer.thread, now, introduction.as_ref())?, now)));
+        match idle {
+            Some(idle) => idle,
+            None => Box::pin(connect(peer, app, lease, introduction, reusable.is_some())).await?,
+        }
     };
     if lease.is_drained() {
         peer.proxy.metrics.invariants().dispatch_after_quiesce.inc();

@@ -163,10 +163,12 @@ impl Survey {
     }
 }
 
-/// A number in its shortest form; `None` also for one that is too large.
+/// A number in its shortest form; `None` also for one that may be too large.
 fn plain_number(text: &[u8]) -> Option<u64> {
     let is_plain = text.iter().all(u8::is_ascii_digit) && (text.len() == 1 || !text.starts_with(b"0"));
-    is_plain.then(|| std::str::from_utf8(text).ok()?.parse().ok())?
+    // Of 19 digits each number fits.
+    let is_fit = is_plain && matches!(text.len(), 1..=19);
+    is_fit.then(|| text.iter().fold(0, |number, digit| 10 * number + u64::from(digit - b'0')))
 }
 
 fn is_padded(value: &[u8]) -> bool {

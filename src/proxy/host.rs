@@ -54,6 +54,11 @@ impl Host {
         std::str::from_utf8(self.value.as_bytes()).unwrap_or_default()
     }
 
+    /// The name without its port, as bytes; all of them are ASCII.
+    pub(crate) fn name_bytes(&self) -> &[u8] {
+        &self.value.as_bytes()[..self.end]
+    }
+
     /// The name without its port; an IPv6 address keeps its brackets.
     pub(crate) fn name(&self) -> &str {
         &self.text()[..self.end]

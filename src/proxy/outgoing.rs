@@ -3,6 +3,7 @@
 //! Pure. Does not know workers, nor when a request may be sent again. Sending leaves a request as it is, but for a body that is
 //! still coming; so what may be handled twice needs no copy. Invariant: what is sent again is what was sent before.
 
+use std::mem::replace;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -32,24 +33,22 @@ impl Outgoing {
         Self { request, bare: None, is_repeatable, is_left: true, client }
     }
 
-    /// The same request, whose sender has said that it may be handled twice: a short body is read now and kept.
+    /// Its sender has said that it may be handled twice: a short body is read now and kept.
     ///
     /// # Errors
     /// When the body does not come.
-    pub(crate) async fn with_body(mut self) -> Result<Self, Fault> {
-        self.request.body = self.request.body.whole().await?;
+    pub(crate) async fn take_body(&mut self) -> Result<(), Fault> {
+        self.request.body = replace(&mut self.request.body, Upload::none()).whole().await?;
         self.is_repeatable = matches!(self.request.body, Upload::Whole(_));
-        Ok(self)
+        Ok(())
     }
 
-    /// The same request, once its body has ended without a byte.
+    /// Waits for the end of a body without a byte.
     ///
     /// # Errors
     /// When it does not end, or has bytes.
-    pub(crate) async fn once_ended(mut self) -> Result<Self, Fault> {
-        self.request.body.whole().await?;
-        self.request.body = Upload::none();
-        Ok(self)
+    pub(crate) async fn take_end(&mut self) -> Result<(), Fault> {
+        replace(&mut self.request.body, Upload::none()).whole().await.map(drop)
     }
 
     /// Whom it is from, if not from our peer.
@@ -77,7 +76,7 @@ impl Outgoing {
 
     /// The request to send.
     pub(crate) fn next(&mut self) -> Option<&mut WorkerRequest> {
-        let is_left = std::mem::replace(&mut self.is_left, self.is_repeatable);
+        let is_left = replace(&mut self.is_left, self.is_repeatable);
         is_left.then_some(&mut self.request)
     }
 
@@ -153,7 +152,8 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_body_that_is_here_is_kept_when_its_sender_allows_it() {
-        let mut outgoing = Outgoing::new(request("twice"), false, None).with_body().await.unwrap();
+        let mut outgoing = Outgoing::new(request("twice"), false, None);
+        outgoing.take_body().await.unwrap();
         assert!(outgoing.is_repeatable());
         for _ in 0..2 {
             let request = outgoing.next().unwrap();

@@ -44,7 +44,8 @@ impl Peer {
     /// section 9.1.2).
     pub(crate) fn is_misdirected(&self, host: &Host) -> bool {
         let name = self.server_name.as_deref();
-        self.is_tls && name != Some(host.name()) && !self.proxy.certificates.is_same(name, host.name())
+        let is_other = name.map(str::as_bytes) != Some(host.name_bytes());
+        self.is_tls && is_other && !self.proxy.certificates.is_same(name, host.name())
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Checked {
     /// If it asks to become a WebSocket: the proof that a worker has to give for that.
     pub(crate) websocket: Option<HeaderValue>,
     /// What trusted fronts say of it; `None`: our peer is its client.
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<Box<Identity>>,
     /// Do workers get `Forwarded`?
     pub(crate) wants_forwarded: bool,
     /// Does a trace begin here, if it has not begun before?
@@ -74,7 +74,7 @@ pub(crate) fn check<B: Body>(request: &Request<B>, peer: IpAddr, world: &World) 
         *request.method() == Method::GET && request.version() == Version::HTTP_11 && framing == Framing::Empty;
     let wants = may_upgrade && survey.wants_websocket(request.headers());
     let websocket = if wants { websocket::proof(request.headers()) } else { None };
-    let identity = Identity::of(request.headers(), peer, clients);
+    let identity = Identity::of(request.headers(), peer, clients).map(Box::new);
     let refused = if survey.is_doubtful {
         names::refused(request.headers(), &clients.allowed, identity.is_some())
     } else {

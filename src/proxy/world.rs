@@ -132,7 +132,7 @@ impl World {
     }
 
     /// The app that serves a host and a path on this listener.
-    pub(crate) fn find(&self, listener: SocketAddr, host: &str, path: &str) -> Option<&Arc<App>> {
+    pub(crate) fn find(&self, listener: SocketAddr, host: &[u8], path: &str) -> Option<&Arc<App>> {
         match self.listeners.get(&listener)? {
             Some(owner) => Some(owner),
             // `OPTIONS *` is about the server, and so for whoever serves its root.

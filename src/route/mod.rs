@@ -7,15 +7,20 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use foldhash::fast::RandomState;
+
 /// What is found by host and path.
 #[derive(Clone, Debug)]
 pub struct Table<T> {
     values: Vec<T>,
-    exact: HashMap<Box<str>, Prefixes>,
+    exact: Hosts,
     /// By the name that follows `*.`.
-    wildcard: HashMap<Box<str>, Prefixes>,
+    wildcard: Hosts,
     any: Prefixes,
 }
+
+/// Prefixes by host. Its hash is a quick one: which hosts there are is the operator's choice, and no client can fill it.
+type Hosts = HashMap<Box<[u8]>, Prefixes, RandomState>;
 
 /// Two entries are meant for the same place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +44,8 @@ impl<T> Table<T> {
     pub fn build(entries: Vec<(&[String], &str, T)>) -> Result<Self, Conflict<T>> {
         let mut table = Self {
             values: Vec::with_capacity(entries.len()),
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
+            exact: Hosts::default(),
+            wildcard: Hosts::default(),
             any: Prefixes::default(),
         };
         for (hosts, path, value) in entries {
@@ -62,7 +67,8 @@ impl<T> Table<T> {
     /// An exact host goes before a wildcard, and that before any host; within a host the longest prefix wins. Where a
     /// host has no prefix of the path, the next kind of host is asked.
     #[must_use]
-    pub fn find(&self, host: &str, path: &str) -> Option<&T> {
+    pub fn find(&self, host: impl AsRef<[u8]>, path: &str) -> Option<&T> {
+        let host = host.as_ref();
         let exact = || self.exact.get(host)?.find(path);
         let wildcard = || self.wildcard.get(parent(host)?)?.find(path);
         let place = exact().or_else(wildcard).or_else(|| self.any.find(path))?;
@@ -73,8 +79,8 @@ impl<T> Table<T> {
     fn prefixes(&mut self, host: Option<&str>) -> &mut Prefixes {
         let Some(host) = host else { return &mut self.any };
         match host.strip_prefix("*.") {
-            Some(parent) => self.wildcard.entry(parent.into()).or_default(),
-            None => self.exact.entry(host.into()).or_default(),
+            Some(parent) => self.wildcard.entry(parent.as_bytes().into()).or_default(),
+            None => self.exact.entry(host.as_bytes().into()).or_default(),
         }
     }
 
@@ -88,8 +94,9 @@ impl<T> Table<T> {
 }
 
 /// The name after the first label.
-fn parent(host: &str) -> Option<&str> {
-    host.split_once('.').filter(|(label, _)| !label.is_empty()).map(|(_, parent)| parent)
+fn parent(host: &[u8]) -> Option<&[u8]> {
+    let dot = host.iter().position(|byte| *byte == b'.').filter(|label| *label > 0)?;
+    host.get(dot + 1..)
 }
 
 /// The path prefixes of one host, longest first, without a slash at the end (so `/` is empty), with the value's place.

@@ -4,11 +4,12 @@
 //! are not folded, lengths agree. What a response says beyond its framing is looked over by `policy::answer`. Invariant:
 //! a response has one end, whichever fields it has.
 
-use std::mem::{MaybeUninit, take};
+use std::mem::{MaybeUninit, swap};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Version};
+use smallvec::SmallVec;
 
 use crate::proxy::headers::Survey;
 
@@ -51,32 +52,36 @@ pub(super) struct Head {
 /// When what has come is no beginning of a response.
 pub(super) fn read(from: &mut BytesMut, is_head: bool, room: &mut HeaderMap) -> Result<Option<Head>, Nonsense> {
     loop {
-        let mut places = [Place::default(); MOST_FIELDS];
-        let Some((mut response, length, count)) = parse(from, &mut places)? else {
+        let mut places = Places::new();
+        let Some((status, version, length)) = parse(from, &mut places)? else {
             return if from.len() < MOST_BYTES { Ok(None) } else { Err(Nonsense) };
         };
         let bytes = from.split_to(length).freeze();
-        if response.status().is_informational() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
             continue;
         }
-        *response.headers_mut() = take(room);
-        let survey = collect(&bytes, &places[..count], response.headers_mut())?;
+        let mut response = Response::new(());
+        (*response.status_mut(), *response.version_mut()) = (status, version);
+        swap(response.headers_mut(), room);
+        let survey = collect(&bytes, &places, response.headers_mut())?;
         let ending = ending(&response, survey, is_head)?;
         let is_last = survey.has_connection() && closes(response.headers());
-        let may_stay = response.status() != StatusCode::SWITCHING_PROTOCOLS && !is_last;
+        let may_stay = status != StatusCode::SWITCHING_PROTOCOLS && !is_last;
         return Ok(Some(Head { response, survey, ending, may_stay }));
     }
 }
 
 /// Where name and value of a field lie in the head.
-#[derive(Clone, Copy, Default)]
 struct Place {
     name: (u32, u32),
     value: (u32, u32),
 }
 
-/// Reads a head: the response without its fields, its length in bytes, and how many fields it has, which lie in `places`.
-fn parse(bytes: &[u8], places: &mut [Place; MOST_FIELDS]) -> Result<Option<(Response<()>, usize, usize)>, Nonsense> {
+/// The places of all fields; those of most heads need no memory of their own.
+type Places = SmallVec<[Place; 32]>;
+
+/// Reads a head: its status and version, its length in bytes, and where its fields lie.
+fn parse(bytes: &[u8], places: &mut Places) -> Result<Option<(StatusCode, Version, usize)>, Nonsense> {
     let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
@@ -90,14 +95,11 @@ fn parse(bytes: &[u8], places: &mut [Place; MOST_FIELDS]) -> Result<Option<(Resp
         let start = part.as_ptr() as usize - begin;
         (start as u32, (start + part.len()) as u32)
     };
-    for (at, field) in places.iter_mut().zip(parsed.headers.iter()) {
-        *at = Place { name: place(field.name.as_bytes()), value: place(field.value) };
-    }
-    let count = parsed.headers.len();
-    let mut response = Response::new(());
-    *response.status_mut() = StatusCode::from_u16(parsed.code.ok_or(Nonsense)?).map_err(|_| Nonsense)?;
-    *response.version_mut() = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
-    Ok(Some((response, length, count)))
+    let fields = parsed.headers.iter();
+    places.extend(fields.map(|field| Place { name: place(field.name.as_bytes()), value: place(field.value) }));
+    let status = StatusCode::from_u16(parsed.code.ok_or(Nonsense)?).map_err(|_| Nonsense)?;
+    let version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
+    Ok(Some((status, version, length)))
 }
 
 /// The fields of a head, whose values share its memory, looked over on the way.

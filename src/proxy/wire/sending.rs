@@ -181,12 +181,18 @@ impl Sending {
     /// Writes until nothing waits, or there is no room.
     fn flush(&mut self, cx: &mut Context<'_>, writer: &mut Writer) -> Poll<()> {
         while !self.is_written() {
-            let mut slices = [IoSlice::new(&self.head); SLICES];
-            let count = SLICES.min(self.queue.len() + 1);
-            for (slice, bytes) in slices[1..].iter_mut().zip(&self.queue) {
-                *slice = IoSlice::new(bytes);
-            }
-            match ready!(writer.poll_write(cx, &slices[..count])) {
+            let head = IoSlice::new(&self.head);
+            let written = if self.queue.is_empty() {
+                writer.poll_write(cx, &[head])
+            } else {
+                let mut slices = [head; SLICES];
+                let count = SLICES.min(self.queue.len() + 1);
+                for (slice, bytes) in slices[1..].iter_mut().zip(&self.queue) {
+                    *slice = IoSlice::new(bytes);
+                }
+                writer.poll_write(cx, &slices[..count])
+            };
+            match ready!(written) {
                 Ok(written) if written > 0 => {
                     self.written += written as u64;
                     self.take_off(written);
