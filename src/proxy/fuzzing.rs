@@ -112,7 +112,7 @@ pub fn request_policy(data: &[u8]) {
 /// What a worker reads of it.
 fn toward_worker(request: &Request<Shape>, checked: &Checked) -> Request<Shape> {
     let id = HeaderValue::from_static("0123456789abcdef0123456789abcdef");
-    let (host, said) = (checked.host.value(), checked.identity.as_ref());
+    let (host, said) = (checked.host.value(), checked.identity.as_deref());
     let client = HeaderValue::from_static("192.0.2.1");
     let vouched = Vouched {
         host,

@@ -163,12 +163,14 @@ impl Survey {
     }
 }
 
-/// A number in its shortest form; `None` also for one that may be too large.
+/// A number in its shortest form; `None` also for one that is too large.
 fn plain_number(text: &[u8]) -> Option<u64> {
-    let is_plain = text.iter().all(u8::is_ascii_digit) && (text.len() == 1 || !text.starts_with(b"0"));
-    // Of 19 digits each number fits.
-    let is_fit = is_plain && matches!(text.len(), 1..=19);
-    is_fit.then(|| text.iter().fold(0, |number, digit| 10 * number + u64::from(digit - b'0')))
+    let value = |number: u64, byte: &u8| {
+        let digit = Some(byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    };
+    let is_shortest = text.len() == 1 || matches!(text.first(), Some(first) if *first != b'0');
+    is_shortest.then(|| text.iter().try_fold(0, value))?
 }
 
 fn is_padded(value: &[u8]) -> bool {

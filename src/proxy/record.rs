@@ -4,13 +4,12 @@
 //! that happens when its record is dropped; one that is dropped without a word has lost its client. The access line is put
 //! together only when there is a log.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, Uri, Version};
+use http::{Method, Request, Response, Version};
 use tokio::time::Instant;
 
 use super::body::Body;
@@ -24,7 +23,7 @@ use super::wire::Wire;
 use super::world::App;
 use crate::id::{Generation, Slot};
 use crate::link::FromProxy;
-use crate::telemetry::access;
+use crate::telemetry::access::{self, AccessLog, Asked};
 use crate::telemetry::exchange_metrics::Raised;
 use crate::upstream::Lease;
 
@@ -34,7 +33,7 @@ pub(crate) struct Record {
     started: Instant,
     /// The exchange's name, as headers carry it.
     id: HeaderValue,
-    asked: Option<Box<Asked>>,
+    noted: Option<Box<Noted>>,
     is_head: bool,
     app: Option<(Arc<App>, Raised)>,
     served: Served,
@@ -46,17 +45,12 @@ pub(crate) struct Record {
     ended: Option<Instant>,
 }
 
-/// What the access line says of the request.
-struct Asked {
+/// What is kept of a request for its access line.
+struct Noted {
     /// `None`: the peer.
-    client: Option<IpAddr>,
+    client: Option<Box<str>>,
     time: SystemTime,
-    method: Method,
-    uri: Uri,
-    version: Version,
-    host: Option<HeaderValue>,
-    referer: Option<HeaderValue>,
-    user_agent: Option<HeaderValue>,
+    asked: Asked,
 }
 
 /// Who answered, and after which trouble.
@@ -78,7 +72,7 @@ impl Record {
             peer: Arc::clone(peer),
             started: Instant::now(),
             id: random_id(),
-            asked: peer.proxy.access.is_some().then(|| Box::new(Asked::of(request))),
+            noted: peer.proxy.access.as_ref().map(|log| Box::new(Noted::of(log, request))),
             is_head: *request.method() == Method::HEAD,
             app: None,
             served: Served::default(),
@@ -102,8 +96,8 @@ impl Record {
 
     /// Fronts that are trusted say whom it is from, and maybe by which name they know it.
     pub(crate) fn identify(&mut self, said: &Identity) {
-        if let Some(asked) = &mut self.asked {
-            asked.client = Some(said.client());
+        if let Some(noted) = &mut self.noted {
+            noted.client = Some(said.client().to_string().into());
         }
         if let Some(id) = &said.id {
             self.id = id.clone();
@@ -219,14 +213,12 @@ impl Record {
     }
 
     fn log(&self, took: Duration) {
-        let (Some(log), Some(asked)) = (&self.peer.proxy.access, &self.asked) else { return };
-        log.write(&access::Line {
-            time: asked.time,
-            client: access::Client {
-                address: asked.client.unwrap_or_else(|| self.peer.address.ip()),
-                tls: self.peer.is_tls,
-            },
-            request: asked.line(self.id.to_str().unwrap_or_default()),
+        let (Some(log), Some(noted)) = (&self.peer.proxy.access, &self.noted) else { return };
+        let client = noted.client.as_ref().map_or(self.peer.forwarded_for.as_bytes(), |client| client.as_bytes());
+        let line = access::Line {
+            time: noted.time,
+            client: access::Client { address: client, tls: self.peer.is_tls },
+            id: self.id.as_bytes(),
             service: access::Service {
                 app: self.app.as_ref().map(|(app, _)| &app.name),
                 worker: self.served.worker,
@@ -238,7 +230,8 @@ impl Record {
             sent: self.sent,
             took,
             fault: self.fault.map(|fault| fault.row().label),
-        });
+        };
+        log.write(&noted.asked, &line);
     }
 
     fn status(&self) -> u16 {
@@ -277,37 +270,36 @@ pub(crate) fn random_id() -> HeaderValue {
     id
 }
 
-impl Asked {
-    fn of<B>(request: &Request<B>) -> Self {
-        let field = |name| request.headers().get(name).cloned();
-        Self {
-            client: None,
-            time: SystemTime::now(),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            host: field(header::HOST),
-            referer: field(header::REFERER),
-            user_agent: field(header::USER_AGENT),
-        }
+impl Noted {
+    fn of<B>(log: &AccessLog, request: &Request<B>) -> Self {
+        Self { client: None, time: SystemTime::now(), asked: log.asked(&said(request)) }
     }
+}
 
-    fn line<'a>(&'a self, id: &'a str) -> access::Request<'a> {
-        let authority = self.uri.authority().map(http::uri::Authority::as_str);
-        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
-        access::Request {
-            id,
-            method: self.method.as_str(),
-            host: authority.or(host).unwrap_or_default(),
-            path: self.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str),
-            protocol: match self.version {
-                Version::HTTP_2 => "HTTP/2.0",
-                Version::HTTP_10 => "HTTP/1.0",
-                _ => "HTTP/1.1",
-            },
-            referer: self.referer.as_ref().map(HeaderValue::as_bytes),
-            user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
-        }
+/// What the access line says of a request. Of a field that is there twice it is the first one.
+fn said<B>(request: &Request<B>) -> access::Request<'_> {
+    let (mut host, mut referer, mut user_agent) = (None, None, None);
+    for (name, value) in request.headers() {
+        let field = match *name {
+            header::HOST => &mut host,
+            header::REFERER => &mut referer,
+            header::USER_AGENT => &mut user_agent,
+            _ => continue,
+        };
+        field.get_or_insert(value.as_bytes());
+    }
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    access::Request {
+        method: request.method().as_str(),
+        host: authority.or(host).unwrap_or_default(),
+        path: request.uri().path_and_query().map_or("", http::uri::PathAndQuery::as_str),
+        protocol: match request.version() {
+            Version::HTTP_2 => "HTTP/2.0",
+            Version::HTTP_10 => "HTTP/1.0",
+            _ => "HTTP/1.1",
+        },
+        referer,
+        user_agent,
     }
 }
 

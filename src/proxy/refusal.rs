@@ -23,25 +23,26 @@ pub(crate) fn note(peer: &Peer, since: Instant) {
     peer.proxy.no_app.finish(STATUS, took);
     let Some(log) = &peer.proxy.access else { return };
     let id = random_id();
-    log.write(&access::Line {
+    let nothing = access::Request {
+        method: "-",
+        host: b"",
+        path: "-",
+        protocol: "HTTP/1.1",
+        referer: None,
+        user_agent: None,
+    };
+    let line = access::Line {
         time: SystemTime::now(),
-        client: access::Client { address: peer.address.ip(), tls: peer.is_tls },
-        request: access::Request {
-            id: id.to_str().unwrap_or_default(),
-            method: "-",
-            host: "",
-            path: "-",
-            protocol: "HTTP/1.1",
-            referer: None,
-            user_agent: None,
-        },
+        client: access::Client { address: peer.forwarded_for.as_bytes(), tls: peer.is_tls },
+        id: id.as_bytes(),
         service: access::Service::default(),
         status: STATUS,
         received: 0,
         sent: body().len() as u64,
         took,
         fault: Some("slow-head"),
-    });
+    };
+    log.write(&log.asked(&nothing), &line);
 }
 
 fn body() -> &'static [u8] {

@@ -3,13 +3,13 @@
 //! Knows no files. Invariant: what is appended ends with the only line feed in it.
 
 use std::cell::RefCell;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use super::{Line, digits, escape};
+use super::{Asked, Line, digits};
 use crate::id::AppName;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -25,34 +25,49 @@ pub enum Format {
 
 impl Format {
     /// Appends one line.
-    pub(super) fn append(self, out: &mut Vec<u8>, line: &Line<'_>) {
+    pub(super) fn append(self, out: &mut Vec<u8>, asked: &Asked, line: &Line<'_>) {
         match self {
-            Self::Text => text(out, line),
-            Self::Json => json(out, line),
+            Self::Text => text(out, asked, line),
+            Self::Json => json(out, asked, line),
+        }
+    }
+
+    /// `23/Nov/2026:04:12:59`, or `2026-11-23T04:12:59`.
+    fn append_second(self, out: &mut Vec<u8>, t: DateTime) {
+        let (year, month) = (t.year().unsigned_abs(), t.month());
+        match self {
+            Self::Text => {
+                two(out, t.day());
+                out.push(b'/');
+                put(out, MONTHS[usize::from(month.unsigned_abs()) - 1]);
+                out.push(b'/');
+                digits::padded(out, year, 4);
+            }
+            Self::Json => {
+                digits::padded(out, year, 4);
+                out.push(b'-');
+                two(out, month);
+                out.push(b'-');
+                two(out, t.day());
+            }
+        }
+        let before_hour = if self == Self::Text { b':' } else { b'T' };
+        for (before, part) in [(before_hour, t.hour()), (b':', t.minute()), (b':', t.second())] {
+            out.push(before);
+            two(out, part);
         }
     }
 }
 
-fn text(out: &mut Vec<u8>, line: &Line<'_>) {
-    let request = &line.request;
-    digits::address(out, line.client.address);
-    put(out, " - - ");
-    common_time(out, line.time);
-    put(out, " \"");
-    escape::quoted(out, request.method.as_bytes());
-    out.push(b' ');
-    escape::quoted(out, request.path.as_bytes());
-    out.push(b' ');
-    put(out, request.protocol);
-    number(out, "\" ", line.status);
+fn text(out: &mut Vec<u8>, asked: &Asked, line: &Line<'_>) {
+    out.extend_from_slice(line.client.address);
+    put(out, " - - [");
+    second(out, Format::Text, line.time);
+    put(out, " +0000]");
+    out.extend_from_slice(asked.before());
+    number(out, " ", line.status);
     number(out, " ", line.sent);
-    put(out, " \"");
-    escape::quoted(out, request.referer.unwrap_or(b"-"));
-    put(out, "\" \"");
-    escape::quoted(out, request.user_agent.unwrap_or(b"-"));
-    put(out, "\" host=\"");
-    escape::quoted(out, request.host.as_bytes());
-    out.push(b'"');
+    out.extend_from_slice(asked.after());
     text_fields(out, line);
     out.push(b'\n');
 }
@@ -77,18 +92,20 @@ fn text_fields(out: &mut Vec<u8>, line: &Line<'_>) {
     put(out, " fault=");
     put(out, line.fault.unwrap_or("-"));
     put(out, if line.client.tls { " tls=yes id=" } else { " tls=no id=" });
-    put(out, line.request.id);
+    out.extend_from_slice(line.id);
 }
 
-fn json(out: &mut Vec<u8>, line: &Line<'_>) {
+fn json(out: &mut Vec<u8>, asked: &Asked, line: &Line<'_>) {
     put(out, "{\"time\":\"");
-    rfc3339_time(out, line.time);
-    put(out, "\",\"id\":\"");
-    put(out, line.request.id);
+    let millis = second(out, Format::Json, line.time);
+    out.push(b'.');
+    digits::padded(out, millis, 3);
+    put(out, "Z\",\"id\":\"");
+    out.extend_from_slice(line.id);
     put(out, "\",\"peer\":\"");
-    digits::address(out, line.client.address);
+    out.extend_from_slice(line.client.address);
     put(out, if line.client.tls { "\",\"tls\":true" } else { "\",\"tls\":false" });
-    json_request(out, line);
+    out.extend_from_slice(asked.before());
     number(out, ",\"status\":", line.status);
     number(out, ",\"bytes_in\":", line.received);
     number(out, ",\"bytes_out\":", line.sent);
@@ -96,29 +113,19 @@ fn json(out: &mut Vec<u8>, line: &Line<'_>) {
     digits::seconds(out, line.took);
     json_service(out, line);
     if let Some(fault) = line.fault {
-        json_text(out, ",\"fault\":\"", fault.as_bytes());
+        put(out, ",\"fault\":\"");
+        put(out, fault);
+        out.push(b'"');
     }
     put(out, "}\n");
-}
-
-fn json_request(out: &mut Vec<u8>, line: &Line<'_>) {
-    let request = &line.request;
-    json_text(out, ",\"protocol\":\"", request.protocol.as_bytes());
-    json_text(out, ",\"method\":\"", request.method.as_bytes());
-    json_text(out, ",\"host\":\"", request.host.as_bytes());
-    json_text(out, ",\"path\":\"", request.path.as_bytes());
-    if let Some(referer) = request.referer {
-        json_text(out, ",\"referer\":\"", referer);
-    }
-    if let Some(user_agent) = request.user_agent {
-        json_text(out, ",\"user_agent\":\"", user_agent);
-    }
 }
 
 fn json_service(out: &mut Vec<u8>, line: &Line<'_>) {
     let service = &line.service;
     if let Some(app) = service.app {
-        json_text(out, ",\"app\":\"", app.as_str().as_bytes());
+        put(out, ",\"app\":\"");
+        put(out, app.as_str());
+        out.push(b'"');
     }
     if let Some((generation, slot)) = service.worker {
         number(out, ",\"worker\":\"", generation.0);
@@ -130,77 +137,35 @@ fn json_service(out: &mut Vec<u8>, line: &Line<'_>) {
     number(out, ",\"attempts\":", service.attempts);
 }
 
-/// `before` ends with the quote that opens the text.
-fn json_text(out: &mut Vec<u8>, before: &str, text: &[u8]) {
-    put(out, before);
-    escape::json(out, text);
-    out.push(b'"');
-}
-
 fn number(out: &mut Vec<u8>, before: &str, value: impl Into<u64>) {
     put(out, before);
     digits::number(out, value);
 }
 
-/// `[23/Nov/2026:04:12:59 +0000]`.
-fn common_time(out: &mut Vec<u8>, time: SystemTime) {
-    let t = utc(time);
-    out.push(b'[');
-    two(out, t.day());
-    out.push(b'/');
-    put(out, MONTHS[usize::from(t.month().unsigned_abs()) - 1]);
-    out.push(b'/');
-    digits::padded(out, t.year().unsigned_abs(), 4);
-    for part in [t.hour(), t.minute(), t.second()] {
-        out.push(b':');
-        two(out, part);
-    }
-    put(out, " +0000]");
-}
-
 thread_local! {
-    /// The last second that a line of this thread was of, and how it looks: many lines are of one.
-    static SECOND: RefCell<(i64, Vec<u8>)> = const { RefCell::new((i64::MIN, Vec::new())) };
+    /// The last second that a line of this thread was of, and how it looks in each format: many lines are of one.
+    static SECONDS: RefCell<[(u64, Vec<u8>); 2]> = const { RefCell::new([(u64::MAX, Vec::new()), (u64::MAX, Vec::new())]) };
 }
 
-/// `2026-11-23T04:12:59.007Z`.
-fn rfc3339_time(out: &mut Vec<u8>, time: SystemTime) {
-    let millis = timestamp(time).as_millisecond();
-    let (whole, fraction) = (millis.div_euclid(1000), millis.rem_euclid(1000));
-    SECOND.with_borrow_mut(|(second, text)| {
-        if *second != whole {
+/// Appends a time up to its second, and returns the milliseconds that are left. A clock so wrong that it leaves the calendar
+/// shows the epoch.
+fn second(out: &mut Vec<u8>, format: Format, time: SystemTime) -> u32 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    SECONDS.with_borrow_mut(|seconds| {
+        let (second, text) = &mut seconds[format as usize];
+        if *second != since.as_secs() {
+            *second = since.as_secs();
             text.clear();
-            whole_second(text, Offset::UTC.to_datetime(Timestamp::from_second(whole).unwrap_or_default()));
-            *second = whole;
+            let told = i64::try_from(*second).ok().and_then(|second| Timestamp::from_second(second).ok());
+            format.append_second(text, Offset::UTC.to_datetime(told.unwrap_or(Timestamp::UNIX_EPOCH)));
         }
         out.extend_from_slice(text);
     });
-    out.push(b'.');
-    digits::padded(out, fraction.unsigned_abs(), 3);
-    out.push(b'Z');
-}
-
-/// `2026-11-23T04:12:59`.
-fn whole_second(out: &mut Vec<u8>, t: DateTime) {
-    digits::padded(out, t.year().unsigned_abs(), 4);
-    for (before, part) in [(b'-', t.month()), (b'-', t.day()), (b'T', t.hour()), (b':', t.minute()), (b':', t.second())]
-    {
-        out.push(before);
-        two(out, part);
-    }
+    since.subsec_millis()
 }
 
 fn two(out: &mut Vec<u8>, part: i8) {
     digits::padded(out, part.unsigned_abs(), 2);
-}
-
-fn utc(time: SystemTime) -> DateTime {
-    Offset::UTC.to_datetime(timestamp(time))
-}
-
-/// A clock so wrong that it leaves the calendar shows the epoch.
-fn timestamp(time: SystemTime) -> Timestamp {
-    Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 fn put(out: &mut Vec<u8>, text: &str) {

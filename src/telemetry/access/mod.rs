@@ -1,29 +1,31 @@
 //! The access log: one line per exchange.
 //!
-//! [`Line`] is what an exchange says about itself, [`AccessLog`] writes it. Does not know HTTP: methods, hosts and paths
+//! [`Asked`] is what its request was, [`Line`] what became of it, and [`AccessLog`] writes both. Does not know HTTP: methods, hosts and paths
 //! are text from a client, and are escaped, not trusted. Invariants: a line is one line whatever a client sent, and
 //! writing one never waits for a disk, a pipe or a terminal.
 
+mod asked;
 mod digits;
 mod escape;
 mod format;
 mod writer;
 
-use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::id::{AppName, Generation, Slot};
 
+pub use asked::Asked;
 pub use format::Format;
 pub use writer::{AccessLog, OpenError, Target};
 
-/// One finished exchange.
+/// One finished exchange, but for its request.
 #[derive(Clone, Debug)]
 pub struct Line<'a> {
     /// When the head of the request was complete.
     pub time: SystemTime,
-    pub client: Client,
-    pub request: Request<'a>,
+    pub client: Client<'a>,
+    /// The name of the exchange: visible ASCII without quotes.
+    pub id: &'a [u8],
     pub service: Service<'a>,
     /// The status code that the client was sent.
     pub status: u16,
@@ -39,20 +41,18 @@ pub struct Line<'a> {
 
 /// Who asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Client {
-    /// The address the connection came from, or the one that a trusted front names.
-    pub address: IpAddr,
+pub struct Client<'a> {
+    /// The address the connection came from, or the one that a trusted front names, as text.
+    pub address: &'a [u8],
     pub tls: bool,
 }
 
 /// What was asked.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// Its name: visible ASCII without quotes.
-    pub id: &'a str,
     pub method: &'a str,
     /// As the client sent it; empty when it sent none.
-    pub host: &'a str,
+    pub host: &'a [u8],
     /// Path and query.
     pub path: &'a str,
     /// `HTTP/1.1`, `HTTP/2.0`.

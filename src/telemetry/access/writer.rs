@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use prometheus::IntCounter;
 
-use super::{Format, Line};
+use super::{Asked, Format, Line, Request};
 
 /// Bytes that may wait to be written. More than this and lines are dropped.
 const CAPACITY: usize = 1024 * 1024;
@@ -107,12 +107,18 @@ impl AccessLog {
         Ok(Self { format, shared, thread: Some(thread.map_err(OpenError::Thread)?) })
     }
 
+    /// What is asked, for the line that will be written.
+    #[must_use]
+    pub fn asked(&self, request: &Request<'_>) -> Asked {
+        Asked::of(request, self.format)
+    }
+
     /// Hands a line to the thread; drops and counts it when too many are pending.
-    pub fn write(&self, line: &Line<'_>) {
+    pub fn write(&self, asked: &Asked, line: &Line<'_>) {
         LINE.with_borrow_mut(|text| {
             text.clear();
             text.shrink_to(USUAL);
-            self.format.append(text, line);
+            self.format.append(text, asked, line);
             self.shared.append(text);
         });
     }

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::mpsc;
 
-use super::super::tests::line_for;
+use super::super::tests::write;
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ fn lines_of_many_threads_are_whole_and_flushed_on_drop() {
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let log = &log;
-            scope.spawn(move || (0..250).for_each(|n| log.write(&line_for(&format!("/{thread}/{n:03}")))));
+            scope.spawn(move || (0..250).for_each(|n| write(&log, &format!("/{thread}/{n:03}"))));
         }
     });
     drop(log);
@@ -54,7 +54,7 @@ fn lines_are_appended_to_a_file_that_is_there_and_not_readable_by_all() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");
     for path in ["/first", "/second"] {
-        log_to(&file).write(&line_for(path));
+        write(&log_to(&file), path);
     }
     assert_eq!(paths_in(&file), ["/first", "/second"]);
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o007, 0);
@@ -65,10 +65,10 @@ fn what_is_written_after_a_reopen_is_in_the_new_file() {
     let folder = tempfile::tempdir().unwrap();
     let (file, rotated) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
     let log = log_to(&file);
-    log.write(&line_for("/before"));
+    write(&log, "/before");
     std::fs::rename(&file, &rotated).unwrap();
     log.reopen();
-    log.write(&line_for("/after"));
+    write(&log, "/after");
     drop(log);
     let (old, new) = (paths_in(&rotated), paths_in(&file));
     assert!(new.ends_with(&["/after".to_owned()]), "{new:?}");
@@ -83,7 +83,7 @@ fn when_the_new_file_cannot_be_opened_the_old_one_is_written_on() {
     let log = log_to(&logs.join("access.log"));
     std::fs::rename(&logs, &rotated).unwrap();
     log.reopen();
-    log.write(&line_for("/after"));
+    write(&log, "/after");
     drop(log);
     assert_eq!(paths_in(&rotated.join("access.log")), ["/after"]);
 }
@@ -129,11 +129,11 @@ fn a_stuck_output_drops_and_counts_lines_and_never_blocks() {
     let (output, has_entered, give, taken) = stuck();
     let dropped = counter();
     let log = log_on(output, &dropped);
-    log.write(&line_for("/first"));
+    write(&log, "/first");
     has_entered.recv_timeout(LIMIT).unwrap();
     let path = format!("/{}", "x".repeat(1000));
     let written = 3000;
-    (0..written).for_each(|_| log.write(&line_for(&path)));
+    (0..written).for_each(|_| write(&log, &path));
     let lost = dropped.get();
     assert!(lost > 1000 && lost < written, "{lost}");
     drop(give);
@@ -147,7 +147,7 @@ fn a_stuck_output_drops_and_counts_lines_and_never_blocks() {
 fn the_end_does_not_wait_for_ever_for_a_stuck_output() {
     let (output, has_entered, give, _) = stuck();
     let log = log_on(output, &counter());
-    log.write(&line_for("/"));
+    write(&log, "/");
     has_entered.recv_timeout(LIMIT).unwrap();
     let (ended, has_ended) = mpsc::channel();
     std::thread::spawn(move || {
@@ -238,11 +238,11 @@ fn after_a_panic_of_the_thread_lines_are_counted_and_the_end_is_quick() {
     }
     let dropped = counter();
     let log = log_on(Broken, &dropped);
-    log.write(&line_for("/lost"));
+    write(&log, "/lost");
     let state = log.shared.lock();
     let state = log.shared.ended.wait_timeout_while(state, LIMIT, |state| !state.has_ended).unwrap().0;
     assert!(state.has_ended);
     drop(state);
-    log.write(&line_for("/counted"));
+    write(&log, "/counted");
     assert_eq!(dropped.get(), 1);
 }
