@@ -42,7 +42,7 @@ pub(crate) struct Relayed {
     /// The worker's body has broken off.
     broken: Option<Fault>,
     /// Taken when the body is over.
-    exchange: Option<(Record, Carriage)>,
+    exchange: Option<(Box<Record>, Carriage)>,
     /// How it ends when its worker leaves before that.
     parting: Option<Box<Parting>>,
 }
@@ -79,7 +79,12 @@ impl Body {
 }
 
 /// Passes a worker's body on; record and carriage are finished with its last byte.
-pub(crate) fn finish_with(peer: &Peer, response: Response<()>, carriage: Carriage, record: Record) -> Response<Body> {
+pub(crate) fn finish_with(
+    peer: &Peer,
+    response: Response<()>,
+    carriage: Carriage,
+    record: Box<Record>,
+) -> Response<Body> {
     let is_http2 = record.is_http2();
     let parting = Parting::of(peer, record.app(), &response, &carriage).map(Box::new);
     response.map(|()| {

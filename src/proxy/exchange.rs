@@ -35,7 +35,7 @@ use super::wire::WorkerRequest;
 use super::world::{App, World};
 use crate::telemetry::exchange_metrics::Cut;
 
-/// A request that was let in: whom it is for, and what is to be sent.
+/// A request that was let in: whom it is for, and what is to be sent. It is large, and so it is held as a pointer.
 struct Prepared {
     app: Arc<App>,
     outgoing: Outgoing,
@@ -73,8 +73,8 @@ struct Answer {
 /// Answers one request, and always has an answer. Dropping the future ends the exchange: its client has gone.
 ///
 /// What needs no waiting is done before the future is made. A connection keeps room for the future as long as it lives, and
-/// the request, which is large, need not be in it. What is in it is passed on by reference: each future that takes it would
-/// have room of its own for it, and all of them are copied when the library puts this one in its place.
+/// the request, which is large, need not be in it. What is in it is passed on by reference: each future that took it would
+/// have room of its own for it, and all of that is copied when the library puts this one in its place.
 pub(crate) fn handle(
     peer: Arc<Peer>,
     request: Request<Incoming>,
@@ -110,7 +110,7 @@ pub(crate) fn handle(
 }
 
 /// Looks at the snapshot, once: may the request come in, and whom is it for? Then makes it fit for the worker.
-fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record) -> Result<Prepared, Fault> {
+fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record) -> Result<Box<Prepared>, Fault> {
     let world = peer.proxy.world.load();
     let mut checked = policy::check(&request, peer.address.ip(), &world)?;
     let app = Arc::clone(admit(peer, &request, &checked, &world)?);
@@ -136,7 +136,7 @@ fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record
     });
     let is_safe = retry::is_safe(request.method());
     let outgoing = Outgoing::new(toward_worker(peer, &checked, bounds, request, record), is_safe, client);
-    Ok(Prepared { app, outgoing, upgrade, awaits, client: side })
+    Ok(Box::new(Prepared { app, outgoing, upgrade, awaits, client: side }))
 }
 
 async fn attempt(peer: &Peer, prepared: &mut Prepared, record: &mut Record) -> Result<Answer, Fault> {
@@ -260,7 +260,7 @@ fn start(checked: &Checked, request: &Request<Incoming>) -> Start {
 }
 
 impl Answer {
-    fn into_response(self, peer: &Peer, mut record: Record) -> Response<Body> {
+    fn into_response(self, peer: &Peer, mut record: Box<Record>) -> Response<Body> {
         let status = self.response.status();
         record.answer(status.as_u16());
         if status.is_server_error() {

@@ -27,13 +27,13 @@ use crate::telemetry::access::{self, AccessLog, Asked};
 use crate::telemetry::exchange_metrics::Raised;
 use crate::upstream::Lease;
 
-/// What is known of an exchange so far.
+/// What is known of an exchange so far. It goes from hand to hand, and so it is held as a pointer.
 pub(crate) struct Record {
     peer: Arc<Peer>,
     started: Instant,
     /// The exchange's name, as headers carry it.
     id: HeaderValue,
-    noted: Option<Box<Noted>>,
+    noted: Option<Noted>,
     is_head: bool,
     app: Option<(Arc<App>, Raised)>,
     served: Served,
@@ -63,16 +63,16 @@ struct Served {
 
 impl Record {
     /// An exchange begins: its head has been read.
-    pub(crate) fn begin<B>(peer: &Arc<Peer>, request: &Request<B>) -> Self {
+    pub(crate) fn begin<B>(peer: &Arc<Peer>, request: &Request<B>) -> Box<Self> {
         peer.pulse.begin();
         if peer.is_http2 {
             peer.pulse.conduct().begin();
         }
-        Self {
+        Box::new(Self {
             peer: Arc::clone(peer),
             started: Instant::now(),
             id: random_id(),
-            noted: peer.proxy.access.as_ref().map(|log| Box::new(Noted::of(log, request))),
+            noted: peer.proxy.access.as_ref().map(|log| Noted::of(log, request)),
             is_head: *request.method() == Method::HEAD,
             app: None,
             served: Served::default(),
@@ -81,7 +81,7 @@ impl Record {
             status: None,
             fault: Some(Fault::ClientGone),
             ended: None,
-        }
+        })
     }
 
     /// When the exchange began.
@@ -138,7 +138,9 @@ impl Record {
     /// It is about to be sent to a worker, for the so many-th time.
     pub(crate) fn attempt(&mut self, lease: &Lease<Wire>, number: u32, now: Instant) {
         if let (1, Some((app, _))) = (number, &self.app) {
-            self.served.queued = now.saturating_duration_since(self.started);
+            if now != self.started {
+                self.served.queued = now.saturating_duration_since(self.started);
+            }
             app.metrics.claimed(self.served.queued);
             app.budget.count(now.into_std());
         }
@@ -169,18 +171,18 @@ impl Record {
     }
 
     /// The exchange has ended well.
-    pub(crate) fn finish(mut self, now: Instant) {
+    pub(crate) fn finish(mut self: Box<Self>, now: Instant) {
         self.fault = None;
         self.ended = Some(now);
     }
 
     /// The exchange has ended, for this reason.
-    pub(crate) fn fail(mut self, fault: Fault) {
+    pub(crate) fn fail(mut self: Box<Self>, fault: Fault) {
         self.fault = Some(fault);
     }
 
     /// Ends the exchange with the answer that belongs to a fault.
-    pub(crate) fn finish_with(mut self, fault: Fault) -> Response<Body> {
+    pub(crate) fn finish_with(mut self: Box<Self>, fault: Fault) -> Response<Body> {
         let row = fault.row();
         let mut response = Response::new(Body::none());
         *response.status_mut() = fault.status();

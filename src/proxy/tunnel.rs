@@ -47,7 +47,7 @@ pub(crate) fn open(
     client: OnUpgrade,
     mut response: Response<()>,
     carriage: Carriage,
-    record: Record,
+    record: Box<Record>,
 ) -> Response<Body> {
     let bounds = Bounds { stall: peer.proxy.world.load().limits.write_stall, proxy: Arc::clone(&peer.proxy) };
     peer.proxy.work.spawn(run(client, carriage, record, bounds));
@@ -71,7 +71,7 @@ enum Stalled {
     Worker,
 }
 
-async fn run(client: OnUpgrade, carriage: Carriage, mut record: Record, bounds: Bounds) {
+async fn run(client: OnUpgrade, carriage: Carriage, mut record: Box<Record>, bounds: Bounds) {
     let Carriage { lease, wire, .. } = carriage;
     let Ok(Ok(client)) = timeout(HANDOVER, client).await else { return };
     // What the library has put around it would be in the way of each message.

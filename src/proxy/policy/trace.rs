@@ -15,7 +15,15 @@ const BEGUN: [u8; 55] = *b"00-00000000000000000000000000000000-0000000000000000-
 const TRACE: Range<usize> = 3..35;
 const PARENT: Range<usize> = 36..52;
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// Each byte as two hexadecimal digits.
+const DIGITS: [[u8; 2]; 256] = {
+    let (digits, mut table, mut byte) = (b"0123456789abcdef", [[0; 2]; 256], 0);
+    while byte < table.len() {
+        table[byte] = [digits[byte >> 4], digits[byte & 0xf]];
+        byte += 1;
+    }
+    table
+};
 
 /// What becomes of a request's trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,9 +84,8 @@ fn begin(id: &HeaderValue) -> [u8; BEGUN.len()] {
 
 /// Writes bytes as hexadecimal digits, two for each.
 pub(crate) fn write_digits<const N: usize>(bytes: [u8; N], into: &mut [u8]) {
-    for (pair, byte) in into[..2 * N].chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 0xf)];
+    for (pair, byte) in into[..2 * N].as_chunks_mut().0.iter_mut().zip(bytes) {
+        *pair = DIGITS[usize::from(byte)];
     }
 }
 

@@ -21,10 +21,9 @@ pub(super) fn padded(out: &mut Vec<u8>, value: impl Into<u64>, width: usize) {
 /// Appends seconds with six decimals, without the rounding of a float.
 pub(super) fn seconds(out: &mut Vec<u8>, time: Duration) {
     number(out, time.as_secs());
-    let (mut left, mut digits) = (time.subsec_micros(), *b".000000");
-    for digit in digits[1..].iter_mut().rev() {
-        *digit += (left % 10) as u8;
-        left /= 10;
-    }
-    out.extend_from_slice(&digits);
+    // The leading one keeps the zeros behind it, and becomes the point.
+    let mut room = itoa::Buffer::new();
+    let digits = room.format(1_000_000 + time.subsec_micros());
+    out.push(b'.');
+    out.extend_from_slice(&digits.as_bytes()[1..]);
 }

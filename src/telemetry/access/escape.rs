@@ -22,8 +22,14 @@ pub(super) fn json(out: &mut Vec<u8>, text: &[u8]) {
 /// Is it printable ASCII with nothing in it that JSON escapes? Eight bytes at a time.
 fn is_plain(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks();
-    let mut last = [b' '; 8];
-    last[..rest.len()].copy_from_slice(rest);
+    let last = match text.last_chunk() {
+        Some(last) => *last,
+        None => {
+            let mut last = [b' '; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            last
+        }
+    };
     words.iter().chain([&last]).all(|word| is_plain_word(u64::from_le_bytes(*word)))
 }
 
