@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
@@ -31,6 +31,7 @@ use super::introduction;
 use super::io::{Io, Stream};
 use super::peer::{Admission, Peer};
 use super::pulse::Pulse;
+use super::request_head::ClientLines;
 use super::socket::Socket;
 use super::streams::Streams;
 use super::watch::{self, Verdict, Watch};
@@ -106,7 +107,7 @@ async fn settle(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) -> Option<
         address: SocketAddr::new(ip, address.port()),
         listener,
         reached,
-        forwarded_for: HeaderValue::try_from(ip.to_string()).expect("an address is a valid field value"),
+        lines: ClientLines::new(&ip.to_string(), &ip.to_string(), is_tls),
         is_tls,
         tls_version: stream.tls_version(),
         is_http2,

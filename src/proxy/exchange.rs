@@ -26,7 +26,7 @@ use super::peer::Peer;
 use super::policy::{self, Checked, Trace, answer};
 use super::pulse::Turn;
 use super::record::Record;
-use super::request_head::{self, REQUEST_START, Start, Vouched};
+use super::request_head::{self, ClientLines, REQUEST_START, Start, Vouched};
 use super::retry;
 use super::tunnel;
 use super::upload::{self, Streamed, Upload};
@@ -92,9 +92,10 @@ pub(crate) fn handle(
             Ok(prepared) => attempt(&peer, prepared, &mut record).await,
             Err(fault) => Err(*fault),
         };
-        let (mut response, is_last) = match answered {
-            Ok(answer) => (answer.into_response(&peer, record), false),
-            Err(fault) => (record.finish_with(fault), fault.ends_connection()),
+        let is_last = answered.as_ref().is_err_and(|fault| fault.ends_connection());
+        let mut response = match answered {
+            Ok(answer) => answer.into_response(&peer, record),
+            Err(fault) => record.finish_with(fault),
         };
         if version == Version::HTTP_2 {
             // From now on it is the client's turn.
@@ -149,7 +150,8 @@ async fn attempt(peer: &Peer, prepared: &mut Prepared, record: &mut Record) -> R
         Awaits::Body => Box::pin(outgoing.take_body()).await?,
         Awaits::End => Box::pin(outgoing.take_end()).await?,
     }
-    let ((mut response, survey), mut carriage) = forward::forward(peer, app, outgoing, client.span, record).await?;
+    let (survey, mut carriage) = forward::forward(peer, app, outgoing, client.span, record).await?;
+    let mut response = outgoing.take_response();
     let proof = upgrade.as_ref().map(|upgrade| &upgrade.proof);
     answer::check(&response, survey, proof).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
     let is_204 = response.status() == StatusCode::NO_CONTENT;
@@ -206,8 +208,10 @@ fn toward_worker(
     let head = head(peer, checked, &request, record.id());
     let (is_head, is_http2) = (*request.method() == Method::HEAD, request.version() == Version::HTTP_2);
     let (parts, incoming) = request.into_parts();
-    let mut room = parts.headers;
-    room.clear();
+    // The map of the request's fields has room for those of the answer.
+    let mut response = Response::new(());
+    *response.headers_mut() = parts.headers;
+    response.headers_mut().clear();
     let body = match checked.framing {
         Framing::Empty => Upload::none(),
         Framing::Length(0) if incoming.is_end_stream() => Upload::none(),
@@ -217,30 +221,27 @@ fn toward_worker(
             Upload::Streamed(Box::new(streamed))
         }
     };
-    WorkerRequest { head: head.into(), is_head, framing: checked.framing, body, room }
+    WorkerRequest { head, is_head, framing: checked.framing, body, response }
 }
 
 /// Its head, with what we say of the client: what we see, or what fronts say that we trust.
 fn head(peer: &Peer, checked: &Checked, request: &Request<Incoming>, id: &HeaderValue) -> Vec<u8> {
     let (said, host) = (checked.identity.as_ref(), checked.host.value());
-    let fronts = said.map(|said| (said.forwarded_for(), said.client_value()));
-    let (forwarded_for, client) =
-        fronts.as_ref().map_or((&peer.forwarded_for, &peer.forwarded_for), |(chain, client)| (chain, client));
     let forwarded_host = said.and_then(|said| said.host.as_ref()).unwrap_or(host);
     let is_https = said.and_then(|said| said.is_https).unwrap_or(peer.is_tls);
+    let from_front = said.map(|said| ClientLines::new(&said.forwarded_for(), &said.client().to_string(), is_https));
+    let is_ours = said.is_none_or(|said| said.id.is_none());
     let forwarded = || {
         let own = [peer.address.ip()];
         policy::forwarded(said.map_or(&own[..], |said| &said.chain), is_https, forwarded_host)
     };
     let vouched = Vouched {
         host,
-        forwarded_for,
-        client,
+        client: from_front.as_ref().unwrap_or(&peer.lines),
         forwarded_host,
-        is_https,
         forwarded: if checked.wants_forwarded { forwarded() } else { None },
         id,
-        trace: Trace::of(request.headers(), checked.survey, checked.starts_trace, id),
+        trace: Trace::of(request.headers(), checked.survey, checked.starts_trace, id, is_ours),
         start: start(checked, request),
         framing: checked.framing,
         is_websocket: checked.websocket.is_some(),

@@ -11,12 +11,13 @@ use tokio::time::{Instant, timeout};
 
 use super::body::Carriage;
 use super::fault::Fault;
+use super::headers::Survey;
 use super::introducing::Introduction;
 use super::outgoing::Outgoing;
 use super::peer::Peer;
 use super::record::Record;
 use super::retry::{self, Tries};
-use super::wire::{self, Answered, Failure, Wire};
+use super::wire::{self, Failure, Wire};
 use super::world::App;
 use crate::id::Serial;
 use crate::sys::exhaustion::is_exhausted;
@@ -26,7 +27,7 @@ use crate::upstream::{Lease, Refused, Span};
 /// The generations that a request is for, and workers that it is not sent to again.
 type Wanted<'a> = (Span, &'a [Serial]);
 
-/// Sends a request to a worker of the app and returns the head of its response.
+/// Sends a request to a worker of the app, until the head of a response is there; what its fields are is returned.
 ///
 /// Cancellation safe: the claim and the connection end with it.
 ///
@@ -38,14 +39,14 @@ pub(crate) async fn forward(
     outgoing: &mut Outgoing,
     span: Span,
     record: &mut Record,
-) -> Result<(Answered, Carriage), Fault> {
+) -> Result<(Survey, Carriage), Fault> {
     let (mut tries, mut avoid) = (Tries::default(), Vec::new());
     let (mut lease, mut now) = claim(app, (span, &avoid), record.started()).await?;
     loop {
         record.attempt(&lease, tries.attempts(), now);
         let reusable = tries.may_reuse().then_some(now);
         let fault = match attempt(peer, app, &lease, outgoing, reusable).await {
-            Ok((answered, wire)) => return Ok((answered, Carriage { lease, wire, keep: app.keepalive })),
+            Ok((survey, wire)) => return Ok((survey, Carriage { lease, wire, keep: app.keepalive })),
             Err(fault) => fault,
         };
         record.blame(&lease, fault);
@@ -112,7 +113,7 @@ async fn attempt(
     lease: &Lease<Wire>,
     outgoing: &mut Outgoing,
     reusable: Option<Instant>,
-) -> Result<(Answered, Wire), Fault> {
+) -> Result<(Survey, Wire), Fault> {
     // What is not needed any more has no room in the future that waits for the answer.
     let (mut wire, now) = {
         let introduction = lease.is_introduced().then(|| Introduction::of(peer, outgoing.client()));
@@ -128,7 +129,7 @@ async fn attempt(
     let request = outgoing.next().ok_or(Fault::Unsent)?;
     let waiting = lease.wait(peer.thread);
     match wire.send(request, app.response_timeout, now).await {
-        Ok(answered) => Ok((answered, wire)),
+        Ok(survey) => Ok((survey, wire)),
         Err(failure) => {
             let fault = judge(&failure, peer, lease.serial, &wire);
             if matches!(fault, Fault::Unsent | Fault::Unread) {

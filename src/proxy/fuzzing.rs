@@ -17,7 +17,7 @@ use super::events::Events;
 use super::frames::Frames;
 use super::headers::{self, Framing, Survey};
 use super::policy::{self, Checked, Clients, Identity, Trace, answer};
-use super::request_head::{self, Vouched};
+use super::request_head::{self, ClientLines, Vouched};
 use super::world::World;
 use super::{introduction, policy::canonical};
 use crate::link;
@@ -113,15 +113,14 @@ pub fn request_policy(data: &[u8]) {
 fn toward_worker(request: &Request<Shape>, checked: &Checked) -> Request<Shape> {
     let id = HeaderValue::from_static("0123456789abcdef0123456789abcdef");
     let (host, said) = (checked.host.value(), checked.identity.as_deref());
-    let client = HeaderValue::from_static("192.0.2.1");
+    let is_https = said.and_then(|said| said.is_https).unwrap_or_default();
+    let chain = said.map_or_else(|| "192.0.2.1".to_owned(), Identity::forwarded_for);
     let vouched = Vouched {
         host,
-        forwarded_for: &said.map_or(client.clone(), Identity::forwarded_for),
-        client: &client,
+        client: &ClientLines::new(&chain, "192.0.2.1", is_https),
         forwarded_host: said.and_then(|said| said.host.as_ref()).unwrap_or(host),
-        is_https: said.and_then(|said| said.is_https).unwrap_or_default(),
         forwarded: said.and_then(|said| policy::forwarded(&said.chain, true, host)),
-        trace: Trace::of(request.headers(), checked.survey, checked.starts_trace, &id),
+        trace: Trace::of(request.headers(), checked.survey, checked.starts_trace, &id, true),
         start: request_head::Start::Untold,
         id: &id,
         framing: checked.framing,
@@ -201,7 +200,7 @@ pub fn forwarded_parser(data: &[u8]) {
     let told = policy::forwarded(&said.chain, false, &HeaderValue::from_static("a")).expect("addresses can be told");
     assert!(told.to_str().is_ok_and(|told| told.matches("for=").count() == said.chain.len()), "{told:?}");
     // Whoever reads what we write reads the same.
-    let written = HeaderMap::from_iter([(headers::FORWARDED_FOR, said.forwarded_for())]);
+    let written = HeaderMap::from_iter([(headers::FORWARDED_FOR, said.forwarded_for().try_into().expect("a field"))]);
     let again = Identity::of(&written, FRONT, &WORLD.clients).expect("a front is believed");
     assert_eq!(again.client(), said.client());
 }

@@ -65,25 +65,49 @@ impl Host {
     }
 }
 
+/// What may stand in a name as it is, and what divides it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Letter,
+    Dot,
+    Colon,
+    Other,
+}
+
+const KINDS: [Kind; 256] = {
+    let (mut kinds, mut byte) = ([Kind::Other; 256], 0);
+    while byte < kinds.len() {
+        kinds[byte] = match byte as u8 {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => Kind::Letter,
+            b'.' => Kind::Dot,
+            b':' => Kind::Colon,
+            _ => Kind::Other,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
 /// Where the name ends, if this is a DNS name in canonical form, maybe with a port: as nearly every host is. One pass.
 fn plain_name(host: &[u8]) -> Option<usize> {
     // As after a dot, so that a name can neither begin with one nor have two in a row.
-    let mut previous = b'.';
+    let mut previous = Kind::Dot;
     let mut end = host.len();
     for (at, &byte) in host.iter().enumerate() {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
-            b'.' if previous != b'.' => {}
-            b':' => {
+        let kind = KINDS[usize::from(byte)];
+        match kind {
+            Kind::Letter => {}
+            Kind::Dot if previous != Kind::Dot => {}
+            Kind::Colon => {
                 end = at;
                 break;
             }
-            _ => return None,
+            Kind::Dot | Kind::Other => return None,
         }
-        previous = byte;
+        previous = kind;
     }
     let has_good_port = host.get(end + 1..).is_none_or(is_plain_port);
-    (previous != b'.' && end <= MAX_NAME && has_good_port).then_some(end)
+    (previous != Kind::Dot && end <= MAX_NAME && has_good_port).then_some(end)
 }
 
 fn is_plain_port(port: &[u8]) -> bool {

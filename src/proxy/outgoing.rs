@@ -3,10 +3,11 @@
 //! Pure. Does not know workers, nor when a request may be sent again. Sending leaves a request as it is, but for a body that is
 //! still coming; so what may be handled twice needs no copy. Invariant: what is sent again is what was sent before.
 
-use std::mem::replace;
+use std::mem::{replace, take};
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use http::Response;
 use http_body::Body as _;
 
 use super::fault::Fault;
@@ -18,7 +19,7 @@ use super::wire::WorkerRequest;
 pub(crate) struct Outgoing {
     request: WorkerRequest,
     /// Its head without a number, once it has one.
-    bare: Option<Bytes>,
+    bare: Option<Vec<u8>>,
     is_repeatable: bool,
     /// Can it be sent?
     is_left: bool,
@@ -70,7 +71,7 @@ impl Outgoing {
     pub(crate) fn number(&mut self, attempt: u32) {
         if attempt > 1 {
             let bare = self.bare.get_or_insert_with(|| self.request.head.clone());
-            self.request.head = request_head::numbered(bare, attempt).into();
+            self.request.head = request_head::numbered(bare, attempt);
         }
     }
 
@@ -91,6 +92,11 @@ impl Outgoing {
         true
     }
 
+    /// The head of its response, once it has come.
+    pub(crate) fn take_response(&mut self) -> Response<()> {
+        take(&mut self.request.response)
+    }
+
     /// The request was not sent after all.
     pub(crate) fn put_back(&mut self) {
         self.is_left = true;
@@ -99,7 +105,6 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
 
     use super::*;
     use crate::proxy::headers::Framing;
@@ -113,7 +118,7 @@ mod tests {
             is_head: false,
             framing,
             body: Upload::Whole(body.into()),
-            room: HeaderMap::new(),
+            response: Response::new(()),
         }
     }
 
@@ -121,12 +126,12 @@ mod tests {
     fn what_is_sent_again_is_what_was_sent_and_says_so() {
         let mut outgoing = Outgoing::new(request(""), true, None);
         outgoing.number(1);
-        assert_eq!(outgoing.next().unwrap().head, HEAD);
+        assert_eq!(outgoing.next().unwrap().head, HEAD.as_bytes());
         for attempt in [2, 3] {
             assert!(outgoing.is_left());
             outgoing.number(attempt);
             let numbered = HEAD.replace("two\r\n", &format!("two\r\nx-portreeve-attempt: {attempt}\r\n"));
-            assert_eq!(outgoing.next().unwrap().head, numbered);
+            assert_eq!(outgoing.next().unwrap().head, numbered.as_bytes());
         }
     }
 

@@ -6,7 +6,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::HeaderValue;
 use rustls::ProtocolVersion;
 
 use super::Proxy;
@@ -14,6 +13,7 @@ use super::crowd::Place;
 use super::host::Host;
 use super::permits::Permit;
 use super::pulse::Pulse;
+use super::request_head::ClientLines;
 use crate::telemetry::exchange_metrics::Raised;
 
 /// A client, as its exchanges see it.
@@ -26,8 +26,8 @@ pub(crate) struct Peer {
     pub(crate) listener: SocketAddr,
     /// The address that it has connected to.
     pub(crate) reached: SocketAddr,
-    /// The address as workers are told it.
-    pub(crate) forwarded_for: HeaderValue,
+    /// What workers are told of it.
+    pub(crate) lines: ClientLines,
     pub(crate) is_tls: bool,
     /// `None`: it did not come over TLS.
     pub(crate) tls_version: Option<ProtocolVersion>,

@@ -216,7 +216,7 @@ impl Record {
 
     fn log(&self, took: Duration) {
         let (Some(log), Some(noted)) = (&self.peer.proxy.access, &self.noted) else { return };
-        let client = noted.client.as_ref().map_or(self.peer.forwarded_for.as_bytes(), |client| client.as_bytes());
+        let client = noted.client.as_ref().map_or(self.peer.lines.address(), |client| client.as_bytes());
         let line = access::Line {
             time: noted.time,
             client: access::Client { address: client, tls: self.peer.is_tls },

@@ -23,17 +23,11 @@ pub(crate) fn note(peer: &Peer, since: Instant) {
     peer.proxy.no_app.finish(STATUS, took);
     let Some(log) = &peer.proxy.access else { return };
     let id = random_id();
-    let nothing = access::Request {
-        method: "-",
-        host: b"",
-        path: "-",
-        protocol: "HTTP/1.1",
-        referer: None,
-        user_agent: None,
-    };
+    let nothing =
+        access::Request { method: "-", host: b"", path: "-", protocol: "HTTP/1.1", referer: None, user_agent: None };
     let line = access::Line {
         time: SystemTime::now(),
-        client: access::Client { address: peer.forwarded_for.as_bytes(), tls: peer.is_tls },
+        client: access::Client { address: peer.lines.address(), tls: peer.is_tls },
         id: id.as_bytes(),
         service: access::Service::default(),
         status: STATUS,

@@ -5,6 +5,7 @@
 //! vanish by nominating it (RFC 9110, section 7.6.1), and none can write it.
 
 use std::io::Write as _;
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::Method;
@@ -32,12 +33,9 @@ pub(crate) enum Start {
 /// What a request carries to a worker that its client did not write.
 pub(crate) struct Vouched<'a> {
     pub(crate) host: &'a HeaderValue,
-    /// The client's address, and the fronts that it came through.
-    pub(crate) forwarded_for: &'a HeaderValue,
-    pub(crate) client: &'a HeaderValue,
+    pub(crate) client: &'a ClientLines,
     /// As the client asked for it, at the first front.
     pub(crate) forwarded_host: &'a HeaderValue,
-    pub(crate) is_https: bool,
     /// The same in the words of RFC 7239, where it is wanted.
     pub(crate) forwarded: Option<HeaderValue>,
     pub(crate) id: &'a HeaderValue,
@@ -47,6 +45,30 @@ pub(crate) struct Vouched<'a> {
     pub(crate) is_websocket: bool,
     /// Names of fields that go no further.
     pub(crate) refused: &'a [HeaderName],
+}
+
+/// The lines that say whom a request is from and how it came, up to where the host belongs that it asked for. They are the same
+/// for all requests of a connection, unless it is from a front.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientLines {
+    text: Box<str>,
+    /// Where the client's address is.
+    address: Range<usize>,
+}
+
+impl ClientLines {
+    /// `chain`: the client, and the fronts that it came through.
+    pub(crate) fn new(chain: &str, client: &str, is_https: bool) -> Self {
+        let before = format!("\r\nx-forwarded-for: {chain}\r\nx-real-ip: ");
+        let scheme = if is_https { "https" } else { "http" };
+        let text = format!("{before}{client}\r\nx-forwarded-proto: {scheme}\r\nx-forwarded-host: ");
+        Self { text: text.into(), address: before.len()..before.len() + client.len() }
+    }
+
+    /// The client's address as text.
+    pub(crate) fn address(&self) -> &[u8] {
+        &self.text.as_bytes()[self.address.clone()]
+    }
 }
 
 /// Writes the head, its empty line included.
@@ -68,14 +90,7 @@ pub(crate) fn write(
     if vouched.is_websocket {
         text.extend_from_slice(b"\r\nconnection: upgrade\r\nupgrade: websocket");
     }
-    add(&mut text, b"\r\nx-forwarded-for: ", vouched.forwarded_for.as_bytes());
-    add(&mut text, b"\r\nx-real-ip: ", vouched.client.as_bytes());
-    let scheme: &[u8] = if vouched.is_https {
-        b"\r\nx-forwarded-proto: https\r\nx-forwarded-host: "
-    } else {
-        b"\r\nx-forwarded-proto: http\r\nx-forwarded-host: "
-    };
-    add(&mut text, scheme, vouched.forwarded_host.as_bytes());
+    add(&mut text, vouched.client.text.as_bytes(), vouched.forwarded_host.as_bytes());
     add(&mut text, b"\r\nx-request-id: ", vouched.id.as_bytes());
     if let Some(forwarded) = &vouched.forwarded {
         add(&mut text, b"\r\nforwarded: ", forwarded.as_bytes());

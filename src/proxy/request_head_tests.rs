@@ -20,13 +20,11 @@ fn written(lines: &[(&str, &str)], framing: Framing, trace: Trace) -> Vec<u8> {
 fn started(lines: &[(&str, &str)], framing: Framing, (trace, start): (Trace, Start)) -> Vec<u8> {
     let map = fields(lines);
     let survey = Survey::of(&map, |_| false);
-    let (host, client) = (HeaderValue::from_static("example.com:8080"), HeaderValue::from_static("192.0.2.1"));
+    let host = HeaderValue::from_static("example.com:8080");
     let vouched = Vouched {
         host: &host,
-        forwarded_for: &client,
-        client: &client,
+        client: &ClientLines::new("192.0.2.1, 192.0.2.2", "192.0.2.1", true),
         forwarded_host: &host,
-        is_https: true,
         forwarded: None,
         id: &HeaderValue::from_static("abc"),
         trace,
@@ -45,7 +43,7 @@ fn passed(lines: &[(&str, &str)], framing: Framing) -> HeaderMap {
 
 #[test]
 fn a_head_is_written_line_by_line() {
-    let ours = "x-forwarded-for: 192.0.2.1\r\nx-real-ip: 192.0.2.1\r\nx-forwarded-proto: https\r\n\
+    let ours = "x-forwarded-for: 192.0.2.1, 192.0.2.2\r\nx-real-ip: 192.0.2.1\r\nx-forwarded-proto: https\r\n\
                 x-forwarded-host: example.com:8080\r\nx-request-id: abc\r\n";
     let lines = [("accept", "*/*"), ("host", "x"), ("x-twice", "1"), ("x-twice", ""), ("x_refused", "1")];
     let bare =
@@ -53,6 +51,11 @@ fn a_head_is_written_line_by_line() {
     assert_eq!(String::from_utf8(written(&lines, Framing::Empty, Trace::Pass)).unwrap(), bare);
     let again = format!("{}x-portreeve-attempt: 2\r\n\r\n", bare.strip_suffix("\r\n").unwrap());
     assert_eq!(String::from_utf8(numbered(bare.as_bytes(), 2)).unwrap(), again);
+}
+
+#[test]
+fn a_client_is_known_by_its_address() {
+    assert_eq!(ClientLines::new("192.0.2.1, 2001:db8::1", "192.0.2.1", false).address(), b"192.0.2.1");
 }
 
 #[test]
@@ -106,7 +109,7 @@ fn a_client_cannot_make_a_field_of_ours_vanish() {
     let lines = [("connection", nominated), ("authorization", "Basic x"), ("cookie", "a=b"), ("content-length", "3")];
     let map = passed(&lines, Framing::Length(3));
     assert_eq!(text(&map, "host"), ["example.com:8080"]);
-    assert_eq!(text(&map, "x-forwarded-for"), ["192.0.2.1"]);
+    assert_eq!(text(&map, "x-forwarded-for"), ["192.0.2.1, 192.0.2.2"]);
     assert_eq!(text(&map, "x-forwarded-proto"), ["https"]);
     assert_eq!(text(&map, "x-request-id"), ["abc"]);
     assert_eq!(text(&map, "authorization"), ["Basic x"]);
@@ -130,7 +133,7 @@ fn what_we_vouch_for_replaces_what_the_client_claims() {
     let map = passed(&lines, Framing::Empty);
     let expected = [
         ("host", "example.com:8080"),
-        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-for", "192.0.2.1, 192.0.2.2"),
         ("x-forwarded-host", "example.com:8080"),
         ("x-forwarded-proto", "https"),
         ("x-real-ip", "192.0.2.1"),

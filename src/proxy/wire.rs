@@ -20,7 +20,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response};
+use http::Response;
 use http_body::SizeHint;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -89,17 +89,14 @@ enum Answer {
 /// A request as it is sent to a worker.
 pub(crate) struct WorkerRequest {
     /// As text, to its empty line. What it says of the body is that of `framing`.
-    pub(crate) head: Bytes,
+    pub(crate) head: Vec<u8>,
     /// Is it for the head of an answer only?
     pub(crate) is_head: bool,
     pub(crate) framing: Framing,
     pub(crate) body: Upload,
-    /// Room for the fields of the answer.
-    pub(crate) room: HeaderMap,
+    /// Where the head of its response is put: it would be copied on each of the many steps that it is returned on.
+    pub(crate) response: Response<()>,
 }
-
-/// The head of a response, and what is there in its fields.
-pub(crate) type Answered = (Response<()>, Survey);
 
 /// Why an exchange on a wire has no response.
 #[derive(Debug)]
@@ -181,7 +178,7 @@ impl Connection {
         Some((socket::whole(self.reader, self.writer?)?, self.inbox.freeze()))
     }
 
-    /// Sends a request and waits for the head of its response, at most for `patience` after the worker last took a part of
+    /// Sends a request and waits for the head of its response, of whose fields it returns what is there; at most for `patience` after the worker last took a part of
     /// the request. A body that is still coming when its answer has begun is sent on beside it. Not cancellation safe: a
     /// wire that has been given up in here must be dropped.
     pub(crate) async fn send(
@@ -189,7 +186,7 @@ impl Connection {
         request: &mut WorkerRequest,
         patience: Option<Duration>,
         now: Instant,
-    ) -> Result<Answered, Failure> {
+    ) -> Result<Survey, Failure> {
         let has_paused = self.rested.is_some_and(|rested| now.saturating_duration_since(rested) >= PAUSE);
         if has_paused && !self.reader.is_really_quiet() {
             return Err(Failure::unsent());
@@ -215,11 +212,12 @@ impl Connection {
         });
         match answered.await {
             Err(fault) => Err(Failure::of(fault, sending)),
-            Ok(answered) => {
+            Ok(survey) => {
                 if !sending.is_over() {
-                    self.go_on_sending(sending, replace(&mut request.body, Upload::none()));
+                    let body = replace(&mut request.body, Upload::none());
+                    self.go_on_sending(sending, take(&mut request.head), body);
                 }
-                Ok(answered)
+                Ok(survey)
             }
         }
     }
@@ -235,15 +233,15 @@ impl Connection {
         cx: &mut Context<'_>,
         sending: &mut Sending,
         request: &mut WorkerRequest,
-    ) -> Poll<Result<Answered, Fault>> {
+    ) -> Poll<Result<Survey, Fault>> {
         if let Some(writer) = &mut self.writer
-            && let Poll::Ready(Err(fault)) = sending.poll(cx, &mut request.body, writer)
+            && let Poll::Ready(Err(fault)) = sending.poll(cx, &request.head, &mut request.body, writer)
         {
             return Poll::Ready(Err(fault));
         }
         loop {
             if !self.inbox.is_empty() {
-                match head::read(&mut self.inbox, request.is_head, &mut request.room) {
+                match head::read(&mut self.inbox, request.is_head, &mut request.response) {
                     Ok(Some(head)) => return Poll::Ready(Ok(self.begin(head))),
                     Ok(None) => {}
                     Err(Nonsense) => return Poll::Ready(Err(Fault::Malformed)),
@@ -262,21 +260,21 @@ impl Connection {
         }
     }
 
-    fn begin(&mut self, head: Head) -> Answered {
+    fn begin(&mut self, head: Head) -> Survey {
         self.may_stay = head.may_stay && head.ending != Ending::Close;
         self.answer = match head.ending {
             Ending::Length(length) => Answer::Length(length),
             Ending::Chunks => Answer::Chunks(Chunks::default()),
             Ending::Close => Answer::Close,
         };
-        (head.response, head.survey)
+        head.survey
     }
 
     /// A task of its own, for the client's side of the answer may stand still.
-    fn go_on_sending(&mut self, mut sending: Sending, mut body: Upload) {
+    fn go_on_sending(&mut self, mut sending: Sending, head: Vec<u8>, mut body: Upload) {
         let Some(mut writer) = self.writer.take() else { return };
         let pump = async move {
-            poll_fn(|cx| sending.poll(cx, &mut body, &mut writer)).await?;
+            poll_fn(|cx| sending.poll(cx, &head, &mut body, &mut writer)).await?;
             Ok(writer)
         };
         self.pump = Some(AbortOnDropHandle::new(tokio::spawn(pump)));
@@ -372,7 +370,11 @@ impl Connection {
         LITTLE.with_borrow_mut(|little| {
             little.clear();
             let count = ready!(self.reader.poll_read(cx, little))?;
-            self.inbox.extend_from_slice(little);
+            if self.inbox.is_empty() {
+                self.inbox = BytesMut::from(&little[..]);
+            } else {
+                self.inbox.extend_from_slice(little);
+            }
             Poll::Ready(Ok(count))
         })
     }

@@ -113,18 +113,20 @@ fn receive(stream: &impl Stream, into: &mut impl BufMut) -> io::Result<Moved> {
 
 /// send(2), or writev(2) for what is much and in several pieces.
 fn give(stream: &impl Stream, slices: &[IoSlice<'_>]) -> io::Result<Moved> {
+    if let [only] = slices {
+        return Ok((persist(|| send(stream, only, SendFlags::NOSIGNAL))?, only.len()));
+    }
     let most = slices.iter().map(|slice| slice.len()).sum();
-    let mut filled = slices.iter().filter(|slice| !slice.is_empty());
-    let count = match (filled.next(), filled.next()) {
-        (Some(only), None) => persist(|| send(stream, only, SendFlags::NOSIGNAL)),
-        (Some(_), Some(_)) if most <= LITTLE => PIECE.with_borrow_mut(|piece| {
+    let count = if most <= LITTLE {
+        PIECE.with_borrow_mut(|piece| {
             piece.clear();
             for slice in slices {
                 piece.extend_from_slice(slice);
             }
             persist(|| send(stream, piece, SendFlags::NOSIGNAL))
-        }),
-        _ => persist(|| writev(stream, slices)),
+        })
+    } else {
+        persist(|| writev(stream, slices))
     };
     Ok((count?, most))
 }

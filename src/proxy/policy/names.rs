@@ -36,8 +36,18 @@ pub(crate) fn is_doubtful(name: &str) -> bool {
     !is_usual(name) || is_claim()
 }
 
+/// What a usual name is made of.
+const USUAL: [bool; 256] = {
+    let (mut usual, mut byte) = ([false; 256], 0);
+    while byte < usual.len() {
+        usual[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'-';
+        byte += 1;
+    }
+    usual
+};
+
 fn is_usual(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    name.bytes().all(|byte| USUAL[usize::from(byte)])
 }
 
 /// Does only a front say this?

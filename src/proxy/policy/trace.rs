@@ -37,13 +37,14 @@ pub(crate) enum Trace {
 }
 
 impl Trace {
-    /// `starts`: is one to begin where there is none? `id` is the exchange's name, and that of the trace, if it can be.
-    pub(crate) fn of(headers: &HeaderMap, survey: Survey, starts: bool, id: &HeaderValue) -> Self {
+    /// `starts`: is one to begin where there is none? `id` is the exchange's name, and that of the trace, if it can be, as one
+    /// that is made here always can (`is_ours`).
+    pub(crate) fn of(headers: &HeaderMap, survey: Survey, starts: bool, id: &HeaderValue, is_ours: bool) -> Self {
         if survey.traces == 1 && headers.get(TRACE_PARENT).is_some_and(|value| is_trace(value.as_bytes())) {
             return Self::Pass;
         }
         if starts {
-            Self::Start(begin(id))
+            Self::Start(begin(id, is_ours))
         } else if survey.traces > 0 || survey.has_trace_state {
             Self::Drop
         } else {
@@ -71,9 +72,9 @@ fn is_id(part: &[u8]) -> bool {
     is_hex(part) && part.iter().any(|byte| *byte != b'0')
 }
 
-fn begin(id: &HeaderValue) -> [u8; BEGUN.len()] {
+fn begin(id: &HeaderValue, is_ours: bool) -> [u8; BEGUN.len()] {
     let (mut begun, id) = (BEGUN, id.as_bytes());
-    if id.len() == TRACE.len() && is_id(id) {
+    if id.len() == TRACE.len() && (is_ours || is_id(id)) {
         begun[TRACE].copy_from_slice(id);
     } else {
         write_digits(fastrand::u128(1..).to_be_bytes(), &mut begun[TRACE]);
@@ -101,7 +102,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
         }
-        Trace::of(&headers, Survey::of(&headers, |_| false), starts, &id.parse().unwrap())
+        Trace::of(&headers, Survey::of(&headers, |_| false), starts, &id.parse().unwrap(), false)
     }
 
     #[test]

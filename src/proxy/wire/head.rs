@@ -4,7 +4,7 @@
 //! are not folded, lengths agree. What a response says beyond its framing is looked over by `policy::answer`. Invariant:
 //! a response has one end, whichever fields it has.
 
-use std::mem::{MaybeUninit, swap};
+use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -34,10 +34,9 @@ pub(super) enum Ending {
     Close,
 }
 
-/// What was read.
-#[derive(Debug)]
+/// What was read, beside the response.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
-    pub(super) response: Response<()>,
     /// Of its fields.
     pub(super) survey: Survey,
     pub(super) ending: Ending,
@@ -46,11 +45,11 @@ pub(super) struct Head {
 }
 
 /// Takes the head of the response out of what has come, and the interim ones before it (RFC 9110, section 15.2), which are
-/// dropped; `None`: more must come first. `room` becomes the map of its fields.
+/// dropped; `None`: more must come first. Written into `response`, whose map may have room from before.
 ///
 /// # Errors
 /// When what has come is no beginning of a response.
-pub(super) fn read(from: &mut BytesMut, is_head: bool, room: &mut HeaderMap) -> Result<Option<Head>, Nonsense> {
+pub(super) fn read(from: &mut BytesMut, is_head: bool, response: &mut Response<()>) -> Result<Option<Head>, Nonsense> {
     loop {
         let mut places = Places::new();
         let Some((status, version, length)) = parse(from, &mut places)? else {
@@ -60,14 +59,12 @@ pub(super) fn read(from: &mut BytesMut, is_head: bool, room: &mut HeaderMap) -> 
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
             continue;
         }
-        let mut response = Response::new(());
         (*response.status_mut(), *response.version_mut()) = (status, version);
-        swap(response.headers_mut(), room);
-        let survey = collect(&bytes, &places, response.headers_mut())?;
-        let ending = ending(&response, survey, is_head)?;
-        let is_last = survey.has_connection() && closes(response.headers());
+        let (survey, says_close) = collect(&bytes, &places, response.headers_mut())?;
+        let ending = ending(response, survey, is_head)?;
+        let is_last = says_close || (survey.has_connection() && closes(response.headers()));
         let may_stay = status != StatusCode::SWITCHING_PROTOCOLS && !is_last;
-        return Ok(Some(Head { response, survey, ending, may_stay }));
+        return Ok(Some(Head { survey, ending, may_stay }));
     }
 }
 
@@ -102,18 +99,38 @@ fn parse(bytes: &[u8], places: &mut Places) -> Result<Option<(StatusCode, Versio
     Ok(Some((status, version, length)))
 }
 
-/// The fields of a head, whose values share its memory, looked over on the way.
-fn collect(bytes: &Bytes, places: &[Place], fields: &mut HeaderMap) -> Result<Survey, Nonsense> {
+/// The fields of a head, whose values share its memory, looked over on the way; and is the connection to be closed? A field
+/// that says only this, or that it is not, goes no further, and so is not among them.
+fn collect(bytes: &Bytes, places: &[Place], fields: &mut HeaderMap) -> Result<(Survey, bool), Nonsense> {
     let range = |(start, end): (u32, u32)| start as usize..end as usize;
+    if !fields.is_empty() {
+        // Of an attempt before this one.
+        fields.clear();
+    }
     fields.reserve(places.len() + 1);
-    let mut survey = Survey::default();
+    let (mut survey, mut says_close) = (Survey::default(), false);
     for place in places {
-        let name = name(&bytes[range(place.name)])?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice(range(place.value))).map_err(|_| Nonsense)?;
+        let (name, value) = (name(&bytes[range(place.name)])?, range(place.value));
+        if name == header::CONNECTION
+            && let Some(is_last) = closes_only(&bytes[value.clone()])
+        {
+            says_close |= is_last;
+            continue;
+        }
+        let value = HeaderValue::from_maybe_shared(bytes.slice(value)).map_err(|_| Nonsense)?;
         survey.note_answered(&name, &value);
         fields.append(name, value);
     }
-    Ok(survey)
+    Ok((survey, says_close))
+}
+
+/// Is a connection with this one option to be closed? `None`: it has another one, or several.
+fn closes_only(option: &[u8]) -> Option<bool> {
+    match option {
+        b"keep-alive" | b"Keep-Alive" => Some(false),
+        b"close" | b"Close" => Some(true),
+        _ => None,
+    }
 }
 
 /// The name of a field. Most are among these, as servers spell them, and need no closer look.
@@ -184,7 +201,7 @@ mod tests {
     use super::*;
 
     fn read_text(text: &str) -> Result<Option<Head>, Nonsense> {
-        read(&mut BytesMut::from(text), false, &mut HeaderMap::new())
+        read(&mut BytesMut::from(text), false, &mut Response::new(()))
     }
 
     fn ending_of(text: &str) -> Result<Ending, Nonsense> {
@@ -196,13 +213,15 @@ mod tests {
         let text = "HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\nHTTP/1.1 404 Not Found\r\na: 1\r\na: 2\r\nb:\r\n\r\n";
         for length in 0..text.len() {
             let mut begun = BytesMut::from(&text[..length]);
-            assert!(read(&mut begun, false, &mut HeaderMap::new()).unwrap().is_none(), "{length}");
+            assert!(read(&mut begun, false, &mut Response::new(())).unwrap().is_none(), "{length}");
         }
         let mut whole = BytesMut::from(format!("{text}rest").as_bytes());
-        let head = read(&mut whole, false, &mut HeaderMap::new()).unwrap().unwrap();
-        assert_eq!((head.response.status(), &whole[..]), (StatusCode::NOT_FOUND, &b"rest"[..]));
-        assert_eq!(head.response.headers().get_all("a").iter().collect::<Vec<_>>(), ["1", "2"]);
-        assert_eq!(head.response.headers()["b"], "");
+        let mut response = Response::new(());
+        response.headers_mut().insert("x", HeaderValue::from_static("of an attempt before this one"));
+        let head = read(&mut whole, false, &mut response).unwrap().unwrap();
+        assert_eq!((response.status(), &whole[..]), (StatusCode::NOT_FOUND, &b"rest"[..]));
+        assert_eq!(response.headers().get_all("a").iter().collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!((&response.headers()["b"], response.headers().len()), (&HeaderValue::from_static(""), 3));
         assert!(head.may_stay);
     }
 
@@ -239,7 +258,7 @@ mod tests {
             assert_eq!(ending_of(&format!("HTTP/1.1 {status} x\r\ncontent-length: 5\r\n\r\n")), Ok(Ending::Length(0)));
         }
         let mut text = BytesMut::from("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
-        assert_eq!(read(&mut text, true, &mut HeaderMap::new()).unwrap().unwrap().ending, Ending::Length(0));
+        assert_eq!(read(&mut text, true, &mut Response::new(())).unwrap().unwrap().ending, Ending::Length(0));
     }
 
     #[test]

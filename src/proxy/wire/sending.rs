@@ -30,8 +30,9 @@ const SLICES: usize = 16;
 
 /// A request that is being written.
 pub(super) struct Sending {
-    /// What waits to be written: of the head, and of the body.
-    head: Bytes,
+    /// Bytes of the head that are not written yet.
+    head_left: usize,
+    /// What waits to be written of the body.
     queue: VecDeque<Bytes>,
     left: Left,
     /// Bytes that were written.
@@ -69,8 +70,8 @@ impl Sending {
             (Upload::Streamed(_), Framing::Length(length)) => Left::Bytes(length),
             (Upload::Streamed(_), Framing::Empty) => Left::Bytes(0),
         };
-        let head = request.head.clone();
-        Self { head, queue, left, written: 0, taken: Taken::Nothing, is_mute: false }
+        let head_left = request.head.len();
+        Self { head_left, queue, left, written: 0, taken: Taken::Nothing, is_mute: false }
     }
 
     /// Has any byte been written?
@@ -105,13 +106,15 @@ impl Sending {
     }
 
     fn is_written(&self) -> bool {
-        self.head.is_empty() && self.queue.is_empty()
+        self.head_left == 0 && self.queue.is_empty()
     }
 
-    /// Writes what there is. Ready when all has been written; pending also for good, when writing has failed.
+    /// Writes what there is of the request with this head and this body, the same ones each time. Ready when all has been
+    /// written; pending also for good, when writing has failed.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
+        head: &[u8],
         body: &mut Upload,
         writer: &mut Writer,
     ) -> Poll<Result<(), Fault>> {
@@ -123,7 +126,7 @@ impl Sending {
             if self.is_written() {
                 return if self.left == Left::Bytes(0) { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
-            ready!(self.flush(cx, writer));
+            ready!(self.flush(cx, head, writer));
         }
     }
 
@@ -179,9 +182,9 @@ impl Sending {
     }
 
     /// Writes until nothing waits, or there is no room.
-    fn flush(&mut self, cx: &mut Context<'_>, writer: &mut Writer) -> Poll<()> {
+    fn flush(&mut self, cx: &mut Context<'_>, head: &[u8], writer: &mut Writer) -> Poll<()> {
         while !self.is_written() {
-            let head = IoSlice::new(&self.head);
+            let head = IoSlice::new(&head[head.len() - self.head_left..]);
             let written = if self.queue.is_empty() {
                 writer.poll_write(cx, &[head])
             } else {
@@ -199,7 +202,7 @@ impl Sending {
                 }
                 _ => {
                     self.is_mute = true;
-                    self.head.clear();
+                    self.head_left = 0;
                     self.queue.clear();
                 }
             }
@@ -208,8 +211,8 @@ impl Sending {
     }
 
     fn take_off(&mut self, written: usize) {
-        let of_head = written.min(self.head.len());
-        self.head.advance(of_head);
+        let of_head = written.min(self.head_left);
+        self.head_left -= of_head;
         let mut written = written - of_head;
         while let Some(first) = self.queue.front_mut() {
             if written < first.len() {

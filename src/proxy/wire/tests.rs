@@ -35,7 +35,7 @@ fn read_head(worker: &mut TcpStream) -> String {
 fn post(body: &'static [u8]) -> WorkerRequest {
     let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
     let (framing, body) = (Framing::Length(body.len() as u64), Upload::Whole(Bytes::from_static(body)));
-    WorkerRequest { head: head.into(), is_head: false, framing, body, room: HeaderMap::new() }
+    WorkerRequest { head: head.into(), is_head: false, framing, body, response: Response::new(()) }
 }
 
 /// The body of the answer, to its end.
