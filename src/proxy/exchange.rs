@@ -63,13 +63,6 @@ enum Awaits {
     End,
 }
 
-/// What a worker has answered, and what is held of it until the last byte.
-struct Answer {
-    response: Response<()>,
-    carriage: Carriage,
-    upgrade: Option<Box<Upgrade>>,
-}
-
 /// Answers one request, and always has an answer. Dropping the future ends the exchange: its client has gone.
 ///
 /// What needs no waiting is done before the future is made. A connection keeps room for the future as long as it lives, and
@@ -93,9 +86,9 @@ pub(crate) fn handle(
             Err(fault) => Err(*fault),
         };
         let is_last = answered.as_ref().is_err_and(|fault| fault.ends_connection());
-        let mut response = match answered {
-            Ok(answer) => answer.into_response(&peer, record),
-            Err(fault) => record.finish_with(fault),
+        let mut response = match (prepared, answered) {
+            (Ok(prepared), Ok(carriage)) => prepared.into_response(&peer, carriage, record),
+            (_, Err(fault)) | (Err(fault), _) => record.finish_with(fault),
         };
         if version == Version::HTTP_2 {
             // From now on it is the client's turn.
@@ -140,7 +133,9 @@ fn prepare(peer: &Arc<Peer>, mut request: Request<Incoming>, record: &mut Record
     Ok(Box::new(Prepared { app, outgoing, upgrade, awaits, client: side }))
 }
 
-async fn attempt(peer: &Peer, prepared: &mut Prepared, record: &mut Record) -> Result<Answer, Fault> {
+/// Has a worker answer. The head of its response is with the request then, and what is held of it until the last byte is
+/// returned.
+async fn attempt(peer: &Peer, prepared: &mut Prepared, record: &mut Record) -> Result<Carriage, Fault> {
     let Prepared { app, outgoing, upgrade, awaits, client } = prepared;
     if app.maintenance.is_some() {
         return Err(Fault::Maintenance);
@@ -151,9 +146,9 @@ async fn attempt(peer: &Peer, prepared: &mut Prepared, record: &mut Record) -> R
         Awaits::End => Box::pin(outgoing.take_end()).await?,
     }
     let (survey, mut carriage) = forward::forward(peer, app, outgoing, client.span, record).await?;
-    let mut response = outgoing.take_response();
+    let response = outgoing.response();
     let proof = upgrade.as_ref().map(|upgrade| &upgrade.proof);
-    answer::check(&response, survey, proof).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
+    answer::check(response, survey, proof).inspect_err(|fault| record.blame(&carriage.lease, *fault))?;
     let is_204 = response.status() == StatusCode::NO_CONTENT;
     if let Some(keep) = headers::toward_client(response.headers_mut(), survey, is_204, record.id()) {
         carriage.keep = keep;
@@ -165,7 +160,7 @@ async fn attempt(peer: &Peer, prepared: &mut Prepared, record: &mut Record) -> R
         // The next request on the connection would be written as HTTP/1.0, and lose a body of unknown length.
         carriage.keep = Duration::ZERO;
     }
-    Ok(Answer { response, carriage, upgrade: upgrade.take() })
+    Ok(carriage)
 }
 
 /// Whom a request is for that has been checked.
@@ -260,18 +255,20 @@ fn start(checked: &Checked, request: &Request<Incoming>) -> Start {
     }
 }
 
-impl Answer {
-    fn into_response(self, peer: &Peer, mut record: Box<Record>) -> Response<Body> {
-        let status = self.response.status();
+impl Prepared {
+    fn into_response(self: Box<Self>, peer: &Peer, carriage: Carriage, mut record: Box<Record>) -> Response<Body> {
+        let Self { outgoing, upgrade, .. } = *self;
+        let response = outgoing.into_response();
+        let status = response.status();
         record.answer(status.as_u16());
         if status.is_server_error() {
-            self.carriage.lease.note_error();
+            carriage.lease.note_error();
         }
-        match self.upgrade {
-            Some(upgrade) if self.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                tunnel::open(peer, upgrade.client, self.response, self.carriage, record)
+        match upgrade {
+            Some(upgrade) if status == StatusCode::SWITCHING_PROTOCOLS => {
+                tunnel::open(peer, upgrade.client, response, carriage, record)
             }
-            _ => body::finish_with(peer, self.response, self.carriage, record),
+            _ => body::finish_with(peer, response, carriage, record),
         }
     }
 }

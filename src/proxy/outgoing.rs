@@ -3,7 +3,7 @@
 //! Pure. Does not know workers, nor when a request may be sent again. Sending leaves a request as it is, but for a body that is
 //! still coming; so what may be handled twice needs no copy. Invariant: what is sent again is what was sent before.
 
-use std::mem::{replace, take};
+use std::mem::replace;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -93,8 +93,13 @@ impl Outgoing {
     }
 
     /// The head of its response, once it has come.
-    pub(crate) fn take_response(&mut self) -> Response<()> {
-        take(&mut self.request.response)
+    pub(crate) fn response(&mut self) -> &mut Response<()> {
+        &mut self.request.response
+    }
+
+    /// The same, when nothing else is needed any more.
+    pub(crate) fn into_response(self) -> Response<()> {
+        self.request.response
     }
 
     /// The request was not sent after all.

@@ -70,8 +70,8 @@ pub(crate) struct Connection {
     /// May another exchange follow the one that is under way?
     may_stay: bool,
     alarm: Alarm,
-    /// When the exchange before ended; `None` before the first one.
-    rested: Option<Instant>,
+    /// When it has lain still for [`PAUSE`] since the exchange before; `None` before the first one.
+    paused: Option<Instant>,
     /// As whom the worker was told the other end.
     introduction: Option<Introduction>,
 }
@@ -146,7 +146,7 @@ impl Connection {
             has_heard: false,
             may_stay: true,
             alarm: Alarm::default(),
-            rested: None,
+            paused: None,
             introduction,
         }
     }
@@ -168,7 +168,7 @@ impl Connection {
 
     /// Notes that an exchange has ended cleanly.
     pub(crate) fn rest(&mut self, now: Instant) {
-        self.rested = Some(now);
+        self.paused = Some(now + PAUSE);
         // Memory is for those that are in use.
         self.inbox = BytesMut::new();
     }
@@ -187,7 +187,7 @@ impl Connection {
         patience: Option<Duration>,
         now: Instant,
     ) -> Result<Survey, Failure> {
-        let has_paused = self.rested.is_some_and(|rested| now.saturating_duration_since(rested) >= PAUSE);
+        let has_paused = self.paused.is_some_and(|paused| now >= paused);
         if has_paused && !self.reader.is_really_quiet() {
             return Err(Failure::unsent());
         }
