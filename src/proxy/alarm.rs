@@ -56,6 +56,8 @@ mod tests {
     use std::future::poll_fn;
     use std::time::Duration;
 
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
+
     use super::*;
 
     async fn is_over(alarm: &mut Alarm, deadline: Instant) -> bool {
@@ -111,15 +113,15 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn a_task_that_has_used_up_its_share_is_woken_all_the_same() {
         let soon = Instant::now() + Duration::from_millis(20);
+        let spent = |cx: &mut Context<'_>| {
+            while has_budget_remaining() {
+                let _ = pin!(consume_budget()).poll(cx);
+            }
+        };
         let task = tokio::spawn(async move {
             let mut alarm = Alarm::default();
-            poll_fn(|cx| {
-                while tokio::task::coop::has_budget_remaining() {
-                    let _ = pin!(tokio::task::coop::consume_budget()).poll(cx);
-                }
-                alarm.poll(cx, soon)
-            })
-            .await;
+            let late = |cx: &mut Context<'_>| (spent(cx), alarm.poll(cx, soon)).1;
+            poll_fn(late).await;
         });
         task.await.unwrap();
         assert!(Instant::now() >= soon);

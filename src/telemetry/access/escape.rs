@@ -22,14 +22,11 @@ pub(super) fn json(out: &mut Vec<u8>, text: &[u8]) {
 /// Is it printable ASCII with nothing in it that JSON escapes? Eight bytes at a time.
 fn is_plain(text: &[u8]) -> bool {
     let (words, rest) = text.as_chunks();
-    let last = match text.last_chunk() {
-        Some(last) => *last,
-        None => {
-            let mut last = [b' '; 8];
-            last[..rest.len()].copy_from_slice(rest);
-            last
-        }
-    };
+    let last = text.last_chunk().copied().unwrap_or_else(|| {
+        let mut last = [b' '; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        last
+    });
     words.iter().chain([&last]).all(|word| is_plain_word(u64::from_le_bytes(*word)))
 }
 

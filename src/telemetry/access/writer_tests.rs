@@ -34,7 +34,7 @@ fn lines_of_many_threads_are_whole_and_flushed_on_drop() {
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let log = &log;
-            scope.spawn(move || (0..250).for_each(|n| write(&log, &format!("/{thread}/{n:03}"))));
+            scope.spawn(move || (0..250).for_each(|n| write(log, &format!("/{thread}/{n:03}"))));
         }
     });
     drop(log);
