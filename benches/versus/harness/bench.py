@@ -60,12 +60,16 @@ class Bench:
         self.connections = min(10000, (self.files - 500) * 2 // 5)
         self.idle = min(settings.idle, self.connections // 2)
         self.origin_ports = [settings.first_port + index for index in range(ORIGINS)]
-        self.contenders, self.origin, self.folder = [], None, None
+        self.contenders, self.origin, self.folder, self.sockets = [], None, None, None
 
     def __enter__(self):
         tools.require(["wrk", "h2load", "openssl"])
         self.loadkit = tools.loadkit()
         self.folder = tempfile.mkdtemp(prefix="versus-")
+        # A proxy that has given its rights up has to get there.
+        self.sockets = tempfile.mkdtemp(prefix="versus-sockets-")
+        os.chmod(self.sockets, 0o755)
+        self.origin_sockets = [os.path.join(self.sockets, f"{index}.sock") for index in range(ORIGINS)]
         try:
             self._write_certificate()
             self._write_load_files()
@@ -82,6 +86,7 @@ class Bench:
         for contender in self.contenders:
             contender.stop()
         machine.end(self.origin)
+        shutil.rmtree(self.sockets, ignore_errors=True)
         if self.settings.keep:
             print(f"configurations and logs are in {self.folder}", file=sys.stderr)
         else:
@@ -120,7 +125,7 @@ class Bench:
 
     def _start_origin(self):
         self._refuse_used_ports(self.origin_ports)
-        command = [self.loadkit, "origin", ",".join(map(str, self.origin_ports))]
+        command = [self.loadkit, "origin", ",".join(map(str, self.origin_ports + self.origin_sockets))]
         with open(os.path.join(self.folder, "origin.log"), "wb") as log:
             self.origin = machine.start(command, self.load_cpus, stdout=log, stderr=log)
         if not machine.wait_until_accepts(self.origin_ports[-1], self.origin):
@@ -152,6 +157,4 @@ class Bench:
         return {
             "THREADS": self.threads, "CONNECTIONS": self.connections, "FILES": self.files,
             "CERT": self.cert, "KEY": self.key, "PEM": self.pem,
-            "UPSTREAMS": ",".join(f"127.0.0.1:{port}" for port in self.origin_ports),
-            "UPSTREAMS_TOML": ", ".join(f'"127.0.0.1:{port}"' for port in self.origin_ports),
         }

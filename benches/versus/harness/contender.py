@@ -37,6 +37,8 @@ class Contender:
             self.spec = json.load(file)
         self.name, self.bench, self.home = name, bench, os.path.dirname(path)
         self.is_direct = self.spec.get("direct", False)
+        places = bench.origin_sockets if self.spec.get("unix") else bench.origin_ports
+        self.upstreams = [f"unix:{place}" if self.spec.get("unix") else f"127.0.0.1:{place}" for place in places]
         self.http = bench.origin_ports[0] if self.is_direct else ports
         self.https, self.extra = ports + 1, ports + 2
         self.skip = set(self.spec.get("skip", []))
@@ -92,20 +94,21 @@ class Contender:
         lines = []
         for line in template.split("\n"):
             if "${UPSTREAM}" in line:
-                lines += [self._replaced(line, self._upstream(index)) for index in range(len(self.bench.origin_ports))]
+                lines += [self._replaced(line, self._upstream(index)) for index in range(len(self.upstreams))]
             else:
                 lines.append(self._replaced(line, {}))
         return "\n".join(lines)
 
     def _upstream(self, index):
-        port = self.bench.origin_ports[index]
-        return {"UPSTREAM": f"127.0.0.1:{port}", "UPORT": port, "I": index}
+        return {"UPSTREAM": self.upstreams[index], "UPORT": self.bench.origin_ports[index], "I": index}
 
     def _replaced(self, line, more):
         names = {
             "DIR": self.folder, "GEN": self.generation,
             "HTTP_PORT": self.http, "HTTPS_PORT": self.https, "EXTRA_PORT": self.extra,
-            "PID": self.process.pid if self.process else "", **self.bench.names, **more,
+            "PID": self.process.pid if self.process else "",
+            "UPSTREAMS": ",".join(self.upstreams), "UPSTREAMS_TOML": ", ".join(f'"{place}"' for place in self.upstreams),
+            **self.bench.names, **more,
         }
 
         def value(match):

@@ -1,6 +1,6 @@
 //! loadkit: the origin server of the comparison, and the load that stock generators do not make.
 //!
-//!     loadkit origin     PORT[,PORT...]                               a cheap HTTP/1.1 server, one thread
+//!     loadkit origin     PORT|PATH[,PORT|PATH...]                     a cheap HTTP/1.1 server, one thread
 //!     loadkit idle       ADDRESS plain|tls|h2 COUNT                    keep-alive connections, one GET each, held until stdin closes
 //!     loadkit handshakes ADDRESS full|resumed CONNECTIONS SECONDS     TLS 1.3 connections, one GET each
 //!     loadkit bulk       ADDRESS plain|tls down|up BYTES CONNECTIONS TRANSFERS

@@ -3,15 +3,18 @@
 //! `GET /small` answers 1 KiB, `GET /bytes/N` answers N bytes, `POST` reads the body and answers its length, an upgrade to
 //! WebSocket echoes. Bodies are neither made nor kept.
 
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{LocalSet, spawn_local};
 
+use crate::connection::Stream;
 use crate::http::{field, find, head_length, is_last};
 use crate::{Result, websocket};
 
@@ -31,12 +34,16 @@ impl Content {
     }
 }
 
-/// Serves on these loopback ports, joined by commas, until killed.
-pub(crate) async fn run(ports: &str) -> Result<()> {
+/// Serves on these loopback ports and paths of Unix sockets, joined by commas, until killed.
+pub(crate) async fn run(places: &str) -> Result<()> {
     let content = Rc::new(Content::new());
     let local = LocalSet::new();
-    for port in ports.split(',') {
-        local.spawn_local(accept(listen(port.parse()?)?, content.clone()));
+    for place in places.split(',') {
+        if place.starts_with('/') {
+            local.spawn_local(accept_unix(listen_unix(place)?, content.clone()));
+        } else {
+            local.spawn_local(accept(listen(place.parse()?)?, content.clone()));
+        }
     }
     local.await;
     Ok(())
@@ -51,22 +58,40 @@ fn listen(port: u16) -> Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into())?)
 }
 
+/// For whoever connects, as whom ever it runs.
+fn listen_unix(path: &str) -> Result<UnixListener> {
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
 async fn accept(listener: TcpListener, content: Rc<Content>) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let content = content.clone();
-        spawn_local(async move {
-            // A client that breaks off is none of our business.
-            let _ = serve(stream, &content).await;
-        });
+        match listener.accept().await {
+            Ok((stream, _)) if stream.set_nodelay(true).is_ok() => begin(stream, &content),
+            _ => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
     }
 }
 
-async fn serve(mut stream: TcpStream, content: &Content) -> Result<()> {
-    stream.set_nodelay(true)?;
+async fn accept_unix(listener: UnixListener, content: Rc<Content>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => begin(stream, &content),
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+fn begin(stream: impl Stream + 'static, content: &Rc<Content>) {
+    let content = content.clone();
+    spawn_local(async move {
+        // A client that breaks off is none of our business.
+        let _ = serve(stream, &content).await;
+    });
+}
+
+async fn serve(mut stream: impl Stream, content: &Content) -> Result<()> {
     let mut buffer = Vec::with_capacity(64 * 1024);
     loop {
         let Some(length) = next_head(&mut stream, &mut buffer).await? else { return Ok(()) };
@@ -89,7 +114,7 @@ async fn serve(mut stream: TcpStream, content: &Content) -> Result<()> {
 }
 
 /// `None` at the end of the connection.
-async fn next_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<Option<usize>> {
+async fn next_head(stream: &mut impl Stream, buffer: &mut Vec<u8>) -> Result<Option<usize>> {
     loop {
         if let Some(length) = head_length(buffer) {
             return Ok(Some(length));
@@ -100,7 +125,7 @@ async fn next_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<Optio
     }
 }
 
-async fn answer(stream: &mut TcpStream, head: &str, buffer: &mut Vec<u8>, content: &Content) -> Result<()> {
+async fn answer(stream: &mut impl Stream, head: &str, buffer: &mut Vec<u8>, content: &Content) -> Result<()> {
     let mut words = head.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     if method == "POST" || method == "PUT" {
@@ -112,7 +137,7 @@ async fn answer(stream: &mut TcpStream, head: &str, buffer: &mut Vec<u8>, conten
     }
 }
 
-async fn give_bytes(stream: &mut TcpStream, bytes: u64, chunk: &[u8]) -> Result<()> {
+async fn give_bytes(stream: &mut impl Stream, bytes: u64, chunk: &[u8]) -> Result<()> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {bytes}\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     let mut left = bytes;
@@ -124,7 +149,7 @@ async fn give_bytes(stream: &mut TcpStream, bytes: u64, chunk: &[u8]) -> Result<
     Ok(())
 }
 
-async fn take_body(stream: &mut TcpStream, head: &str, buffer: &mut Vec<u8>) -> Result<()> {
+async fn take_body(stream: &mut impl Stream, head: &str, buffer: &mut Vec<u8>) -> Result<()> {
     if field(head, "expect").is_some() {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
     }
@@ -141,7 +166,7 @@ async fn take_body(stream: &mut TcpStream, head: &str, buffer: &mut Vec<u8>) -> 
     Ok(stream.write_all(head.as_bytes()).await?)
 }
 
-async fn skip(stream: &mut TcpStream, buffer: &mut Vec<u8>, bytes: u64) -> Result<()> {
+async fn skip(stream: &mut impl Stream, buffer: &mut Vec<u8>, bytes: u64) -> Result<()> {
     let buffered = bytes.min(buffer.len() as u64);
     buffer.drain(..buffered as usize);
     let mut left = bytes - buffered;
@@ -157,7 +182,7 @@ async fn skip(stream: &mut TcpStream, buffer: &mut Vec<u8>, bytes: u64) -> Resul
 }
 
 /// RFC 9112, section 7.1. Trailers are not expected.
-async fn skip_chunked(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u64> {
+async fn skip_chunked(stream: &mut impl Stream, buffer: &mut Vec<u8>) -> Result<u64> {
     let mut total = 0;
     loop {
         let end = loop {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::Result;
 use crate::connection::{Stream, Target};
@@ -78,7 +77,7 @@ fn put_frame(out: &mut Vec<u8>, opcode: u8, mask: Option<[u8; 4]>, payload: &[u8
 }
 
 /// Accepts the upgrade and sends back every message. `buffer` holds what came after the head.
-pub(crate) async fn echo(mut stream: TcpStream, mut buffer: Vec<u8>) -> Result<()> {
+pub(crate) async fn echo(mut stream: impl Stream, mut buffer: Vec<u8>) -> Result<()> {
     stream.write_all(ACCEPT).await?;
     let mut out = Vec::new();
     loop {
