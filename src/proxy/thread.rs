@@ -4,18 +4,19 @@
 //! is told to stop, and what still runs on it ends with it.
 
 use std::io;
+use std::mem::replace;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Proxy;
 use super::listener::{Accepting, Listener};
-use crate::sys::allocator;
+use crate::sys::{allocator, program_text};
 
 /// How often connections to workers are looked through for those that have expired.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -141,8 +142,9 @@ impl Station {
 
 /// Drops connections to workers that have been idle for too long, forgets clients that have gone, and gives back their memory.
 async fn sweep(proxy: &Proxy, index: usize) {
-    let mut ticks = interval(SWEEP);
+    let mut ticks = interval_at(Instant::now() + SWEEP, SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut has_started = false;
     loop {
         ticks.tick().await;
         let now = std::time::Instant::now();
@@ -150,6 +152,9 @@ async fn sweep(proxy: &Proxy, index: usize) {
         if index == 0 {
             proxy.door.crowd.sweep(now);
             allocator::give_back();
+            if !replace(&mut has_started, true) {
+                program_text::give_back();
+            }
         }
     }
 }

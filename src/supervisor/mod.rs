@@ -86,6 +86,7 @@ use crate::id::{AppName, Serial};
 use crate::lifecycle::{self, Order, Todo, Version};
 use crate::link::{Certificate, Epoch, FromProxy};
 use crate::sys::notify::Notifier;
+use crate::sys::program_text;
 use crate::telemetry::supervisor_metrics::SupervisorMetrics;
 use adoption::{Store, Upgrade};
 use chores::Chores;
@@ -193,8 +194,12 @@ impl Outlook {
 impl Supervisor {
     /// Runs until everything has been stopped; gives why, if another program was to take over and nobody could.
     async fn serve(mut self, mut events: mpsc::Receiver<Event>) -> std::io::Result<()> {
+        let mut has_started = false;
         loop {
             self.settle();
+            if self.outlook.announced && !std::mem::replace(&mut has_started, true) {
+                program_text::give_back();
+            }
             if self.is_done() {
                 self.close_archive();
                 self.end_orphans().await;

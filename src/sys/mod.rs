@@ -26,6 +26,7 @@ pub mod notify_socket;
 pub mod orphans;
 pub mod powers;
 pub mod process;
+pub mod program_text;
 pub mod socket;
 pub mod socket_folder;
 pub mod spawn;
