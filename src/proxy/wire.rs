@@ -178,9 +178,10 @@ impl Connection {
         Some((socket::whole(self.reader, self.writer?)?, self.inbox.freeze()))
     }
 
-    /// Sends a request and waits for the head of its response, of whose fields it returns what is there; at most for `patience` after the worker last took a part of
-    /// the request. A body that is still coming when its answer has begun is sent on beside it. Not cancellation safe: a
-    /// wire that has been given up in here must be dropped.
+    /// Sends a request, waits for the head of its response, which is put where the request has room for it, and returns what
+    /// is there in its fields. Waits at most for `patience` after the worker last took a part of the request. A body that is
+    /// still coming when its answer has begun is sent on beside it. Not cancellation safe: a wire that has been given up in
+    /// here must be dropped.
     pub(crate) async fn send(
         &mut self,
         request: &mut WorkerRequest,
