@@ -1,7 +1,7 @@
 //! The program's own code and constants in memory, most of which only its start needs.
 //!
-//! They are pages of a file that the kernel keeps anyway, mapped in as they are touched, with their neighbours, and never mapped out
-//! while there is memory. Invariant: nothing that can be written is touched, and so nothing is lost: what is needed again comes
+//! They are pages of a file that the kernel keeps anyway, mapped in as they are touched, with their neighbours, and never
+//! mapped out while there is memory. Invariant: nothing that can be written is touched, and so nothing is lost: what is needed again comes
 //! back from the file (madvise(2), `MADV_DONTNEED`).
 #![allow(unsafe_code)]
 
@@ -10,10 +10,20 @@ use std::ptr::null_mut;
 
 use nix::libc::{self, MADV_DONTNEED, PF_W, PT_LOAD, dl_iterate_phdr, dl_phdr_info, madvise};
 
-/// Gives back what is mapped in; what is needed is mapped in again as it is touched. For once, when the start is over.
+/// Gives back what is mapped in; what is needed is mapped in again as it is touched. For once, when the start is over. A debugger has
+/// its breakpoints in there, so under one nothing is done.
 pub fn give_back() {
+    if is_traced() {
+        return;
+    }
     // SAFETY: the function is called while this one runs, and is given no data.
     unsafe { dl_iterate_phdr(Some(give_back_of), null_mut()) };
+}
+
+/// By `TracerPid` (`proc_pid_status(5)`). Where that cannot be read, as in a proxy that is locked down, there is no debugger.
+fn is_traced() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix("TracerPid:")).is_some_and(|pid| pid.trim() != "0")
 }
 
 /// Of the first object, which is the program (`dl_iterate_phdr(3)`); not 0: that is all.

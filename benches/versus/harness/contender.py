@@ -37,8 +37,6 @@ class Contender:
             self.spec = json.load(file)
         self.name, self.bench, self.home = name, bench, os.path.dirname(path)
         self.is_direct = self.spec.get("direct", False)
-        places = bench.origin_sockets if self.spec.get("unix") else bench.origin_ports
-        self.upstreams = [f"unix:{place}" if self.spec.get("unix") else f"127.0.0.1:{place}" for place in places]
         self.http = bench.origin_ports[0] if self.is_direct else ports
         self.https, self.extra = ports + 1, ports + 2
         self.skip = set(self.spec.get("skip", []))
@@ -55,6 +53,13 @@ class Contender:
         if program == "portreeve":
             return tools.portreeve()
         return os.environ.get(self.name.upper().replace("-", "_")) or tools.find(program)
+
+    @property
+    def upstreams(self):
+        """Where it finds the origins: on ports, or on Unix sockets if its file says so."""
+        if self.spec.get("unix"):
+            return [f"unix:{path}" for path in self.bench.origin_sockets]
+        return [f"127.0.0.1:{port}" for port in self.bench.origin_ports]
 
     # ------------------------------------------------------------ what it can do
 

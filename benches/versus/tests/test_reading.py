@@ -115,11 +115,12 @@ class Reporting(unittest.TestCase):
 
 
 class Templates(unittest.TestCase):
-    def filled(self, text):
+    def filled(self, text, **spec):
         contender = Contender.__new__(Contender)
+        contender.spec = spec
         contender.name, contender.program, contender.folder, contender.generation = "x", "/bin/x", "/tmp/x", 3
         contender.http, contender.https, contender.extra, contender.process = 1, 2, 3, None
-        contender.bench = type("Bench", (), {"origin_ports": [7, 8], "names": {"THREADS": 4}})
+        contender.bench = type("Bench", (), {"origin_ports": [7, 8], "origin_sockets": ["/a", "/b"], "names": {"THREADS": 4}})
         return contender.filled(text)
 
     def test_names_are_replaced(self):
@@ -127,6 +128,10 @@ class Templates(unittest.TestCase):
 
     def test_a_line_is_repeated_for_each_origin(self):
         self.assertEqual(self.filled("a\nserver s${I} ${UPSTREAM};\nb"), "a\nserver s0 127.0.0.1:7;\nserver s1 127.0.0.1:8;\nb")
+
+    def test_origins_may_be_on_unix_sockets(self):
+        self.assertEqual(self.filled("[${UPSTREAMS_TOML}] ${UPSTREAMS}"), '["127.0.0.1:7", "127.0.0.1:8"] 127.0.0.1:7,127.0.0.1:8')
+        self.assertEqual(self.filled("[${UPSTREAMS_TOML}] ${UPSTREAMS}", unix=True), '["unix:/a", "unix:/b"] unix:/a,unix:/b')
 
     def test_an_unknown_name_ends_the_run(self):
         with self.assertRaises(SystemExit):
