@@ -101,13 +101,14 @@ async fn settle(proxy: Arc<Proxy>, thread: usize, accepted: Accepted) -> Option<
     let is_http2 = stream.protocol() == Some(b"h2");
     let reached = if listener.ip().is_unspecified() { stream.reached().unwrap_or(listener) } else { listener };
     let ip = address.ip().to_canonical();
+    let told = ip.to_string();
     let peer = Arc::new(Peer {
         proxy,
         thread,
         address: SocketAddr::new(ip, address.port()),
         listener,
         reached,
-        lines: ClientLines::new(&ip.to_string(), &ip.to_string(), is_tls),
+        lines: ClientLines::new(&told, &told, is_tls),
         is_tls,
         tls_version: stream.tls_version(),
         is_http2,

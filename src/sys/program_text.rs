@@ -1,8 +1,8 @@
 //! The program's own code and constants in memory, most of which only its start needs.
 //!
 //! They are pages of a file that the kernel keeps anyway, mapped in as they are touched, with their neighbours, and never
-//! mapped out while there is memory. Invariant: nothing that can be written is touched, and so nothing is lost: what is needed again comes
-//! back from the file (madvise(2), `MADV_DONTNEED`).
+//! mapped out while there is memory. Invariant: nothing that can be written is touched, and so nothing is lost: what is
+//! needed again comes back from the file (madvise(2), `MADV_DONTNEED`).
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
@@ -10,8 +10,8 @@ use std::ptr::null_mut;
 
 use nix::libc::{self, MADV_DONTNEED, PF_W, PT_LOAD, dl_iterate_phdr, dl_phdr_info, madvise};
 
-/// Gives back what is mapped in; what is needed is mapped in again as it is touched. For once, when the start is over. A debugger has
-/// its breakpoints in there, so under one nothing is done.
+/// Gives back what is mapped in; what is needed is mapped in again as it is touched. For once, when the start is over. A
+/// debugger has its breakpoints in there, so under one nothing is done.
 pub fn give_back() {
     if is_traced() {
         return;
@@ -37,7 +37,7 @@ unsafe extern "C" fn give_back_of(object: *mut dl_phdr_info, _: usize, _: *mut c
         let start = (base + header.p_vaddr).next_multiple_of(page);
         let end = (base + header.p_vaddr + header.p_memsz) / page * page;
         if start < end {
-            // SAFETY: these are whole pages of a part of the file that is mapped without the right to write, and so are as in the file.
+            // SAFETY: these are whole pages of a part that is mapped without the right to write, and so are as in the file.
             unsafe { madvise(start as *mut c_void, (end - start) as usize, MADV_DONTNEED) };
         }
     }

@@ -1,8 +1,8 @@
 //! The access log: one line per exchange.
 //!
-//! [`Asked`] is what its request was, [`Line`] what became of it, and [`AccessLog`] writes both. Does not know HTTP: methods, hosts and paths
-//! are text from a client, and are escaped, not trusted. Invariants: a line is one line whatever a client sent, and
-//! writing one never waits for a disk, a pipe or a terminal.
+//! [`Asked`] is what its request was, [`Line`] what became of it, and [`AccessLog`] writes both. Does not know HTTP: methods,
+//! hosts and paths are text from a client, and are escaped, not trusted. Invariants: a line is one line whatever a client sent,
+//! and writing one never waits for a disk, a pipe or a terminal.
 
 mod asked;
 mod digits;
